@@ -23,6 +23,14 @@ use crate::{
     wiring::{Unwrapped, Wiring, Wrap},
 };
 use landfall_engine::{Graph, RecordOf};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// The tables of `landfall.toml` that steps declare in their own files, one field each. The schema, the checks of
+/// the file, `landfall init` and the settings follow from the declaration.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct StepTables {}
 
 /// Typed references to the records that other steps and the commands read. They are no dependencies.
 #[derive(Clone, Copy)]

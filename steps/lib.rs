@@ -40,7 +40,7 @@ mod watch;
 mod wiring;
 
 pub use cluster::body::PODS_PER_NODE;
-pub use deployment::{Records, deployment, deployment_with};
+pub use deployment::{Records, StepTables, deployment, deployment_with};
 pub use description::description;
 pub use error::step_error;
 pub use key_vault::Retention;

@@ -2,7 +2,7 @@
 //!
 //! `src/settings` layers flags, environment, file and defaults into this; the steps only read it.
 
-use crate::preflight::PreflightCheckId;
+use crate::{deployment::StepTables, preflight::PreflightCheckId};
 use ipnet::Ipv4Net;
 use landfall_cloud::{certificate::Material, kubernetes::manifest::Manifest};
 use std::{
@@ -49,6 +49,8 @@ pub struct Settings {
     pub skip_preflight: BTreeSet<PreflightCheckId>,
     /// The objects that are deleted and recreated if an immutable field must change.
     pub replace_objects: Vec<ObjectName>,
+    /// The tables that the steps declare.
+    pub tables: StepTables,
 }
 
 /// The name of an object in the cluster, in the command-line syntax: `deployment/web`, or
@@ -228,6 +230,7 @@ pub(crate) mod tests {
             manifests: None,
             skip_preflight: BTreeSet::new(),
             replace_objects: Vec::new(),
+            tables: StepTables::default(),
         }
     }
 

@@ -1,9 +1,14 @@
 //! `landfall init`: writes a settings file with every setting, commented out.
 
-use crate::{cli_context::CliContext, exit::Exit, failure::Failure};
+use crate::{cli_context::CliContext, exit::Exit, failure::Failure, settings::schema};
 use std::{fs::OpenOptions, io::Write, path::Path};
 
 const TEMPLATE: &str = include_str!("../../templates/landfall.toml");
+
+/// Returns the file: the written template, and the tables that steps declare.
+fn template() -> String {
+    format!("{TEMPLATE}{}", schema::template_of_steps())
+}
 
 /// Arguments of `init`.
 #[derive(clap::Args, Debug)]
@@ -23,7 +28,7 @@ pub fn run(cli_context: &CliContext, args: &Args) -> Result<Exit, Failure> {
         true => options.create(true).truncate(true),
         false => options.create_new(true),
     };
-    let written = options.open(path).and_then(|mut file| file.write_all(TEMPLATE.as_bytes()));
+    let written = options.open(path).and_then(|mut file| file.write_all(template().as_bytes()));
     match written {
         Ok(()) => {
             cli_context.say(&format!(
@@ -44,7 +49,7 @@ pub fn run(cli_context: &CliContext, args: &Args) -> Result<Exit, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::{config_error::Place, parse, schema};
+    use crate::settings::{config_error::Place, parse};
     use serde_json::Value;
 
     /// Returns the template with every setting enabled: `#key = …` and `#[table]`, unlike `# prose`.
@@ -53,13 +58,13 @@ mod tests {
             Some(setting) if !setting.starts_with(' ') => setting.to_owned(),
             _ => line.to_owned(),
         };
-        TEMPLATE.lines().map(on).collect::<Vec<_>>().join("\n")
+        template().lines().map(on).collect::<Vec<_>>().join("\n")
     }
 
     #[test]
     fn the_template_contains_only_defaults() {
         let mut config_errors = Vec::new();
-        assert!(parse::parse("landfall.toml", TEMPLATE, &mut config_errors).lines.is_empty());
+        assert!(parse::parse("landfall.toml", &template(), &mut config_errors).lines.is_empty());
         assert_eq!(config_errors, []);
     }
 

@@ -1,6 +1,7 @@
 //! `landfall.toml`: its structure, without the meaning of its values.
 //!
-//! The doc comments are the descriptions in the JSON Schema that `landfall schema` prints.
+//! The doc comments are the descriptions in the JSON Schema that `landfall schema` prints. A step may declare a table
+//! of its own, which is no field here: see [`landfall_steps::StepTables`].
 
 use super::defaults;
 use schemars::JsonSchema;
@@ -9,8 +10,8 @@ use std::collections::BTreeMap;
 
 /// Settings of one landfall environment. All are optional.
 #[derive(Deserialize, JsonSchema, Default)]
-#[serde(default, deny_unknown_fields)]
-#[schemars(title = "landfall.toml")]
+#[serde(default)]
+#[schemars(title = "landfall.toml", deny_unknown_fields)]
 pub struct File {
     /// The target cloud: the simulated cloud or Azure.
     #[schemars(extend("default" = "sim"))]

@@ -18,7 +18,10 @@ use config_error::{ConfigError, Place, Sourced};
 use file::{CloudName, File};
 use ipnet::Ipv4Net;
 use jiff::Timestamp;
-use landfall_steps::settings::{Canary, Certificate, Cluster, Dns, Network, Renewal, Settings};
+use landfall_steps::{
+    StepTables,
+    settings::{Canary, Certificate, Cluster, Dns, Network, Renewal, Settings},
+};
 use sources::{Environment, Flags, Sources};
 use std::{
     collections::BTreeMap,
@@ -73,7 +76,7 @@ pub fn load(input: &LoadInput<'_>) -> Result<LoadedConfig, Vec<ConfigError>> {
     let mut config_errors = Vec::new();
     let config = input.config.unwrap_or(Path::new("landfall.toml"));
     let mut parsed = parse::read(config, input.config.is_some(), &mut config_errors);
-    let file = std::mem::take(&mut parsed.file);
+    let (file, tables) = (std::mem::take(&mut parsed.file), std::mem::take(&mut parsed.tables));
     let mut sources = Sources::new(input.flags, input.environment, &parsed, config_errors);
 
     let name =
@@ -82,7 +85,7 @@ pub fn load(input: &LoadInput<'_>) -> Result<LoadedConfig, Vec<ConfigError>> {
     let folder = input.state_dir.join(input.name);
     let place = target::read(&mut sources, &file);
     let cloud = place.as_ref().map_or(CloudName::Sim, |place| place.cloud);
-    let settings = build_settings(&mut sources, &file, input, &folder, cloud);
+    let settings = build_settings(&mut sources, &file, tables, input, &folder, cloud);
     match (name, place, settings, sources.config_errors) {
         (Some(name), Some(place), Some(settings), config_errors) if config_errors.is_empty() => {
             Ok(LoadedConfig { settings: Settings { environment: name, ..settings }, place, folder })
@@ -94,6 +97,7 @@ pub fn load(input: &LoadInput<'_>) -> Result<LoadedConfig, Vec<ConfigError>> {
 fn build_settings(
     sources: &mut Sources<'_>,
     file: &File,
+    tables: StepTables,
     input: &LoadInput<'_>,
     folder: &Path,
     cloud: CloudName,
@@ -143,6 +147,7 @@ fn build_settings(
         manifests: manifests?,
         skip_preflight: std::collections::BTreeSet::new(),
         replace_objects: Vec::new(),
+        tables,
     })
 }
 

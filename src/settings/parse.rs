@@ -8,6 +8,8 @@ use super::{
     file::File,
     schema::schema,
 };
+use landfall_steps::StepTables;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use std::{collections::BTreeMap, path::Path};
 use toml::de::{DeTable, DeValue};
@@ -17,6 +19,8 @@ use toml::de::{DeTable, DeValue};
 pub struct ParsedFile {
     /// The values of the right type.
     pub file: File,
+    /// The tables of the steps.
+    pub tables: StepTables,
     /// The file's name as given; empty if there is none.
     pub name: String,
     /// The 1-based line of every key, `cluster.nodes`.
@@ -73,14 +77,24 @@ pub fn parse(name: &str, text: &str, config_errors: &mut Vec<ConfigError>) -> Pa
         Place::File { line, .. } => line,
         _ => None,
     });
-    let file = serde_json::from_value(Value::Object(values)).unwrap_or_else(|error| {
+    let values = Value::Object(values);
+    let (file, tables) = (decode(&values, name, config_errors), decode(&values, name, config_errors));
+    ParsedFile { file, tables, name: name.to_owned(), lines, named: false }
+}
+
+/// Decodes the values of one type, and ignores all others.
+fn decode<T: DeserializeOwned + Default>(
+    values: &Value,
+    name: &str,
+    config_errors: &mut Vec<ConfigError>,
+) -> T {
+    T::deserialize(values).unwrap_or_else(|error| {
         // The schema accepts nothing that the types refuse, except numbers beyond their width.
         let config_error =
             ConfigError::at(Place::File { file: name.to_owned(), line: None }, error.to_string());
         config_errors.push(config_error.hint("`landfall schema` prints the type of every setting"));
-        File::default()
-    });
-    ParsedFile { file, name: name.to_owned(), lines, named: false }
+        T::default()
+    })
 }
 
 struct Decoder<'a> {
@@ -153,6 +167,14 @@ impl Decoder<'_> {
             DeValue::Float(number) => number.as_str().parse::<f64>().map_or(Value::Null, Value::from),
             _ => Value::Null,
         };
+        if let (Value::String(text), Some(pattern)) = (&json, wanted["pattern"].as_str())
+            && accepts(wanted, "string")
+            && !regex_lite::Regex::new(pattern).is_ok_and(|pattern| pattern.is_match(text))
+        {
+            let hint = wanted["description"].as_str().unwrap_or_default().trim_end_matches('.').to_owned();
+            self.complain(line, format!("`{path}` is \"{text}\", which is not allowed"), hint);
+            return None;
+        }
         if !fits(&json, wanted) {
             let hint = example(value, wanted, path);
             let message = format!("`{path}` is {}, but must be {}", named(value), expected(wanted));
@@ -194,7 +216,10 @@ fn fits(value: &Value, wanted: &Value) -> bool {
         Value::Number(number) if number.is_f64() => accepts(wanted, "number"),
         Value::Number(number) => {
             let least = wanted["minimum"].as_i64().unwrap_or(i64::MIN);
-            let most = if wanted["format"] == "uint32" { u64::from(u32::MAX) } else { u64::MAX };
+            let most = wanted["maximum"].as_u64().unwrap_or(match wanted["format"] == "uint32" {
+                true => u64::from(u32::MAX),
+                false => u64::MAX,
+            });
             let wide = number.as_i64().is_none_or(|number| number >= least)
                 && number.as_u64().is_none_or(|number| number <= most);
             wide && (accepts(wanted, "integer") || accepts(wanted, "number"))
@@ -203,17 +228,22 @@ fn fits(value: &Value, wanted: &Value) -> bool {
     }
 }
 
-fn expected(schema: &Value) -> &'static str {
-    match types(schema).as_slice() {
+fn expected(schema: &Value) -> String {
+    let (least, most) = (schema["minimum"].as_u64(), schema["maximum"].as_u64());
+    if let (true, Some(least), Some(most)) = (accepts(schema, "integer"), least, most) {
+        return format!("a whole number from {least} to {most}");
+    }
+    let expected = match types(schema).as_slice() {
         ["string"] => "text in quotes",
-        ["integer"] if schema["minimum"] == 0 => "a whole number from 0 up",
+        ["integer"] if least == Some(0) => "a whole number from 0 up",
         ["integer"] => "a whole number",
         ["number", "string"] => "a number or \"instant\"",
         ["array"] => "a list",
         ["object"] => "a table",
         ["boolean"] => "true or false",
         _ => "another type",
-    }
+    };
+    expected.to_owned()
 }
 
 fn named(value: &DeValue<'_>) -> String {
@@ -294,6 +324,26 @@ mod tests {
         landfall.toml:8: unknown key `cluster.resource_group` (it belongs at the top of the file, before the first [table])
         landfall.toml:10: `network.name` is a list, but must be text in quotes (write it as name = "vnet-aks-istio-demo")
         landfall.toml:12: `canary.stable` is true, but must be a whole number from 0 up (write it as stable = 90)
+        "#);
+    }
+
+    #[test]
+    fn bounds_and_patterns_are_those_of_the_schema() {
+        let schema = serde_json::json!({ "properties": {
+            "days": { "type": "integer", "minimum": 30, "maximum": 730, "default": 30 },
+            "name": { "type": "string", "pattern": "^[a-z]{2,4}$", "description": "Two to four letters." },
+        }});
+        let text = "days = 7\nname = \"a\"\n";
+        let (document, _) = DeTable::parse_recoverable(text);
+        let mut config_errors = Vec::new();
+        let mut decoder =
+            Decoder { name: "f", text, lines: BTreeMap::new(), config_errors: &mut config_errors };
+        assert!(decoder.table(document.get_ref(), &schema, "", &schema).is_empty());
+        let lines =
+            config_errors.iter().map(|error| format!("{}: {} ({})", error.place, error.message, error.hint));
+        insta::assert_snapshot!(lines.collect::<Vec<_>>().join("\n"), @r#"
+        f:1: `days` is the number 7, but must be a whole number from 30 to 730 (write it as days = 30)
+        f:2: `name` is "a", which is not allowed (Two to four letters)
         "#);
     }
 

@@ -1,13 +1,45 @@
 //! The JSON Schema of `landfall.toml`, for editors, and for reporting all errors of the file at once.
 
 use super::file::File;
-use serde_json::Value;
+use landfall_steps::StepTables;
+use schemars::JsonSchema;
+use serde_json::{Map, Value};
 
 /// Returns the schema of the settings file.
 pub fn schema() -> Value {
     let mut schema = schemars::schema_for!(File).to_value();
     tidy(&mut schema);
+    if let Some(Value::Object(properties)) = schema.get_mut("properties") {
+        properties.extend(of_steps());
+    }
     schema
+}
+
+/// Returns the schemas of the tables that the steps declare, by name.
+pub fn of_steps() -> Map<String, Value> {
+    of_tables::<StepTables>()
+}
+
+fn of_tables<T: JsonSchema>() -> Map<String, Value> {
+    let mut schema = schemars::schema_for!(T).to_value();
+    tidy(&mut schema);
+    schema["properties"].as_object().cloned().unwrap_or_default()
+}
+
+/// Returns the tables that the steps declare as a file contains them, every setting commented out.
+pub fn template_of_steps() -> String {
+    of_steps().iter().map(|(table, schema)| template(table, schema)).collect()
+}
+
+/// Returns a table with the description of each setting, and with its default or an example as the value.
+fn template(table: &str, schema: &Value) -> String {
+    let comment = |field: &Value| format!("# {}\n", field["description"].as_str().unwrap_or_default());
+    let mut text = format!("\n{}#[{table}]\n", comment(schema));
+    for (key, field) in schema["properties"].as_object().into_iter().flatten() {
+        let value = field.get("default").unwrap_or(&field["examples"][0]);
+        text.push_str(&format!("{}#{key} = {value}\n", comment(field)));
+    }
+    text
 }
 
 /// Removes the effects of `Option`: TOML has no null, so neither type nor default can be null.
@@ -47,6 +79,32 @@ fn tidy(schema: &mut Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_declared_table_is_written_with_descriptions_and_values() {
+        /// The tables of the test.
+        #[derive(Default, serde::Deserialize, JsonSchema)]
+        #[serde(default)]
+        struct Tables {
+            /// The pond.
+            pond: Pond,
+        }
+        #[derive(Default, serde::Deserialize, JsonSchema)]
+        #[serde(default, deny_unknown_fields)]
+        #[schemars(inline)]
+        struct Pond {
+            /// Its name; none means no pond.
+            #[schemars(extend("examples" = ["koi"]))]
+            name: Option<String>,
+            /// Its depth in metres.
+            depth: u32,
+        }
+        let tables = of_tables::<Tables>();
+        assert_eq!(
+            template("pond", &tables["pond"]),
+            "\n# The pond.\n#[pond]\n# Its name; none means no pond.\n#name = \"koi\"\n# Its depth in metres.\n#depth = 0\n"
+        );
+    }
 
     #[test]
     fn every_leaf_has_a_plain_type_and_a_description() {

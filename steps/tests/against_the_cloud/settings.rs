@@ -1,7 +1,10 @@
 //! The settings of the test environment.
 
 use landfall_cloud::{certificate::Material, kubernetes::manifest};
-use landfall_steps::settings::{Canary, Certificate, Cluster, Dns, Network, Settings};
+use landfall_steps::{
+    StepTables,
+    settings::{Canary, Certificate, Cluster, Dns, Network, Settings},
+};
 use std::{path::Path, sync::Arc};
 
 pub const GROUP: &str = "rg-demo";
@@ -49,6 +52,7 @@ pub fn demo(home: &Path) -> Settings {
         manifests: None,
         skip_preflight: std::collections::BTreeSet::new(),
         replace_objects: Vec::new(),
+        tables: StepTables::default(),
     }
 }
 
