@@ -37,7 +37,7 @@ pub fn ask<'a>(
         _ => return Ok(Allowed(place)),
     };
     let refused = Failure::new(Exit::Input, format!("use the endpoints of {file}"))
-        .cause("they are not those of an Azure cloud, and nothing was sent to them")
+        .cause("these endpoints do not belong to an Azure cloud; no request was sent to them")
         .cause(endpoints.join("\n"));
     if !terminal.answers {
         let file = file.rsplit_once(':').map_or(file.as_str(), |(name, _)| name);

@@ -225,7 +225,7 @@ impl RemoteSim {
     fn no_response(&self, error: &(dyn Error + 'static)) -> Failure {
         Failure::new(Exit::Failed, format!("query {}", self.registration.holder))
             .caused_by(error)
-            .hint("run again: if no server runs, each command opens the simulated cloud itself")
+            .hint("run the command again: if the server of the simulated cloud has stopped, the command opens the simulated cloud directly")
     }
 
     /// Refuses settings that conflict with the options of the served simulated cloud.

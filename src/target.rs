@@ -194,7 +194,7 @@ async fn subscription(arm: &ArmClient, wanted: Option<&str>) -> Result<Subscript
         let found = arm.subscription(id).await.map_err(|error| Failure::of_api(doing, &error))?;
         return found.ok_or_else(|| {
             Failure::new(Exit::Refused, format!("find the subscription {id}"))
-                .cause("it does not exist, or this sign-in may not see it")
+                .cause("it does not exist, or the signed-in identity has no permission to read it")
                 .hint(
                     "list your subscriptions with `az account list --output table`; select one with \
                        AZURE_SUBSCRIPTION_ID",

@@ -70,7 +70,7 @@ impl Step for Features {
 
     async fn check(&self, cx: &Context, (): &()) -> Result<Check<Registered>, StepError> {
         if self.outstanding().await.context(LIST)?.is_empty() {
-            cx.note("generally available, nothing to register");
+            cx.note("all resource providers are registered");
             return Ok(Check::InSync(self.registered()));
         }
         // A registration belongs to the subscription: it is shared, and landfall does not own it.

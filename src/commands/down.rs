@@ -78,7 +78,7 @@ pub async fn run(cli_context: &CliContext, args: &Args) -> Result<Exit, Failure>
     }
     if !cli_context.global.yes && !cli_context.terminal.answers {
         return Err(Failure::new(Exit::Input, "ask for confirmation of the deletion")
-            .cause("there is no terminal")
+            .cause("no terminal is available for the answer")
             .hint("confirm with --yes; nothing was changed"));
     }
     let (journal, target) = run::open(cli_context, &config, "down", Gateways::WithoutTraffic).await?;
@@ -203,7 +203,7 @@ fn confirm(cli_context: &CliContext, preview: &TeardownPreview<'_>, group: &str)
     match (read.is_ok(), answer.trim()) {
         (true, name) if name == group => Ok(()),
         (_, name) => Err(Failure::new(Exit::Input, "delete the environment")
-            .cause(format!("\"{name}\" is not {group}; nothing was changed"))),
+            .cause(format!("the typed name \"{name}\" is not the resource group {group}; nothing was changed"))),
     }
 }
 

@@ -357,7 +357,7 @@ impl Step for Cluster {
                 self.accepted(cx, WriteResult::Done(None)).await
             }
             Err(error) if is_precondition_failed(&error) => {
-                Err(error.hint("it was created by another client: run again to check it"))
+                Err(error.hint("another program created it in the meantime: run landfall again to check it"))
             }
             write_result => self.accepted(cx, write_result?).await,
         }

@@ -74,7 +74,7 @@ pub(super) fn refusal(mut findings: Vec<Finding>, checks: usize) -> Option<StepE
     let error = StepError::new(kind, format!("pass {failed} of {checks} checks")).leftover(Leftover::Nothing);
     let combined = findings.into_iter().fold(error, |error, finding| error.cause(format_line(&finding)));
     (count > 0).then(|| {
-        combined.hint("each line ends with its fix; --skip-preflight NAME skips the check of that name")
+        combined.hint("each line ends with its fix; --skip-preflight NAME skips a check, with the name at the start of its line")
     })
 }
 

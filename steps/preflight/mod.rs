@@ -165,7 +165,7 @@ impl Evaluation<'_> {
         if let Some(name_state) = self.result_of(PreflightCheckId::VaultName, results.vault_name)? {
             let name = names::vault(s, self.queries.azure().id());
             if matches!(name_state, vault_name::NameState::Recoverable) {
-                self.cx.note(format!("key vault {name} is deleted and will be recovered"));
+                self.cx.note(format!("key vault {name} was deleted earlier (soft delete) and will be recovered"));
             }
             findings.extend(vault_name::evaluate(s, &name, &name_state));
         }

@@ -57,7 +57,7 @@ fn subnet(s: &Settings, body: &Value) -> Option<Finding> {
     Some(
         finding
             .code("NetcfgSubnetRangesOverlap")
-            .cause(format!("subnet {other} of {name} is {range}, which overlaps {wanted}"))
+            .cause(format!("subnet {other} of {name} has the range {range}, which overlaps {wanted}"))
             .fix("set network.subnet_prefix to a range that overlaps none of its subnets"),
     )
 }
@@ -75,7 +75,7 @@ fn services(s: &Settings, body: &Value) -> Option<Finding> {
             format!("use {wanted} for services alongside network {name}"),
         )
         .code("ServiceCidrOverlapExistingSubnetsCidr")
-        .cause(format!("virtual network {name} is {clash}, which overlaps the service range {wanted}"))
+        .cause(format!("virtual network {name} has the range {clash}, which overlaps the service range {wanted}"))
         .fix(
             "set cluster.service_cidr to a range outside the network's, and cluster.dns_service_ip to an \
                  address in it",

@@ -222,7 +222,7 @@ pub trait Step: Send + Sync + 'static {
                 Check::NotOwned { why } => {
                     Err(StepError::new(Kind::Foreign, format!("adopt {}", self.title()))
                         .cause(why)
-                        .hint("set the settings to what is there, or leave it out with --keep STEP"))
+                        .hint("change the settings to match the existing resource, or exclude it with --keep STEP"))
                 }
                 _ => self.recover(cx, input).await,
             }

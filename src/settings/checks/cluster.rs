@@ -47,7 +47,7 @@ pub fn version(given: &Sourced<String>) -> Result<String, ConfigError> {
     match numbers && (2..=3).contains(&parts.len()) && plain == version {
         true => Ok(version.to_owned()),
         false if numbers && (2..=3).contains(&parts.len()) => {
-            Err(given.wrong(format!("\"{version}\" starts with v")).hint(format!("write {plain}")))
+            Err(given.wrong(format!("\"{version}\" starts with v")).hint(format!("write it as {plain}")))
         }
         false => Err(given
             .wrong(format!("\"{version}\" is not a Kubernetes version"))

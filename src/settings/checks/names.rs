@@ -172,7 +172,7 @@ pub fn location(given: &Sourced<String>) -> Result<String, ConfigError> {
         true => Ok(plain),
         false => Err(given
             .wrong(format!("\"{}\" is not a region's programmatic name", given.value))
-            .hint(format!("write {plain}"))),
+            .hint(format!("write it as {plain}"))),
     }
 }
 

@@ -160,7 +160,7 @@ async fn with_deadline<T>(
             ended = &mut action => return match ended {
                 Ok(result) => result,
                 Err(panic) => Err(StepError::new(Kind::Bug, format!("complete {}", node.title()))
-                    .cause(format!("the step panicked: {}", panic_message(panic.as_ref())))),
+                    .cause(format!("the step crashed: {}", panic_message(panic.as_ref())))),
             },
             () = sleep_until(end) => return Err(cx.deadline_exceeded(&node.title(), deadline)),
             () = sleep_until(cx.last_event() + SILENCE) => {

@@ -180,6 +180,6 @@ fn with_claimed_leftover(cx: &Context, error: StepError) -> StepError {
 fn foreign(node: &dyn Node, why: String) -> StepError {
     StepError::new(Kind::Foreign, format!("use {}", node.title()))
         .cause(why)
-        .hint("choose another name, or delete the foreign resource yourself")
+        .hint("choose another name, or delete the existing resource, which landfall did not create")
         .leftover(Leftover::Nothing)
 }

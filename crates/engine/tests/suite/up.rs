@@ -68,7 +68,7 @@ async fn a_panicking_step_fails_and_the_rest_continues() {
     root(&mut graph, &cloud, "mill");
     let report = runner.up(&graph).await.report;
     let error = &report.errors[0].1;
-    assert_eq!((error.kind, error.causes[0].as_str()), (Kind::Bug, "the step panicked: out of clay"));
+    assert_eq!((error.kind, error.causes[0].as_str()), (Kind::Bug, "the step crashed: out of clay"));
     assert_eq!(report.created, 1);
 }
 
