@@ -7,8 +7,8 @@ use crate::{
     render::{
         Display, escape,
         json::Json,
-        line::Line,
-        live::Live,
+        line_display::Line,
+        live_display::Live,
         progress_state::ProgressState,
         stream::{self, Terminal},
         tree::{Size, TreeStyle},

@@ -214,7 +214,9 @@ pub fn hint(error: &StepError) -> String {
         Kind::Input => "change the setting that the message names",
         Kind::TimedOut => "run again to resume the wait",
         Kind::Interrupted => "run again to resume",
-        Kind::Foreign => "choose another name, or delete the existing resource, which landfall did not create",
+        Kind::Foreign => {
+            "choose another name, or delete the existing resource, which landfall did not create"
+        }
         Kind::Bug => "this is a bug in landfall: report it with the output of -vv",
     };
     error.hint.clone().unwrap_or_else(|| by_kind.to_owned())

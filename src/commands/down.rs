@@ -202,8 +202,9 @@ fn confirm(cli_context: &CliContext, preview: &TeardownPreview<'_>, group: &str)
     let read = std::io::stdin().lock().read_line(&mut answer);
     match (read.is_ok(), answer.trim()) {
         (true, name) if name == group => Ok(()),
-        (_, name) => Err(Failure::new(Exit::Input, "delete the environment")
-            .cause(format!("the typed name \"{name}\" is not the resource group {group}; nothing was changed"))),
+        (_, name) => Err(Failure::new(Exit::Input, "delete the environment").cause(format!(
+            "the typed name \"{name}\" is not the resource group {group}; nothing was changed"
+        ))),
     }
 }
 

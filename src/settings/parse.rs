@@ -52,7 +52,8 @@ pub fn read(path: &Path, is_required: bool, config_errors: &mut Vec<ConfigError>
         }
         Err(error) => {
             config_errors.push(
-                ConfigError::at(whole(), format!("cannot be read: {error}")).hint("check the path and the permissions of the file"),
+                ConfigError::at(whole(), format!("cannot be read: {error}"))
+                    .hint("check the path and the permissions of the file"),
             );
             ParsedFile::default()
         }

@@ -10,11 +10,11 @@ use crate::{
     cluster_access::{self, ClusterAccess, access_cluster},
     cluster_ready::{self, ReadyCluster},
     error::{ErrorContext, TrackWrite},
-    features,
     network::Subnet,
     objects::foreign::{self, Foreign},
     operation,
     preflight::PreflightOutput,
+    provider_registration,
     resource::{LockScope, MANAGED_CLUSTER, NameSetting, Resource, ResourceSpec, Resources, Right},
     resource_group::same_region,
     settings::{Settings, Teardown},
@@ -209,7 +209,7 @@ impl Cluster {
                 Ok(write_result) => return Ok(write_result),
                 Err(flag) => {
                     cx.note(format!("the service requires the preview feature {flag}"));
-                    features::enable(cx, &self.azure, &flag).await?;
+                    provider_registration::enable(cx, &self.azure, &flag).await?;
                     registered.push(flag);
                 }
             }

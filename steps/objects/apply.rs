@@ -2,14 +2,13 @@
 
 use super::{
     Applied, DesiredObjects, LAST_RANK, ObjectRef, PreviousApply,
+    apply_record::{self, ApplyResult, Progress},
     diff::{InSyncSet, diff, kind_of},
     fingerprint,
     immutable::{self, ImmutableChange},
     kind_name, namespace,
     ownership::Ownership,
-    place,
-    progress::{self, ApplyResult, Progress},
-    prune, rank_of, reference, uid_of,
+    place, prune, rank_of, reference, uid_of,
 };
 use crate::{
     ClusterSession, Clusters,
@@ -121,7 +120,7 @@ impl Set<'_> {
         let (object, creation) = applied.context(&what)?;
         Ok(ApplyResult {
             object: reference(kind, &object),
-            creation: progress::evaluate_creation(creation, &object),
+            creation: apply_record::evaluate_creation(creation, &object),
             replaces,
         })
     }

@@ -1,12 +1,12 @@
 //! A set of Kubernetes objects that is checked, applied and deleted together.
 
 mod apply;
+mod apply_record;
 mod delete;
 mod diff;
 pub(crate) mod foreign;
 mod immutable;
 mod ownership;
-mod progress;
 mod prune;
 
 pub(crate) use apply::{apply, existing, recover, references};

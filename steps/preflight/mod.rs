@@ -4,9 +4,9 @@
 //! each with its fix. A refused query is not a finding: then only the action itself may fail.
 
 mod addresses;
-mod already_created;
 mod check_id;
 mod finding;
+mod journal_resources;
 mod location;
 mod node_size;
 mod objects;
@@ -30,8 +30,8 @@ use crate::{
     resource::{Resource, ResourceSpec, Resources},
     settings::Settings,
 };
-use already_created::AlreadyCreated;
 use finding::{Finding, refusal};
+use journal_resources::AlreadyCreated;
 use landfall_cloud::{
     ApiError, ApiErrorKind, Identity,
     arm::{KubernetesVersion, Permissions},
@@ -165,7 +165,9 @@ impl Evaluation<'_> {
         if let Some(name_state) = self.result_of(PreflightCheckId::VaultName, results.vault_name)? {
             let name = names::vault(s, self.queries.azure().id());
             if matches!(name_state, vault_name::NameState::Recoverable) {
-                self.cx.note(format!("key vault {name} was deleted earlier (soft delete) and will be recovered"));
+                self.cx.note(format!(
+                    "key vault {name} was deleted earlier (soft delete) and will be recovered"
+                ));
             }
             findings.extend(vault_name::evaluate(s, &name, &name_state));
         }

@@ -1,6 +1,6 @@
 //! The queries of all checks, sent concurrently, and their responses.
 
-use super::{PreflightCheckId, already_created::AlreadyCreated, policy, ranges, vault_name};
+use super::{PreflightCheckId, journal_resources::AlreadyCreated, policy, ranges, vault_name};
 use crate::{
     Clients,
     key_vault::KeyVault,

@@ -75,7 +75,9 @@ fn services(s: &Settings, body: &Value) -> Option<Finding> {
             format!("use {wanted} for services alongside network {name}"),
         )
         .code("ServiceCidrOverlapExistingSubnetsCidr")
-        .cause(format!("virtual network {name} has the range {clash}, which overlaps the service range {wanted}"))
+        .cause(format!(
+            "virtual network {name} has the range {clash}, which overlaps the service range {wanted}"
+        ))
         .fix(
             "set cluster.service_cidr to a range outside the network's, and cluster.dns_service_ip to an \
                  address in it",

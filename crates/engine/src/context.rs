@@ -162,7 +162,8 @@ impl Context {
     /// Fails if the journal cannot be written, which also ends the run; pass the error on.
     pub fn save_ticket<T: Serialize>(&self, ticket: &T) -> Result<(), StepError> {
         let ticket = serde_json::to_value(ticket).map_err(|error| {
-            StepError::new(Kind::Bug, format!("convert the saved progress of step {} to JSON", self.step)).caused_by(&error)
+            StepError::new(Kind::Bug, format!("convert the saved progress of step {} to JSON", self.step))
+                .caused_by(&error)
         })?;
         self.write_ticket(ticket)
     }

@@ -220,9 +220,9 @@ pub trait Step: Send + Sync + 'static {
             match self.check(cx, input).await? {
                 Check::InSync(output) => Ok(Some(output)),
                 Check::NotOwned { why } => {
-                    Err(StepError::new(Kind::Foreign, format!("adopt {}", self.title()))
-                        .cause(why)
-                        .hint("change the settings to match the existing resource, or exclude it with --keep STEP"))
+                    Err(StepError::new(Kind::Foreign, format!("adopt {}", self.title())).cause(why).hint(
+                        "change the settings to match the existing resource, or exclude it with --keep STEP",
+                    ))
                 }
                 _ => self.recover(cx, input).await,
             }

@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use crate::arm::operation::Operation;
 use crate::arm::provider::PROVIDERS;
 use crate::arm::{
-    self, clusters, dns, features, groups, limits, locks, networks, policies, providers, roles, tracked,
-    vaults,
+    self, clusters, dns, features, groups, limits, locks, networks, policies, provider_registration, roles,
+    tracked, vaults,
 };
 use crate::clock::{Clock, SimTime, Timing};
 use crate::entra::{self, Directory};
@@ -56,7 +56,7 @@ pub struct CloudState {
     /// Operations by id.
     pub operations: BTreeMap<String, Operation>,
     /// Registration of resource providers.
-    pub providers: providers::Providers,
+    pub providers: provider_registration::Providers,
     /// Preview features.
     pub features: features::Features,
     /// Role assignments.
@@ -110,7 +110,7 @@ impl CloudState {
             disabled: false,
             groups: BTreeMap::new(),
             operations: BTreeMap::new(),
-            providers: providers::Providers::new(&options.unregistered),
+            providers: provider_registration::Providers::new(&options.unregistered),
             features: features::Features::new(&options.preview_features),
             roles: roles::Roles::default(),
             locks: locks::Locks::default(),

@@ -1,7 +1,7 @@
 //! Checks of the routes: accepted by a listener, and with ready backends.
 
 mod backend;
-mod paths;
+mod root_path;
 
 use super::{Finding, rules::Findings, snapshot::Snapshot};
 use crate::{
@@ -20,7 +20,7 @@ pub(super) fn evaluate(snapshot: &Snapshot<'_>, cluster_objects: &ClusterSnapsho
     }
     missing(snapshot, cluster_objects, findings);
     unattached(cluster_objects, findings);
-    paths::evaluate(snapshot, cluster_objects, findings);
+    root_path::evaluate(snapshot, cluster_objects, findings);
 }
 
 /// Returns whether a route is relevant: it is a desired one, or references one of the gateways.

@@ -8,7 +8,7 @@
 //! To add a controller: a function over a `ReconcileContext` that changes nothing if the state is in sync, called from
 //! `look`. If it must wait, add a `Task` that `perform` passes to it.
 
-mod aggregation;
+mod api_service;
 mod balancer;
 mod bootstrap;
 mod cluster_info;
@@ -111,7 +111,7 @@ impl Controllers {
     }
 }
 
-pub(crate) use aggregation::register_metrics;
+pub(crate) use api_service::register_metrics;
 pub(crate) use node::mark_unready as mark_nodes_unready;
 
 /// Creates the initial objects of a cluster, at the time at which it becomes `Succeeded`.
@@ -214,7 +214,7 @@ fn reconcile_all(cx: &mut ReconcileContext<'_>) {
     mesh::reconcile_all(cx);
     gateway::schedule_reconcile(cx);
     let watched = [crate::kubernetes::aggregation::RESOURCE, "services", "endpoints"];
-    cx.run_if_changed("aggregation", &watched, aggregation::reconcile_all);
+    cx.run_if_changed("aggregation", &watched, api_service::reconcile_all);
 }
 
 fn perform(cx: &mut ReconcileContext<'_>, task: Task) {

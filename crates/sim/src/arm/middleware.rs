@@ -6,7 +6,7 @@ use crate::arm::error::ArmError;
 use crate::arm::provider::PROVIDERS;
 use crate::arm::roles::Right;
 use crate::arm::routing::{self, ROUTES};
-use crate::arm::{Call, groups, id, locks, networks, policies, providers};
+use crate::arm::{Call, groups, id, locks, networks, policies, provider_registration};
 use crate::clock::{SimTime, Timing};
 use crate::entra::{self, Caller, TokenError};
 use crate::request::{Reply, Request, segments};
@@ -203,7 +203,7 @@ fn group(state: &CloudState, call: &Call<'_>) -> Result<(), ArmError> {
 
 fn registration(state: &CloudState, call: &Call<'_>) -> Result<(), ArmError> {
     let namespace = call.route.kind.split('/').next().unwrap_or_default();
-    if writes(&call.request.method) && call.route.kind != providers::KIND {
+    if writes(&call.request.method) && call.route.kind != provider_registration::KIND {
         return state.providers.check_registered(namespace);
     }
     Ok(())

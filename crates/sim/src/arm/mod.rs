@@ -14,7 +14,7 @@ pub mod networks;
 pub mod operation;
 pub mod policies;
 pub mod provider;
-pub mod providers;
+pub mod provider_registration;
 pub mod roles;
 mod routing;
 pub mod subscriptions;

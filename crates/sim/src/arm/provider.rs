@@ -8,8 +8,8 @@
 use serde_json::Value;
 
 use crate::arm::{
-    Route, clusters, dns, features, groups, locks, networks, operation, policies, providers, roles,
-    subscriptions, tracked, vaults,
+    Route, clusters, dns, features, groups, locks, networks, operation, policies, provider_registration,
+    roles, subscriptions, tracked, vaults,
 };
 use crate::clock::{SimTime, Timing};
 use crate::fault;
@@ -50,7 +50,7 @@ impl Provider {
 pub const PROVIDERS: &[Provider] = &[
     Provider::stateless("subscriptions", subscriptions::routes),
     Provider::stateless("operations", operation::routes),
-    providers::PROVIDER,
+    provider_registration::PROVIDER,
     features::PROVIDER,
     roles::PROVIDER,
     policies::PROVIDER,

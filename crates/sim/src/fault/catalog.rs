@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use super::inject::Injection;
 use super::{
-    Fault, busy, cluster, dns, kubernetes, limits, operations, providers, roles, transport, unreadable,
-    vaults,
+    Fault, busy, cluster, dns, kubernetes, operations, providers, quota_and_policy, roles, transport,
+    unreadable, vaults,
 };
 
 /// The kind of a fault.
@@ -69,7 +69,7 @@ const TOPICS: &[&[Row]] = &[
     roles::ROWS,
     vaults::ROWS,
     providers::ROWS,
-    limits::ROWS,
+    quota_and_policy::ROWS,
     cluster::ROWS,
     kubernetes::ROWS,
     dns::ROWS,

@@ -2,7 +2,7 @@
 
 use super::inject::{Injection, RequestContext};
 use super::{Fault, Kind, Row};
-use crate::arm::providers;
+use crate::arm::provider_registration;
 use crate::state::CloudState;
 
 const FEATURES: &str = "/microsoft.features/providers/";
@@ -63,7 +63,9 @@ fn feature(context: &RequestContext<'_>) -> Option<String> {
 }
 
 fn unregistered(state: &mut CloudState, context: &RequestContext<'_>) -> bool {
-    context.after("providers").is_some_and(|namespace| providers::unregister_now(state, &namespace))
+    context
+        .after("providers")
+        .is_some_and(|namespace| provider_registration::unregister_now(state, &namespace))
 }
 
 #[cfg(test)]

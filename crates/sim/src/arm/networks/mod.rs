@@ -4,7 +4,7 @@
 mod ranges;
 mod subnets;
 mod usages;
-mod writes;
+mod whole_network;
 
 use std::collections::BTreeMap;
 
@@ -105,7 +105,7 @@ pub const PROVIDER: Provider =
     Provider { members, delete_members, next_due, advance_to, ..Provider::stateless("networks", routes) };
 
 fn routes() -> Vec<Route> {
-    let mut routes = writes::routes();
+    let mut routes = whole_network::routes();
     routes.extend(subnets::routes());
     routes.extend(usages::routes());
     routes

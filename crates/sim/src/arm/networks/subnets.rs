@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use crate::arm::error::ArmError;
 use crate::arm::networks::{
     Network, Part, SUBNET_KIND, State, VERSIONS, announced, begin, check_etag, check_free, check_unused,
-    find, ranges, requested_id, writes,
+    find, ranges, requested_id, whole_network,
 };
 use crate::arm::{Call, Route, id};
 use crate::durations;
@@ -39,7 +39,7 @@ pub(super) fn part(
         let why = format!("Resource name {name} is invalid. The name can be up to 80 characters long.");
         return Err(ArmError::new(400, "InvalidResourceName", why));
     }
-    let properties = writes::without_read_only(given);
+    let properties = whole_network::without_read_only(given);
     if ranges::of_subnet(&properties).is_empty() {
         let why = format!("Subnet '{name}' must have an address prefix.");
         return Err(ArmError::new(400, "SubnetAddressPrefixRequired", why));
@@ -95,7 +95,7 @@ fn put(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
     }
     network.subnets.retain(|other| !other.name.eq_ignore_ascii_case(name));
     network.subnets.push(part);
-    writes::check_ranges(&network)?;
+    whole_network::check_ranges(&network)?;
     let done = call.timing.after(call.now, durations::NETWORK_PUT);
     network.state = State::Updating;
     network.done = Some(done);

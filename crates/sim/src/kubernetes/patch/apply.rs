@@ -11,7 +11,7 @@ use crate::kubernetes::definition::Definition;
 use crate::kubernetes::fields::{FieldSet, display_path};
 use crate::kubernetes::ownership::{Owner, Owners, claimed, compare};
 use crate::kubernetes::schema::shape::{NodeKind, classify, field, item_edge, items};
-use crate::kubernetes::schema::typed;
+use crate::kubernetes::schema::type_check;
 use crate::kubernetes::status::StatusError;
 use crate::kubernetes::store::names;
 
@@ -56,7 +56,7 @@ pub fn applied(
 }
 
 fn check_type(definition: &Definition, config: &Value) -> Result<(), StatusError> {
-    let type_errors = typed::type_errors(&definition.schema, config);
+    let type_errors = type_check::type_errors(&definition.schema, config);
     let (namespace, name) = names(config);
     let what = match type_errors.as_slice() {
         [] => return Ok(()),

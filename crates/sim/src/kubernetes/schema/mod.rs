@@ -5,7 +5,7 @@ pub mod build;
 pub mod defaults;
 pub mod prune;
 pub mod shape;
-pub mod typed;
+pub mod type_check;
 pub mod validate;
 
 mod apps;
