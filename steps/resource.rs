@@ -40,7 +40,7 @@ pub(crate) trait Resource: Step {
     fn resource(&self) -> ResourceSpec;
 }
 
-/// What a step owns. Steps build it with [`ResourceSpec::new`] or [`ResourceSpec::undeletable`] and the
+/// The declaration of the resource that a step owns. Steps build it with [`ResourceSpec::new`] or [`ResourceSpec::undeletable`] and the
 /// methods below.
 pub(crate) struct ResourceSpec {
     /// The kind for display: `key vault`.

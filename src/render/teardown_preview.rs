@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 /// The data of the preview.
 pub struct TeardownPreview<'a> {
-    /// What the steps own.
+    /// The declarations of the steps' resources.
     pub resources: &'a Resources,
     /// The steps, dependencies first.
     pub steps: &'a [StepInfo],

@@ -1,4 +1,4 @@
-//! What the commands that run steps share: the journal, the frame of a run, and the run itself.
+//! The shared parts of the commands that run steps: the journal, the opening, and the run itself.
 
 mod journal;
 mod open;

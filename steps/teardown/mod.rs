@@ -1,4 +1,4 @@
-//! What a teardown deletes, and what prevents it.
+//! The inventory of a teardown, and the preconditions that prevent it.
 
 pub(crate) mod inventory;
 pub(crate) mod preconditions;

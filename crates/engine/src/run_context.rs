@@ -1,4 +1,4 @@
-//! What a run needs besides the graph: journal, time scale, stop handle and the receiver of events.
+//! The context of a run besides the graph: journal, time scale, stop handle and the receiver of events.
 
 use crate::{
     event::{Event, EventKind},

@@ -6,7 +6,6 @@ mod applying;
 mod creating;
 mod describing;
 mod fixture;
-mod interactive;
 mod manifest;
 mod reading;
 mod server_queries;

@@ -1,14 +1,16 @@
-//! A cluster for interactive use, which runs as long as the standard input is open:
+//! A simulated cluster for interactive use, which runs as long as the standard input is open:
 //!
-//! `PACE=20 cargo test -p landfall-sim --test kubectl -- --ignored --nocapture interactive_cluster`
+//! `PACE=20 cargo run -p landfall-sim --example interactive_cluster`
 
+#[expect(dead_code, reason = "the tests use the rest")]
+#[path = "../tests/kubectl/fixture.rs"]
+mod fixture;
+
+use fixture::Fixture;
 use landfall_sim::Speed;
 
-use crate::fixture::Fixture;
-
-#[tokio::test]
-#[ignore = "it waits for a person"]
-async fn interactive_cluster() {
+#[tokio::main]
+async fn main() {
     let time_scale = std::env::var("PACE").ok().and_then(|time_scale| time_scale.parse().ok());
     let Some(fixture) = Fixture::at_speed(time_scale.map_or(Speed::Instant, Speed::Times)).await else {
         return;
