@@ -298,7 +298,7 @@ mod tests {
         "aks-" is not a cluster's name: its first or last character is not allowed (it must start and end with a letter or digit)
         "../default" is not an environment's name: it contains '/' (it may contain letters, digits and _-.)
         ok default
-        "East US" is not a region's programmatic name (write eastus)
+        "East US" is not a region's programmatic name (write it as eastus)
         "west-europe" is not a region (use its programmatic name, such as eastus or westeurope)
         "Contoso Dev" is not a subscription id (use the id (8-4-4-4-12 hex digits), not the name: `az account show --query id`)
         ok 00000000-0000-0000-0000-00000000000a
