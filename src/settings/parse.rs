@@ -172,7 +172,8 @@ impl Decoder<'_> {
             && accepts(wanted, "string")
             && !regex_lite::Regex::new(pattern).is_ok_and(|pattern| pattern.is_match(text))
         {
-            let hint = wanted["description"].as_str().unwrap_or_default().trim_end_matches('.').to_owned();
+            let hint =
+                wanted["description"].as_str().unwrap_or_default().trim_end_matches('.').replace('\n', " ");
             self.complain(line, format!("`{path}` is \"{text}\", which is not allowed"), hint);
             return None;
         }

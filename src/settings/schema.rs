@@ -33,7 +33,10 @@ pub fn template_of_steps() -> String {
 
 /// Returns a table with the description of each setting, and with its default or an example as the value.
 fn template(table: &str, schema: &Value) -> String {
-    let comment = |field: &Value| format!("# {}\n", field["description"].as_str().unwrap_or_default());
+    let comment = |field: &Value| -> String {
+        let lines = field["description"].as_str().unwrap_or_default().lines();
+        lines.map(|line| format!("# {line}\n")).collect()
+    };
     let mut text = format!("\n{}#[{table}]\n", comment(schema));
     for (key, field) in schema["properties"].as_object().into_iter().flatten() {
         let value = field.get("default").unwrap_or(&field["examples"][0]);
@@ -93,7 +96,8 @@ mod tests {
         #[serde(default, deny_unknown_fields)]
         #[schemars(inline)]
         struct Pond {
-            /// Its name; none means no pond.
+            /// Its name.
+            /// None means no pond.
             #[schemars(extend("examples" = ["koi"]))]
             name: Option<String>,
             /// Its depth in metres.
@@ -102,7 +106,7 @@ mod tests {
         let tables = of_tables::<Tables>();
         assert_eq!(
             template("pond", &tables["pond"]),
-            "\n# The pond.\n#[pond]\n# Its name; none means no pond.\n#name = \"koi\"\n# Its depth in metres.\n#depth = 0\n"
+            "\n# The pond.\n#[pond]\n# Its name.\n# None means no pond.\n#name = \"koi\"\n# Its depth in metres.\n#depth = 0\n"
         );
     }
 
