@@ -25,7 +25,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
     /// How long to retry a failed check: changes reach the gateways with a delay
-    #[arg(long, value_name = "SECONDS", default_value_t = VerifyTimeouts::default().retry_timeout.as_secs())]
+    #[arg(long = "patience", value_name = "SECONDS", default_value_t = VerifyTimeouts::default().retry_timeout.as_secs())]
     retry_timeout: u64,
     #[command(flatten)]
     setting_flags: SettingFlags,

@@ -284,14 +284,20 @@ fn classify(error: &(dyn std::error::Error + 'static)) -> RequestError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tokio::{io::AsyncWriteExt, net::TcpListener};
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+    };
 
-    /// Returns the result of a request to a server that sends `answer` and closes the connection.
+    /// Returns the result of a request to a server that sends `response` and closes the connection.
     async fn status(response: &'static [u8]) -> Result<u16, RequestError> {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let socket = listener.local_addr().unwrap();
         tokio::spawn(async move {
             let (mut tcp, _) = listener.accept().await.unwrap();
+            // Closing with unread data would reset the connection before the response arrives.
+            let mut request = [0; 1024];
+            assert!(tcp.read(&mut request).await.unwrap() > 0);
             tcp.write_all(response).await.unwrap();
         });
         let limits = Limits { timeout: Duration::from_secs(5), connections: 1, user_agent: "test" };
