@@ -112,7 +112,10 @@ mod tests {
         let outside = found("10.9.0.0/16", "theirs", "10.9.0.0/24");
         assert_eq!(outside[0].code, Some("NetcfgSubnetRangeOutsideVnet"));
         let overlap = found("10.0.0.0/16", "theirs", "10.0.3.0/24");
-        assert!(overlap[0].causes[0].contains("theirs of vnet-demo is 10.0.3.0/24"), "{overlap:?}");
+        assert!(
+            overlap[0].causes[0].contains("theirs of vnet-demo has the range 10.0.3.0/24"),
+            "{overlap:?}"
+        );
         let services = found("10.0.0.0/15", "theirs", "10.0.64.0/24");
         assert_eq!(services[0].code, Some("ServiceCidrOverlapExistingSubnetsCidr"));
         assert_eq!(evaluate(&crate::settings::tests::settings(), None), []);

@@ -212,7 +212,7 @@ pub fn remove(existing: &str, added: &Added) -> Result<Option<String>, Kubeconfi
     replaced_lines.retain(|(key, _)| *key != CURRENT);
     replaced_lines.push((CURRENT, current.as_deref()));
     let restored = replaced_lines.iter().map(|(key, line)| {
-        let value = line.map(Document::parse).transpose()?.and_then(|line| line.value().get(*key).cloned());
+        let value = line.map(parse_entry).transpose()?.and_then(|line| line.value().get(*key).cloned());
         Ok((*key, value))
     });
     let restored: Vec<(&str, Option<Value>)> = restored.collect::<Result<_, KubeconfigError>>()?;
@@ -243,6 +243,11 @@ pub fn remove(existing: &str, added: &Added) -> Result<Option<String>, Kubeconfi
         Some(text) => Ok(Some(mark.to_owned() + &text)),
         None => rewritten(existing, &wanted).map(|text| Some(mark.to_owned() + &text)),
     }
+}
+
+/// Parses a replaced line. An entry of a flow mapping, such as `"users":null`, is valid only between braces.
+fn parse_entry(line: &str) -> Result<Document, KubeconfigError> {
+    Document::parse(line).or_else(|error| Document::parse(&format!("{{{line}\n}}")).map_err(|_| error))
 }
 
 /// Returns the line of the former current context, unless its entry was removed since.

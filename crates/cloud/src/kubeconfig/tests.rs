@@ -404,3 +404,11 @@ fn a_cluster_kubeconfig_with_external_references_is_not_merged() {
         assert!(error.contains(is.split(':').next().unwrap()), "{error}");
     }
 }
+
+#[test]
+fn a_compact_json_file_with_a_null_list_is_restored() {
+    let mine = "{\"clusters\":[{\"name\":\"work\",\"cluster\":{\"server\":\"https://a\"}}],\"contexts\":[],\
+                \"users\":null,\"current-context\":\"work\"}\n";
+    let merged = merged(mine);
+    assert_eq!(super::remove(&merged.text, &merged.added).unwrap().as_deref(), Some(mine));
+}
