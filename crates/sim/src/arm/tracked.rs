@@ -17,6 +17,9 @@ use crate::clock::{SimTime, Timing};
 use crate::request::Reply;
 use crate::state::CloudState;
 
+/// The properties of a resource, as in a request body.
+pub type Properties = Map<String, Value>;
+
 /// A type of tracked resources. Times are seconds of cloud time.
 pub struct ResourceType {
     /// The type: `Microsoft.OperationalInsights/workspaces`.
@@ -26,7 +29,7 @@ pub struct ResourceType {
     /// Checks the name of a new resource.
     pub check_name: fn(&str) -> Result<(), ArmError>,
     /// Returns the stored properties for those of a PUT: checked, and with the defaults of the service.
-    pub properties: fn(Map<String, Value>) -> Result<Map<String, Value>, ArmError>,
+    pub properties: fn(Properties) -> Result<Properties, ArmError>,
     /// The time from a PUT to `Succeeded`.
     pub put_seconds: f64,
     /// The duration of the response to a DELETE.
