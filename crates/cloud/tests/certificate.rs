@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::process::Command;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use landfall_cloud::certificate::{CertificateError, Material, check_for};
 use p12_keystore::{Certificate, KeyStore, KeyStoreEntry, Pkcs12Archive, PrivateKeyChain};
@@ -58,6 +60,97 @@ fn every_variant_that_openssl_writes_is_accepted() {
         let cn = if name.starts_with("ec") { "CN=ec" } else { "CN=rsa" };
         assert!(material.leaf().subject.contains(cn), "{name}: {}", material.leaf().subject);
     }
+}
+
+/// Opens a file that strict readers refuse, and the file that is written instead of it.
+fn open_variant(name: &str, bytes: &[u8], password: &str) {
+    let material = Material::from_pfx(bytes, password).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let thumbprint =
+        &open("rsa-chain.pfx", PASSWORD).expect("the fixture opens").leaf().thumbprint_sha1.clone();
+    assert_eq!(&material.leaf().thumbprint_sha1, thumbprint, "{name}");
+    assert_eq!(material.leaf().chain_length, 3, "{name}");
+    let (pfx, own_password) = (material.pfx().expose(), material.password().expose());
+    assert_ne!(pfx, bytes, "{name}: the vault gets plain DER");
+    let strict = Pkcs12Archive::from_pkcs12(pfx, own_password).expect("plain DER");
+    assert_eq!((strict.keys.len(), strict.certs.len()), (1, 3), "{name}");
+    assert_eq!(strict.certs[0].cert.as_der(), material.certificate(), "{name}: the leaf is the first");
+    let reopened = Material::from_pfx(pfx, own_password).expect("the written file opens");
+    assert_eq!(&reopened.leaf().thumbprint_sha1, thumbprint, "{name}");
+}
+
+#[test]
+fn every_encoding_that_openssl_opens_is_accepted() {
+    for name in ["ber.pfx", "ber-inside.pfx", "pbmac1.pfx", "rc2-128.pfx"] {
+        open_variant(name, &read(name), PASSWORD);
+        assert_eq!(open(name, "wrong").unwrap_err(), CertificateError::WrongPassword, "{name}");
+    }
+    let plain = read("rsa-chain.pfx");
+    for (name, after) in [("CR LF", &b"\r\n"[..]), ("zeros", &[0; 16]), ("text", b"# exported today")] {
+        open_variant(name, &[&plain, after].concat(), PASSWORD);
+    }
+    let wrong = Material::from_pfx(&[&plain, &b"\r\n"[..]].concat(), "wrong").unwrap_err();
+    assert_eq!(wrong, CertificateError::WrongPassword);
+}
+
+#[test]
+fn base64_of_a_file_is_accepted_in_every_layout() {
+    let line = STANDARD.encode(read("rsa-chain.pfx"));
+    let wrapped = |end: &str| {
+        let lines = line.as_bytes().chunks(64).map(|part| std::str::from_utf8(part).unwrap().to_owned());
+        lines.collect::<Vec<String>>().join(end)
+    };
+    let utf16 =
+        |order: fn(u16) -> [u8; 2]| [0xfeff].into_iter().chain(line.encode_utf16()).flat_map(order).collect();
+    let texts: [(&str, Vec<u8>); 9] = [
+        ("one line", format!("{line}\n").into()),
+        ("without its padding", line.trim_end_matches('=').into()),
+        ("wrapped", wrapped("\n").into()),
+        ("wrapped with CR LF", format!("\u{feff}{}\r\n", wrapped("\r\n")).into()),
+        ("as a JSON string", format!("\"{line}\"\n").into()),
+        ("armoured", format!("-----BEGIN PKCS12-----\n{}\n-----END PKCS12-----\n", wrapped("\n")).into()),
+        (
+            "by certutil -encode",
+            format!("-----BEGIN CERTIFICATE-----\r\n{}\r\n-----END CERTIFICATE-----\r\n", wrapped("\r\n"))
+                .into(),
+        ),
+        ("UTF-16", utf16(u16::to_le_bytes)),
+        ("UTF-16, big-endian", utf16(u16::to_be_bytes)),
+    ];
+    for (name, text) in texts {
+        open_variant(name, &text, PASSWORD);
+        assert_eq!(
+            Material::from_pfx(&text, "wrong").unwrap_err(),
+            CertificateError::WrongPassword,
+            "{name}"
+        );
+    }
+    open_variant("BER in base64", STANDARD.encode(read("ber.pfx")).as_bytes(), PASSWORD);
+    for text in ["aGVsbG8gd29ybGQ=", "not base64!", " \r\n", "\"\""] {
+        let refused = Material::from_pfx(text.as_bytes(), PASSWORD).unwrap_err();
+        assert!(matches!(refused, CertificateError::NotPfx { .. }), "{text}: {refused}");
+    }
+}
+
+#[test]
+fn a_password_with_surrogate_pairs_opens_what_openssl_wrote() {
+    for name in ["surrogate-password.pfx", "surrogate-password-legacy.pfx"] {
+        open_variant(name, &read(name), "\u{1f5dd}hunter2");
+        assert_eq!(open(name, PASSWORD).unwrap_err(), CertificateError::WrongPassword, "{name}");
+    }
+}
+
+#[test]
+fn the_password_is_wrong_only_if_it_is() {
+    let began = std::time::Instant::now();
+    let refused = open("many-iterations.pfx", PASSWORD).unwrap_err();
+    assert_eq!(refused, CertificateError::TooManyIterations { iterations: 4_000_000 });
+    assert!(began.elapsed().as_secs() < 5, "it is refused before the derivation");
+    let changed = open("changed.pfx", PASSWORD).unwrap_err();
+    assert!(changed.to_string().contains("changed after its export"), "{changed}");
+    assert_eq!(open("changed.pfx", "wrong").unwrap_err(), CertificateError::WrongPassword);
+    let whole = read("rsa.pfx");
+    let cut = Material::from_pfx(&whole[..whole.len() - 1], PASSWORD).unwrap_err();
+    assert!(cut.to_string().contains("incomplete"), "{cut}");
 }
 
 #[test]
@@ -153,6 +246,8 @@ fn every_error_has_a_message_and_a_hint() {
         CertificateError::WrongPassword,
         CertificateError::Pem,
         CertificateError::NotPfx { why: "x".to_owned() },
+        CertificateError::UnsupportedPfx { what: "x".to_owned() },
+        CertificateError::TooManyIterations { iterations: 1 },
         CertificateError::NoPrivateKey,
         CertificateError::NoCertificate,
         CertificateError::KeyMismatch,

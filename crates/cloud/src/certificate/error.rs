@@ -17,6 +17,18 @@ pub enum CertificateError {
         /// The reason.
         why: String,
     },
+    /// The file uses a scheme that is not supported.
+    #[error("read the PFX file: {what} is not supported")]
+    UnsupportedPfx {
+        /// The scheme.
+        what: String,
+    },
+    /// The file's key derivations would take minutes.
+    #[error("read the PFX file: its key derivation has {iterations} iterations, which takes too long")]
+    TooManyIterations {
+        /// The number in the file.
+        iterations: u64,
+    },
     /// The file contains only certificates.
     #[error("read the PFX file: there is no private key in it")]
     NoPrivateKey,
@@ -46,6 +58,12 @@ pub enum CertificateError {
         /// The covered names.
         names: Vec<String>,
     },
+    /// The certificate has more names than servers and clients accept.
+    #[error("use the certificate: it has {count} names, and at most {NAMES_MAX} are supported")]
+    TooManyNames {
+        /// The number of its names.
+        count: usize,
+    },
     /// Key Vault does not accept this kind of key.
     #[error("use the private key: {algorithm} is not supported")]
     UnsupportedKey {
@@ -60,8 +78,18 @@ pub enum CertificateError {
     },
 }
 
+/// The maximum number of names of a certificate. Public authorities issue at most that many, and TLS libraries
+/// refuse handshake messages of 64 or 100 KB.
+pub(super) const NAMES_MAX: usize = 1_000;
+/// The maximum number of names in a message.
+const LISTED: usize = 10;
+
 fn list(names: &[String]) -> String {
-    if names.is_empty() { "no host".to_owned() } else { names.join(", ") }
+    match names.len() {
+        0 => "no host".to_owned(),
+        count if count > LISTED => format!("{} and {} more", names[..LISTED].join(", "), count - LISTED),
+        _ => names.join(", "),
+    }
 }
 
 impl CertificateError {
@@ -80,6 +108,12 @@ impl CertificateError {
             Self::NotPfx { .. } => {
                 "use a PKCS#12 file (.pfx or .p12) with the private key, the certificate and its chain"
             }
+            Self::UnsupportedPfx { .. } => {
+                "export it again with a password, AES-256 and an HMAC, the defaults of `openssl pkcs12 -export`"
+            }
+            Self::TooManyIterations { .. } => {
+                "export it again with fewer iterations: `openssl pkcs12 -export -iter 100000 …`"
+            }
             Self::NoPrivateKey => "export it again, with its private key",
             Self::NoCertificate => "export it again, with its certificate",
             Self::KeyMismatch => "export the key together with the certificate that was issued for it",
@@ -93,6 +127,7 @@ impl CertificateError {
                     missing.join(" and ")
                 );
             }
+            Self::TooManyNames { .. } => "use a wildcard certificate, or one with fewer names",
             Self::UnsupportedKey { .. } => {
                 "use RSA of 2048, 3072 or 4096 bits, or an elliptic curve key of P-256, P-384 or P-521"
             }

@@ -79,7 +79,7 @@ fn address(octets: &[u8]) -> Option<IpAddr> {
 }
 
 /// Converts a time. "No well-defined end" (RFC 5280 §4.1.2.5) is one day beyond the maximum of this calendar.
-fn timestamp(time: &ASN1Time) -> Timestamp {
+pub(super) fn timestamp(time: &ASN1Time) -> Timestamp {
     let clamped = time.timestamp().clamp(Timestamp::MIN.as_second(), Timestamp::MAX.as_second());
     Timestamp::from_second(clamped).expect("the number was clamped into the range")
 }
@@ -118,6 +118,22 @@ mod tests {
             assert!(!leaf.covers(host), "{host}");
         }
         assert!(!super::tests::leaf(&["*.0.0.1"]).covers("10.0.0.1"));
+    }
+
+    #[test]
+    fn too_many_names_are_refused_and_a_message_lists_few() {
+        let many: Vec<String> = (0..5_000).map(|at| format!("h{at}.example.com")).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        let check = |names: &[&str], host: &str| {
+            let checked =
+                crate::certificate::check_leaf(&leaf(names), &[host.to_owned()], Timestamp::UNIX_EPOCH);
+            checked.map_err(|error| error.to_string())
+        };
+        let expected = "use the certificate: it has 5000 names, and at most 1000 are supported";
+        assert_eq!(check(&many, "h1.example.com").unwrap_err(), expected);
+        assert_eq!(check(&many[..1_000], "h1.example.com"), Ok(()));
+        let message = check(&many[..12], "other.example.com").unwrap_err();
+        assert!(message.ends_with("h9.example.com and 2 more"), "{message}");
     }
 
     #[test]

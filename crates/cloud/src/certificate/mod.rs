@@ -1,10 +1,11 @@
 //! Certificates: content and validation of PFX files.
 //!
-//! [`Material`] is a private key with its certificate, as the file that Key Vault imports, byte for byte as
-//! given. It is opened once, here. A wrong password, an expired certificate or one for another domain is
+//! [`Material`] is a private key with its certificate, as the file that Key Vault imports: byte for byte as
+//! given, or written again if the given one is not plain DER. It is opened once, here. A wrong password, an expired certificate or one for another domain is
 //! therefore found before the first request. The vault responds to all of these only that the content "can
 //! not be read".
 
+mod chain;
 mod error;
 mod leaf;
 mod pfx;
@@ -15,6 +16,7 @@ use std::fmt;
 
 use jiff::Timestamp;
 
+pub use chain::{ChainFault, chain_digest, chain_faults};
 pub use error::CertificateError;
 pub use leaf::Leaf;
 
@@ -26,6 +28,8 @@ pub struct Material {
     password: Secret<String>,
     leaf: Leaf,
     der: Vec<u8>,
+    /// The other certificates of the file, in DER.
+    others: Vec<Vec<u8>>,
 }
 
 impl Material {
@@ -57,8 +61,9 @@ impl Material {
     }
 
     fn assemble(bytes: Vec<u8>, password: String, opened: pfx::Opened) -> Material {
-        let pfx::Opened { leaf, der } = opened;
-        Material { pfx: Secret::new(bytes), password: Secret::new(password), leaf, der }
+        let pfx::Opened { leaf, der, others, rewritten } = opened;
+        let (bytes, password) = rewritten.unwrap_or((bytes, password));
+        Material { pfx: Secret::new(bytes), password: Secret::new(password), leaf, der, others }
     }
 
     /// Returns the fields of the certificate.
@@ -71,7 +76,8 @@ impl Material {
         &self.der
     }
 
-    /// Returns the file: the user's byte for byte, or the generated one.
+    /// Returns the file: the user's byte for byte, if it is plain DER, or the generated one. A file as text, in
+    /// BER, with a PBMAC1 or with bytes after it is written again, with another password.
     pub fn pfx(&self) -> &Secret<Vec<u8>> {
         &self.pfx
     }
@@ -79,6 +85,17 @@ impl Material {
     /// Returns the password that opens the file.
     pub fn password(&self) -> &Secret<String> {
         &self.password
+    }
+
+    /// Returns the digest of the certificates above the leaf; see [`chain_digest`].
+    pub fn chain_digest(&self) -> String {
+        chain_digest(self.others.iter().map(Vec::as_slice).collect())
+    }
+
+    /// Returns the faults of the certificate's chain within the file.
+    pub fn chain_faults(&self, now: Timestamp) -> Vec<ChainFault> {
+        let others: Vec<&[u8]> = self.others.iter().map(Vec::as_slice).collect();
+        chain_faults(&self.der, &others, now)
     }
 
     /// Returns whether the certificate covers a host; see [`Leaf::covers`].
@@ -97,9 +114,15 @@ impl fmt::Debug for Material {
 /// `*.example.com`.
 ///
 /// # Errors
-/// `NotYetValid`, `Expired`, or `DoesNotCover` with every missing host.
+/// `TooManyNames`, `NotYetValid`, `Expired`, or `DoesNotCover` with every missing host.
 pub fn check_for(material: &Material, hosts: &[String], now: Timestamp) -> Result<(), CertificateError> {
-    let leaf = material.leaf();
+    check_leaf(material.leaf(), hosts, now)
+}
+
+fn check_leaf(leaf: &Leaf, hosts: &[String], now: Timestamp) -> Result<(), CertificateError> {
+    if leaf.names.len() > error::NAMES_MAX {
+        return Err(CertificateError::TooManyNames { count: leaf.names.len() });
+    }
     if now < leaf.not_before {
         return Err(CertificateError::NotYetValid { not_before: leaf.not_before });
     }

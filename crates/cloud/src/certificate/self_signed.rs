@@ -3,21 +3,19 @@
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
-use p12_keystore::{Certificate, KeyStore, KeyStoreEntry, PrivateKey, PrivateKeyChain};
+use p12_keystore::PrivateKey;
 use rcgen::{
     CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose,
     RsaKeySize, SanType,
 };
 
 use super::error::CertificateError;
-use super::leaf::hex;
+use super::pfx;
 
 /// The time before now at which its validity starts, for machines whose clock is behind.
 const EARLIER: Duration = Duration::from_secs(5 * 60);
 /// The maximum length of a common name, RFC 5280 appendix A.1 (`ub-common-name`).
 const COMMON_NAME_MAX: usize = 64;
-/// The length of the random password in bytes, before its hex encoding.
-const PASSWORD_BYTES: usize = 16;
 
 /// Generates a PFX file and its password.
 pub(super) fn make(domain: &str, valid_days: u32) -> Result<(Vec<u8>, String), CertificateError> {
@@ -25,16 +23,8 @@ pub(super) fn make(domain: &str, valid_days: u32) -> Result<(Vec<u8>, String), C
     check_domain(&domain)?;
     let key = KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, RsaKeySize::_2048).map_err(generate)?;
     let certificate = params(&domain, valid_days)?.self_signed(&key).map_err(generate)?;
-    let password = password()?;
-    let chain = PrivateKeyChain::new(
-        vec![1_u8],
-        PrivateKey::from_der(&key.serialize_der()).map_err(generate)?,
-        [Certificate::from_der(certificate.der()).map_err(generate)?],
-    );
-    let mut store = KeyStore::new();
-    store.add_entry(&domain, KeyStoreEntry::PrivateKeyChain(chain));
-    let bytes = store.writer(&password).write().map_err(generate)?;
-    Ok((bytes, password))
+    let key = PrivateKey::from_der(&key.serialize_der()).map_err(generate)?;
+    pfx::write(&domain, key, [certificate.der().as_ref()]).map_err(generate)
 }
 
 fn generate(cause: impl std::fmt::Display) -> CertificateError {
@@ -78,10 +68,4 @@ fn params(domain: &str, valid_days: u32) -> Result<CertificateParams, Certificat
     params.not_before = epoch + now.saturating_sub(EARLIER);
     params.not_after = epoch + now + valid;
     Ok(params)
-}
-
-fn password() -> Result<String, CertificateError> {
-    let mut bytes = [0; PASSWORD_BYTES];
-    aws_lc_rs::rand::fill(&mut bytes).map_err(|_| generate("no random numbers are available"))?;
-    Ok(hex(&bytes))
 }

@@ -1,11 +1,23 @@
-//! Parser of PFX files (PKCS#12, RFC 7292).
+//! Parser of PFX files (PKCS#12, RFC 7292), in the variants that OpenSSL opens: BER and DER, as base64 text, with
+//! bytes after it, with an HMAC, a PBMAC1 or no MAC.
 
-use p12_keystore::error::Error as P12Error;
-use p12_keystore::{CertificateBag, Pkcs12Archive, PrivateKey};
+mod archive;
+mod ber;
+mod encryption;
+mod fault;
+mod mac;
+mod oid;
+mod password;
+mod text;
+mod write;
+
+use p12_keystore::{Pkcs12Archive, PrivateKey};
 use rcgen::KeyPair;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer;
 use x509_parser::public_key::PublicKey;
+
+pub(super) use write::write;
 
 use super::error::CertificateError;
 use super::leaf::Leaf;
@@ -17,35 +29,51 @@ const RSA: &str = "1.2.840.113549.1.1.1";
 /// The object identifier of elliptic curve keys, RFC 5480 §2.1.1.
 const EC: &str = "1.2.840.10045.2.1";
 
-/// The parts of an opened file that are not secret.
+/// An opened file.
 pub(super) struct Opened {
     pub leaf: Leaf,
+    /// The certificate of the key, in DER.
     pub der: Vec<u8>,
+    /// The other certificates of the file, in DER.
+    pub others: Vec<Vec<u8>>,
+    /// The file and its password, written again because a strict reader of DER refuses the given one.
+    pub rewritten: Option<(Vec<u8>, String)>,
 }
 
 /// Opens a file and finds the certificate of its key: the one with the same public key, not the first.
 pub(super) fn open(bytes: &[u8], password: &str) -> Result<Opened, CertificateError> {
-    if is_pem(bytes) {
-        return Err(CertificateError::Pem);
-    }
-    let archive = Pkcs12Archive::from_pkcs12(bytes, password).map_err(|cause| why(bytes, &cause))?;
+    let binary = text::binary(bytes)?;
+    let archive = archive::read(&binary, password)?;
     if archive.keys.is_empty() {
         return Err(CertificateError::NoPrivateKey);
     }
-    if archive.certs.is_empty() {
+    if archive.certificates.is_empty() {
         return Err(CertificateError::NoCertificate);
     }
-    let certificates = archive.certs.iter().map(parse).collect::<Result<Vec<_>, _>>()?;
+    let certificates = archive.certificates.iter().map(|der| parse(der)).collect::<Result<Vec<_>, _>>()?;
     let mut refused = None;
-    for bag in &archive.keys {
-        match public_key(&bag.key) {
+    for private_key in &archive.keys {
+        match public_key(private_key) {
             Ok(key) => {
                 let own =
                     certificates.iter().find(|(_, known)| known.public_key().subject_public_key.data == key);
                 if let Some((der, certificate)) = own {
                     vault_takes(certificate)?;
                     let leaf = Leaf::read(der, certificate, chain_length(certificate, &certificates));
-                    return Ok(Opened { leaf, der: der.to_vec() });
+                    let others: Vec<Vec<u8>> = archive
+                        .certificates
+                        .iter()
+                        .filter(|other| other.as_slice() != *der)
+                        .cloned()
+                        .collect();
+                    let rewrite = || {
+                        let chain = others.iter().map(Vec::as_slice);
+                        write(&leaf.subject, private_key.clone(), [*der].into_iter().chain(chain))
+                    };
+                    let is_plain = Pkcs12Archive::from_pkcs12(bytes, password).is_ok();
+                    let rewritten = (!is_plain).then(rewrite).transpose();
+                    let rewritten = rewritten.map_err(|why| CertificateError::NotPfx { why })?;
+                    return Ok(Opened { leaf, der: der.to_vec(), others, rewritten });
                 }
             }
             Err(error) => refused = Some(error),
@@ -54,39 +82,10 @@ pub(super) fn open(bytes: &[u8], password: &str) -> Result<Opened, CertificateEr
     Err(refused.unwrap_or(CertificateError::KeyMismatch))
 }
 
-/// Recognises PEM, also after the text that OpenSSL prints before it.
-fn is_pem(bytes: &[u8]) -> bool {
-    std::str::from_utf8(bytes).is_ok_and(|text| text.contains("-----BEGIN "))
-}
-
-fn parse(bag: &CertificateBag) -> Result<(&[u8], X509Certificate<'_>), CertificateError> {
-    let der = bag.cert.as_der();
+fn parse(der: &[u8]) -> Result<(&[u8], X509Certificate<'_>), CertificateError> {
     X509Certificate::from_der(der).map(|(_, certificate)| (der, certificate)).map_err(|cause| {
         CertificateError::NotPfx { why: format!("it contains an unreadable certificate: {cause}") }
     })
-}
-
-/// Converts the library's error to one of the usual mistakes.
-fn why(bytes: &[u8], cause: &P12Error) -> CertificateError {
-    match cause {
-        P12Error::MacError(_) => CertificateError::WrongPassword,
-        // Without a MAC, a wrong password shows only in the decrypted data.
-        P12Error::UnpadError | P12Error::Pkcs5Error(_) | P12Error::InvalidPrivateKey => {
-            CertificateError::WrongPassword
-        }
-        P12Error::DerError(_) | P12Error::InvalidData if looks_like_pfx(bytes) => {
-            CertificateError::WrongPassword
-        }
-        P12Error::DerError(_) => CertificateError::NotPfx { why: "it is not a PKCS#12 file".to_owned() },
-        other => CertificateError::NotPfx { why: other.to_string().to_lowercase() },
-    }
-}
-
-/// Returns whether the outermost layer is a complete PFX of version 3.
-fn looks_like_pfx(bytes: &[u8]) -> bool {
-    use x509_parser::der_parser::der::parse_der;
-    let Ok((_, outer)) = parse_der(bytes) else { return false };
-    outer.as_sequence().is_ok_and(|fields| fields.first().is_some_and(|version| version.as_u32() == Ok(3)))
 }
 
 /// Derives the public key, in the format of certificates.
