@@ -11,6 +11,7 @@ use crate::{
         live_display::Live,
         progress_state::ProgressState,
         stream::{self, Terminal},
+        text,
         tree::{Size, TreeStyle},
     },
     settings::{
@@ -98,6 +99,11 @@ impl CliContext {
         if !self.global.quiet && !self.is_json() {
             stream::err().line(text);
         }
+    }
+
+    /// Prints a warning sentence, wrapped.
+    pub fn warn(&self, text: &str) {
+        self.say(&text::wrap("Warning: ", text, text::COLUMNS));
     }
 
     /// Returns the command line that calls the program again for the same environment.

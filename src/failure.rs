@@ -177,20 +177,19 @@ impl Failure {
 
     /// Returns the message text.
     pub fn text(&self, style: Styler) -> String {
-        const COLUMNS: usize = 80;
         let content = &*self.content;
         let error = style.bad("error:");
         if !content.config_errors.is_empty() {
             return config_errors(&content.config_errors, style);
         }
         let mut lines =
-            vec![text::wrap(&format!("{error} "), &format!("failed to {}", content.message), COLUMNS)];
+            vec![text::wrap(&format!("{error} "), &format!("failed to {}", content.message), text::COLUMNS)];
         let mut causes = content.causes.iter();
         if !content.steps.is_empty() {
-            lines.push(text::wrap("  in: ", &content.steps.join(", "), COLUMNS));
+            lines.push(text::wrap("  in: ", &content.steps.join(", "), text::COLUMNS));
         }
-        lines.extend(causes.next().map(|cause| text::wrap("  ", cause, COLUMNS)));
-        lines.extend(causes.map(|cause| text::wrap("  caused by: ", cause, COLUMNS)));
+        lines.extend(causes.next().map(|cause| text::wrap("  ", cause, text::COLUMNS)));
+        lines.extend(causes.map(|cause| text::wrap("  caused by: ", cause, text::COLUMNS)));
         lines.extend(content.left_behind.map(|leftover| {
             let left = match leftover {
                 Leftover::Nothing => "nothing",
@@ -201,7 +200,7 @@ impl Failure {
         }));
         lines.extend(content.request_id.as_ref().map(|id| format!("  request id: {id}")));
         let hint = format!("{} ", style.warn("hint:"));
-        lines.extend(content.hint.as_ref().map(|text| text::wrap(&hint, text, COLUMNS)));
+        lines.extend(content.hint.as_ref().map(|text| text::wrap(&hint, text, text::COLUMNS)));
         lines.join("\n")
     }
 }

@@ -79,6 +79,23 @@ impl Manifests {
         self.replace.iter().filter(|name| !known.contains(name)).collect()
     }
 
+    /// Returns the note that objects were exported from a cluster, and what is not applied of them.
+    pub(crate) fn exported_note(&self) -> Option<String> {
+        let all = self.apps.iter().chain(&self.gateways).chain(&self.tls);
+        let exported: Vec<&Manifest> = all.filter(|manifest| !manifest.stripped.is_empty()).collect();
+        let first = exported.first()?;
+        let others = match exported.len() {
+            1 => String::new(),
+            count => format!(" (and {} more objects)", count - 1),
+        };
+        let fields = first.stripped.join(", ");
+        Some(format!(
+            "{} in {} was exported from a cluster{others}: only the server sets {fields}, so this is not applied",
+            name_of(first),
+            first.file
+        ))
+    }
+
     /// Returns the SecretProviderClass and the sync workload.
     pub(crate) fn tls(&self, names: &TlsNames<'_>) -> Vec<Manifest> {
         let class = if names.with_chain { CLASS_FOR_CHAINS } else { CLASS };
@@ -106,6 +123,13 @@ pub(crate) struct TlsNames<'a> {
     pub(crate) tenant: &'a str,
     pub(crate) certificate: &'a str,
     pub(crate) with_chain: bool,
+}
+
+/// Returns a folder, or the built-in set, for a domain.
+pub(crate) fn filled(domain: &str, folder: Option<&[Manifest]>) -> Vec<Manifest> {
+    let mut all = folder.map_or_else(built_in, <[Manifest]>::to_vec);
+    manifest::fill(&mut all, DOMAIN, domain);
+    all
 }
 
 /// Returns the built-in set, which is parsed once: commands wire the steps more than once.
@@ -183,6 +207,23 @@ mod tests {
         let all = built_in();
         let of = |wanted: &str| all.iter().filter(|m| kind(m) == wanted).count();
         assert_eq!((of("Gateway"), of("HTTPRoute"), of("Deployment"), of("Service")), (2, 6, 3, 3));
+    }
+
+    #[test]
+    fn exported_objects_are_noted_with_their_server_set_fields() {
+        let parse = |text: &str| Manifests {
+            apps: manifest::parse("own.yaml", text).unwrap(),
+            ..Manifests::default()
+        };
+        let plain = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n";
+        assert_eq!(parse(plain).exported_note(), None);
+        let exported = plain.replace("name: a", "name: a, uid: b, creationTimestamp: c");
+        let note = parse(&exported).exported_note().unwrap();
+        for part in
+            ["in own.yaml was exported", "metadata.uid, metadata.creationTimestamp, so this is not applied"]
+        {
+            assert!(note.contains(part), "{note}");
+        }
     }
 
     #[test]

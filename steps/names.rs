@@ -6,6 +6,9 @@ use uuid::Uuid;
 /// The key of the ownership mark: a tag, or an entry of a record's metadata.
 pub(crate) const OWNER: &str = "landfall";
 
+/// The tag of an imported certificate that contains the digest of its chain.
+pub(crate) const CHAIN: &str = "landfall-chain";
+
 /// Returns the ownership mark. Two users may choose the same environment name in one subscription or zone.
 pub(crate) fn mark(settings: &Settings, subscription: &str) -> String {
     format!("{subscription}/{}/{}", settings.resource_group, settings.environment)

@@ -2,7 +2,7 @@
 //!
 //! `src/settings` layers flags, environment, file and defaults into this; the steps only read it.
 
-use crate::{deployment::StepTables, preflight::PreflightCheckId};
+use crate::{certificate::certificate_hosts, deployment::StepTables, preflight::PreflightCheckId};
 use ipnet::Ipv4Net;
 use landfall_cloud::{certificate::Material, kubernetes::manifest::Manifest};
 use std::{
@@ -169,14 +169,15 @@ pub struct Canary {
 }
 
 impl Settings {
-    /// Returns every host name of the gateways, in display order.
+    /// Returns the hosts that the certificate must cover, in display order.
     pub fn hosts(&self) -> Vec<String> {
-        Self::hosts_of(&self.domain)
+        Self::hosts_of(&self.domain, self.manifests.as_deref().map(Vec::as_slice))
     }
 
-    /// Returns the same for any domain, to check a certificate before there are settings.
-    pub fn hosts_of(domain: &str) -> Vec<String> {
-        ["httpbin", "echo", "echo-headers", "app"].iter().map(|label| format!("{label}.{domain}")).collect()
+    /// Returns the same for a domain and a folder, to check a certificate before there are settings. Without a
+    /// folder it is the built-in set.
+    pub fn hosts_of(domain: &str, manifests: Option<&[Manifest]>) -> Vec<String> {
+        certificate_hosts(&crate::manifests::filled(domain, manifests))
     }
 }
 
@@ -246,7 +247,9 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn every_host_is_below_the_domain() {
-        assert!(settings().hosts().iter().all(|host| host.ends_with(".demo.example.com")));
+    fn the_hosts_of_the_built_in_set_are_below_the_domain() {
+        let hosts =
+            ["httpbin", "echo", "echo-headers", "app"].map(|label| format!("{label}.demo.example.com"));
+        assert_eq!(settings().hosts(), hosts);
     }
 }

@@ -35,6 +35,7 @@ pub async fn run(cli_context: &CliContext, args: &Args) -> Result<Exit, Failure>
     }
     let (journal, target) = run::open(cli_context, &config, "rotate", Gateways::WithoutTraffic).await?;
     cli_context.say(&run::heading(cli_context, "rotate", &target));
+    run::warn_about_chain(cli_context, &config.settings);
     let deployment = Deployment::new(&target.clients, &config.settings, Teardown::default());
     let result = match may_rotate(cli_context, &deployment, &config, &journal.journal_state()) {
         Ok(renewal) => {

@@ -58,8 +58,9 @@ pub async fn run(cli_context: &CliContext, args: &Args) -> Result<Exit, Failure>
     args.up_options.apply(&mut config.settings)?;
     let (journal, target) = run::open(cli_context, &config, "up", gateways(args)).await?;
     cli_context.say(&run::heading(cli_context, "up", &target));
+    run::warn_about_chain(cli_context, &config.settings);
     if let Some(warning) = preflight::readable_kubeconfig_warning(&config.settings.kubeconfig) {
-        cli_context.say(&format!("Warning: {warning}."));
+        cli_context.warn(&format!("{warning}."));
     }
     let result = match run::same_environment(cli_context, &config, &journal.journal_state(), &target) {
         Ok(()) => {

@@ -5,8 +5,6 @@ use landfall_diagnose::doctor::{Diagnosis, Finding};
 use landfall_engine::Report;
 use serde_json::{Value, json};
 
-/// The maximum line width.
-const COLUMNS: usize = 80;
 /// The maximum number of listed consequences; further ones are only counted.
 const SYMPTOMS_MAX: usize = 6;
 
@@ -29,7 +27,7 @@ pub fn text(shown: &DiagnosisView<'_>, style: Styler) -> String {
     let mut parts = vec![heading];
     match findings.split_first() {
         Some((root, others)) => {
-            parts.push(text::wrap(&format!("{} ", style.bad("✗")), &sentence(&root.cause), COLUMNS));
+            parts.push(text::wrap(&format!("{} ", style.bad("✗")), &sentence(&root.cause), text::COLUMNS));
             parts.push(rows(root, shown.program));
             parts.extend(further_findings(others, symptoms, shown.program));
         }
@@ -46,9 +44,9 @@ fn rows(finding: &Finding, program: &str) -> String {
     let label = |word: &str| format!("  {word:<10}");
     let mut rows = vec![format!("{}{}", label("code"), finding.code)];
     for (at, item) in finding.evidence.iter().enumerate() {
-        rows.push(text::wrap(&label(if at == 0 { "evidence" } else { "" }), item, COLUMNS));
+        rows.push(text::wrap(&label(if at == 0 { "evidence" } else { "" }), item, text::COLUMNS));
     }
-    rows.push(text::wrap(&label("fix"), &with_program(&finding.remedy, program), COLUMNS));
+    rows.push(text::wrap(&label("fix"), &with_program(&finding.remedy, program), text::COLUMNS));
     rows.join("\n")
 }
 
@@ -64,7 +62,7 @@ fn further_findings(others: &[Finding], symptoms: &[String], program: &str) -> O
 }
 
 fn bullets(title: &str, lines: impl Iterator<Item = String>) -> String {
-    let lines = lines.map(|line| text::wrap("  · ", &line, COLUMNS));
+    let lines = lines.map(|line| text::wrap("  · ", &line, text::COLUMNS));
     std::iter::once(title.to_owned()).chain(lines).collect::<Vec<_>>().join("\n")
 }
 
@@ -72,7 +70,7 @@ fn no_findings(diagnosis: &Diagnosis, style: Styler) -> String {
     let read_counts: Vec<String> =
         diagnosis.read_counts.iter().map(|(count, noun)| plural(*count, noun)).collect();
     let seen = format!("no problem found: {} checked.", text::list(&read_counts));
-    let mut lines = vec![text::wrap(&format!("{} ", style.good("✓")), &seen, COLUMNS)];
+    let mut lines = vec![text::wrap(&format!("{} ", style.good("✓")), &seen, text::COLUMNS)];
     if !diagnosis.symptoms.is_empty() {
         lines.push(bullets("Notes:", diagnosis.symptoms.iter().cloned()));
     }
@@ -135,7 +133,7 @@ pub fn root_cause_note(diagnosis: &Diagnosis, report: &Report, program: &str) ->
         error.code.as_deref() == Some(root.code) || error.causes.iter().any(same)
     });
     (!is_known).then(|| {
-        let cause = text::wrap("Root cause: ", &format!("{}.", root.cause), COLUMNS);
+        let cause = text::wrap("Root cause: ", &format!("{}.", root.cause), text::COLUMNS);
         format!("{cause}\n{}", rows(root, program))
     })
 }

@@ -7,9 +7,6 @@ use landfall_steps::{
     expiry::{Expiry, expiry},
 };
 
-/// The maximum line width.
-const COLUMNS: usize = 80;
-
 /// Returns the warning if less than thirty days are left; `program` is the command line of landfall.
 pub fn warning(
     certificate: Option<&CertificateSummary>,
@@ -28,7 +25,7 @@ pub fn warning(
         Expiry::Expired(_) => format!("The certificate expired on {day}: clients refuse it."),
     };
     let file = if certificate.renewable { "" } else { " --pfx FILE" };
-    Some(format!("{}\nReplace it: {program} rotate{file}", style.bad(&text::wrap("", &ends, COLUMNS))))
+    Some(format!("{}\nReplace it: {program} rotate{file}", style.bad(&text::wrap("", &ends, text::COLUMNS))))
 }
 
 #[cfg(test)]

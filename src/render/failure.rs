@@ -4,9 +4,6 @@ use super::{style::Styler, text};
 use crate::failure::Failure;
 use landfall_engine::{JournalState, Kind, Outcome, Report, StepError, StepInfo};
 
-/// The maximum line width.
-const COLUMNS: usize = 80;
-
 /// Returns the errors of a run; identical errors of several steps are printed once.
 pub fn errors(report: &Report, style: Styler) -> Vec<String> {
     let mut merged: Vec<(&StepError, Vec<String>)> = Vec::new();
@@ -37,7 +34,7 @@ pub fn next_steps(
     let blocked = blocked(report, steps);
     if !blocked.is_empty() {
         let these = if report.errors.len() == 1 { "it" } else { "these" };
-        lines.push(text::wrap("", &format!("Blocked by {these}: {}.", blocked.join(", ")), COLUMNS));
+        lines.push(text::wrap("", &format!("Blocked by {these}: {}.", blocked.join(", ")), text::COLUMNS));
     }
     let done = report.found + report.created + report.changed;
     let kept = match done {
@@ -58,7 +55,7 @@ pub fn next_steps(
         true => format!("Fix this, then run `{again}` again."),
         false => format!("To resume, run `{again}` again."),
     };
-    lines.push(text::wrap("", &format!("{kept}{has_operations_in_flight}{next}"), COLUMNS));
+    lines.push(text::wrap("", &format!("{kept}{has_operations_in_flight}{next}"), text::COLUMNS));
     lines.join("\n")
 }
 

@@ -8,7 +8,6 @@ use landfall_steps::expiry::days_left;
 use serde_json::{Value, json};
 use std::net::IpAddr;
 
-const COLUMNS: usize = 80;
 /// The width of the name column.
 const NAME: usize = 19;
 
@@ -34,7 +33,7 @@ pub fn text(shown: &LiveStatusView<'_>, style: Styler) -> String {
     parts.extend(section("Routes", live_status.routes.iter().map(|one| route(one, style)), style));
     parts.extend(section("Certificate", certificate(live_status, shown.now, style), style));
     parts.extend(section("DNS", live_status.records.iter().map(|one| record(one, style)), style));
-    let failed_reads = live_status.failed_reads.iter().map(|why| text::wrap("  ", why, COLUMNS));
+    let failed_reads = live_status.failed_reads.iter().map(|why| text::wrap("  ", why, text::COLUMNS));
     parts.extend(section("Could not read", failed_reads, style));
     if !live_status.is_healthy() {
         parts.push(format!("Something is wrong. Find the cause: {} doctor", shown.program));
@@ -85,7 +84,7 @@ fn cluster(live_status: &LiveStatus, style: Styler) -> String {
         rows.push((ready > 0, "istiod", value));
     }
     let row = |(well, name, value): (bool, &str, String)| {
-        text::wrap(&format!(" {} {}", mark(well, style), text::pad(name, NAME)), &value, COLUMNS)
+        text::wrap(&format!(" {} {}", mark(well, style), text::pad(name, NAME)), &value, text::COLUMNS)
     };
     rows.into_iter().map(row).collect::<Vec<_>>().join("\n")
 }
@@ -139,7 +138,7 @@ fn detours(gateway: &GatewayStatus, address_map: &AddressMap) -> Vec<(u16, std::
 
 /// Returns a detail line of the resource above.
 fn detail(name: &str, value: &str) -> String {
-    text::wrap(&format!("     {}", text::pad(name, NAME - 2)), value, COLUMNS).trim_end().to_owned()
+    text::wrap(&format!("     {}", text::pad(name, NAME - 2)), value, text::COLUMNS).trim_end().to_owned()
 }
 
 fn route(route: &RouteStatus, style: Styler) -> String {

@@ -7,7 +7,6 @@ use landfall_engine::{Action, Change, Plan, Planned, TimeScale};
 use landfall_steps::{CertificateSummary, expiry::days_left};
 use serde_json::{Value, json};
 
-const COLUMNS: usize = 80;
 /// The column of a step's detail.
 const DETAIL: usize = 20;
 /// The column of its fields.
@@ -102,11 +101,13 @@ pub fn text(shown: &PlanView<'_>, style: Styler) -> String {
         shown.plan.steps.iter().partition(|step| step.action == Action::Ok);
     if !done.is_empty() {
         let names: Vec<String> = done.iter().map(|step| text::name(step.step)).collect();
-        rows.push(text::wrap(&format!(" {} ", style.dim("=")), &names.join(", "), COLUMNS));
+        rows.push(text::wrap(&format!(" {} ", style.dim("=")), &names.join(", "), text::COLUMNS));
     }
     let notes = |step: &&Planned| {
         let (name, notes) = (text::name(step.step), step.notes.iter());
-        notes.map(move |note| text::wrap("   ", &format!("{name}: {note}"), COLUMNS)).collect::<Vec<_>>()
+        notes
+            .map(move |note| text::wrap("   ", &format!("{name}: {note}"), text::COLUMNS))
+            .collect::<Vec<_>>()
     };
     rows.extend(done.iter().flat_map(notes));
     rows.extend(open.iter().map(|step| row(step, style)));
@@ -125,14 +126,14 @@ fn row(step: &Planned, style: Styler) -> String {
         Action::Refuse => style.bad("!"),
     };
     let first = text::pad(&format!(" {glyph} {name}"), DETAIL);
-    let mut lines = vec![text::wrap(&first, &description(step, &name), COLUMNS)];
+    let mut lines = vec![text::wrap(&first, &description(step, &name), text::COLUMNS)];
     let indent = " ".repeat(DETAIL);
     if let Some(error) = &step.error {
-        lines.extend(error.causes.iter().map(|cause| text::wrap(&indent, cause, COLUMNS)));
-        lines.push(text::wrap(&format!("{indent}hint: "), &failure::hint(error), COLUMNS));
+        lines.extend(error.causes.iter().map(|cause| text::wrap(&indent, cause, text::COLUMNS)));
+        lines.push(text::wrap(&format!("{indent}hint: "), &failure::hint(error), text::COLUMNS));
     }
     lines.extend(changes(&step.changes));
-    lines.extend(step.notes.iter().map(|note| text::wrap(&indent, note, COLUMNS)));
+    lines.extend(step.notes.iter().map(|note| text::wrap(&indent, note, text::COLUMNS)));
     lines.join("\n")
 }
 
@@ -165,19 +166,19 @@ fn changes(changes: &[Change]) -> Vec<String> {
     for change in changes {
         let (object, field) = change.field.split_once(": ").unwrap_or(("", &change.field));
         if object != under && !object.is_empty() {
-            lines.push(text::cut(&format!("{}{object}", " ".repeat(DETAIL)), COLUMNS));
+            lines.push(text::cut(&format!("{}{object}", " ".repeat(DETAIL)), text::COLUMNS));
         }
         under = object;
         let (is, wanted) = (value(&change.is, "none"), value(&change.wanted, "gone"));
         let indent = " ".repeat(FIELD);
         let whole = format!("{indent}{}  {is} → {wanted}", text::pad(field, 12));
-        if text::width(&whole) <= COLUMNS {
+        if text::width(&whole) <= text::COLUMNS {
             lines.push(whole);
             continue;
         }
         lines.push(format!("{indent}{field}"));
         let both = format!("{indent}  {is} → {wanted}");
-        match text::width(&both) <= COLUMNS {
+        match text::width(&both) <= text::COLUMNS {
             true => lines.push(both),
             false => {
                 lines.push(format!("{indent}    {}", shortened(&is)));
@@ -190,7 +191,7 @@ fn changes(changes: &[Change]) -> Vec<String> {
 
 /// Formats a value on a line of its own. A long value loses its middle, because both ends distinguish values.
 fn shortened(value: &str) -> String {
-    let room = COLUMNS - FIELD - 4;
+    let room = text::COLUMNS - FIELD - 4;
     let letters: Vec<char> =
         value.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
     match letters.len() <= room {

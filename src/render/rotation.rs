@@ -11,9 +11,6 @@ use landfall_engine::Report;
 use landfall_steps::{Rotation, tls_secret::SECRET};
 use serde_json::{Value, json};
 
-/// The maximum line width.
-const COLUMNS: usize = 80;
-
 /// The context for the output of a rotation.
 pub struct RotationView<'a> {
     /// The environment.
@@ -37,7 +34,7 @@ pub fn text(rotation: &Rotation, shown: &RotationView<'_>, style: Styler) -> Str
     if rotation.was.is_none() && shown.given {
         let why = "The newest version in the vault is already the certificate of this PFX. Another import \
                    would create a second version of it.";
-        parts.push(text::wrap("", why, COLUMNS));
+        parts.push(text::wrap("", why, text::COLUMNS));
     }
     parts.push(rows(rotation, shown.facts));
     parts.extend(expiry::warning(shown.facts.certificate.as_ref(), shown.program, shown.now, style));
@@ -50,7 +47,7 @@ fn rows(rotation: &Rotation, facts: &Summary) -> String {
     let rest = label("", false);
     let kind = if is.self_signed { "self-signed, " } else { "" };
     let names = format!("{kind}{}", text::list(&is.names));
-    let mut rows = vec![text::wrap(&label("certificate", true), &names, COLUMNS)];
+    let mut rows = vec![text::wrap(&label("certificate", true), &names, text::COLUMNS)];
     if let Some(was) = was {
         rows.push(format!("{}SHA-1 {}", label("was", true), was.thumbprint.to_uppercase()));
         rows.push(format!("{rest}valid until {}", was.not_after.strftime("%Y-%m-%d")));
@@ -64,7 +61,7 @@ fn rows(rotation: &Rotation, facts: &Summary) -> String {
     let gateways: Vec<String> = facts.gateways.iter().map(|gateway| gateway.name.clone()).collect();
     if !gateways.is_empty() {
         let all = format!("every listener of {} is programmed", text::list(&gateways));
-        rows.push(text::wrap(&label("gateways", true), &all, COLUMNS));
+        rows.push(text::wrap(&label("gateways", true), &all, text::COLUMNS));
     }
     rows.join("\n")
 }

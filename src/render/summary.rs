@@ -7,9 +7,6 @@ use landfall_engine::{Outcome, Report};
 pub use landfall_steps::Summary;
 use landfall_steps::{CertificateSummary, GatewaySummary};
 
-/// The maximum line width.
-const COLUMNS: usize = 80;
-
 /// The context for the output.
 #[derive(Clone, Copy)]
 pub struct OutputContext<'a> {
@@ -110,7 +107,7 @@ fn certificate(certificate: &CertificateSummary) -> String {
     let until = certificate.not_after.strftime("%Y-%m-%d");
     format!(
         "{}\n{}SHA-1 {}\n{}valid until {until}",
-        text::wrap(&label("certificate", true), &names, COLUMNS),
+        text::wrap(&label("certificate", true), &names, text::COLUMNS),
         label("", false),
         certificate.thumbprint_sha1.to_uppercase(),
         label("", false),
@@ -251,7 +248,7 @@ pub mod tests {
     #[test]
     fn output_of_a_successful_up() {
         let text = text(&facts(), &report(), 71, output_context("landfall"), Styler::PLAIN);
-        assert!(text.lines().all(|line| text::width(line) <= COLUMNS), "{text}");
+        assert!(text.lines().all(|line| text::width(line) <= text::COLUMNS), "{text}");
         insta::assert_snapshot!(text, @r"
         Ready in 6.9 s · 17 steps: 16 created, 1 found · 71 requests
         The cloud needed 6.7 s of it; overhead 3 %.

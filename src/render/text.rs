@@ -135,6 +135,9 @@ pub fn pad(text: &str, columns: usize) -> String {
     format!("{text}{}", " ".repeat(columns.saturating_sub(width(text))))
 }
 
+/// The maximum width of a line.
+pub const COLUMNS: usize = 80;
+
 /// Breaks a text into lines of at most `columns`, the first after `first`, the others below its end.
 ///
 /// A word that is longer than a line stays whole, so that people can copy it.

@@ -9,8 +9,6 @@ use quick_xml::{
 use serde_json::{Value, json};
 use std::{io, time::Duration};
 
-/// The maximum width of a line.
-const COLUMNS: usize = 80;
 /// The column of a check's detail.
 const DETAIL: usize = 19;
 
@@ -33,11 +31,11 @@ fn row(checked: &CheckReport, style: Styler) -> String {
         State::Skipped => format!("skipped: {}", checked.detail),
         State::Blocked { by } => format!("skipped: {} fails", label(by)),
     };
-    let line = text::wrap(&first, &detail, COLUMNS);
+    let line = text::wrap(&first, &detail, text::COLUMNS);
     match &checked.hint {
         Some(hint) => {
             let first = format!("{}{} ", " ".repeat(DETAIL), style.warn("hint:"));
-            format!("{line}\n{}", text::wrap(&first, hint, COLUMNS))
+            format!("{line}\n{}", text::wrap(&first, hint, text::COLUMNS))
         }
         None => line,
     }
@@ -62,7 +60,7 @@ fn footer(verdict: &Verdict, program: &str, style: Styler) -> String {
     let failed: Vec<String> = verdict.failed().map(label).collect();
     let first = format!("{holding} of {} passed after {took}; ", text::count(applicable, "check"));
     let verb = if failed.len() == 1 { "fails" } else { "fail" };
-    let line = text::wrap("", &format!("{first}{} {verb}.", text::list(&failed)), COLUMNS);
+    let line = text::wrap("", &format!("{first}{} {verb}.", text::list(&failed)), text::COLUMNS);
     format!("{}\nRepair: {program} up", style.bad(&line))
 }
 
@@ -107,7 +105,7 @@ fn ms(of: Duration) -> u64 {
 pub fn waiting(pending: &[CheckId], since: Duration) -> String {
     let names: Vec<String> = pending.iter().copied().map(label).collect();
     let first = format!("Retrying for {}: ", text::duration(since));
-    text::wrap(&first, &text::list(&names), COLUMNS)
+    text::wrap(&first, &text::list(&names), text::COLUMNS)
 }
 
 /// Returns the report in the format of test collectors: one suite, one case for each check.

@@ -9,8 +9,18 @@ use crate::{
     settings::LoadedConfig,
     target::{self, Gateways, Target},
 };
+use jiff::Timestamp;
 use landfall_engine::{EnvironmentKey, Journal, JournalState, OpenError};
-use landfall_steps::settings::Teardown;
+use landfall_steps::settings::{Settings, Teardown};
+
+/// Prints a warning for each fault in the chain of the given certificate. It works without, but clients that do
+/// not know the intermediate refuse it.
+pub fn warn_about_chain(cli_context: &CliContext, settings: &Settings) {
+    let faults = settings.certificate.given.as_ref().map(|given| given.chain_faults(Timestamp::now()));
+    for fault in faults.unwrap_or_default() {
+        cli_context.warn(&format!("{fault}; {}.", fault.hint()));
+    }
+}
 
 /// Opens journal and cloud, in the order that refuses a second run before it changes anything.
 pub async fn open(

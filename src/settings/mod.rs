@@ -123,11 +123,16 @@ fn build_settings(
     let vault = sources.pick("key_vault.name", file.key_vault.name.as_ref());
     let vault = vault.map_or(Some(None), |given| sources.take(names::vault(&given)).map(Some));
     let ranges = network_and_cluster(sources, file);
-    let certificate = domain.as_deref().map(|domain| self::certificate(sources, file, input, domain));
+    let manifests = self::manifests(sources, file, input.mode);
+    let certificate = domain.as_deref().map(|domain| {
+        // An unreadable folder is a mistake of its own; the hosts in it are unknown.
+        let hosts =
+            manifests.as_ref().map(|folder| Settings::hosts_of(domain, folder.as_deref().map(Vec::as_slice)));
+        self::certificate(sources, file, input, &hosts.unwrap_or_default())
+    });
     let dns = self::dns(sources, file, domain.as_deref());
     let canary = canary(sources, file);
     let kubeconfig = self::kubeconfig(sources, file, input.mode, folder, cloud);
-    let manifests = self::manifests(sources, file, input.mode);
     let (network, cluster) = ranges?;
     Some(Settings {
         environment: String::new(),
@@ -230,7 +235,7 @@ fn certificate(
     sources: &mut Sources<'_>,
     file: &File,
     input: &LoadInput<'_>,
-    domain: &str,
+    hosts: &[String],
 ) -> Option<Certificate> {
     let name = sources.pick_or("certificate.name", file.certificate.name.as_ref(), defaults::CERTIFICATE);
     let name = sources.take(names::certificate(&name));
@@ -246,9 +251,8 @@ fn certificate(
     let password = password(sources, file);
     let opened = match input.mode {
         Mode::Apply => {
-            let hosts = Settings::hosts_of(domain);
             let opened = certificate::pfx(&given, &path, password.as_ref(), input.ask)
-                .and_then(|material| certificate::suits(&given, &path, material, &hosts, input.now));
+                .and_then(|material| certificate::suits(&given, &path, material, hosts, input.now));
             Some(sources.take(opened)?)
         }
         Mode::Inspect => {

@@ -8,11 +8,15 @@ use super::{
     file::File,
     schema::schema,
 };
+use landfall_cloud::text_file;
 use landfall_steps::StepTables;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use std::{collections::BTreeMap, path::Path};
 use toml::de::{DeTable, DeValue};
+
+/// The maximum size of a settings file. One with every setting has 4 KB.
+const SIZE_MAX: u64 = 1_000_000;
 
 /// The file's values and their positions.
 #[derive(Default)]
@@ -40,24 +44,17 @@ impl ParsedFile {
 pub fn read(path: &Path, is_required: bool, config_errors: &mut Vec<ConfigError>) -> ParsedFile {
     let name = path.display().to_string();
     let name = name.strip_prefix("./").unwrap_or(&name).to_owned();
-    let whole = || Place::File { file: name.clone(), line: None };
-    match std::fs::read_to_string(path) {
-        Ok(text) => ParsedFile { named: is_required, ..parse(&name, &text, config_errors) },
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound && !is_required => ParsedFile::default(),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            config_errors.push(
-                ConfigError::at(whole(), "the file does not exist").hint("create one with `landfall init`"),
-            );
-            ParsedFile::default()
+    let (why, hint) = match text_file::read(path, SIZE_MAX) {
+        Ok(text) => return ParsedFile { named: is_required, ..parse(&name, &text, config_errors) },
+        Err(error) if error.is_not_found() && !is_required => return ParsedFile::default(),
+        Err(error) if error.is_not_found() => {
+            ("the file does not exist".to_owned(), "create one with `landfall init`")
         }
-        Err(error) => {
-            config_errors.push(
-                ConfigError::at(whole(), format!("cannot be read: {error}"))
-                    .hint("check the path and the permissions of the file"),
-            );
-            ParsedFile::default()
-        }
-    }
+        Err(error) => (error.to_string(), "check the path and the permissions of the file"),
+    };
+    let whole = Place::File { file: name, line: None };
+    config_errors.push(ConfigError::at(whole, why).hint(hint));
+    ParsedFile::default()
 }
 
 /// Parses a settings file's text.
@@ -98,6 +95,16 @@ fn decode<T: DeserializeOwned + Default>(
     })
 }
 
+/// Returns the 1-based line of a byte offset. A lone carriage return, which TOML forbids, ends a line for
+/// editors.
+fn line(text: &str, offset: usize) -> usize {
+    let bytes = text.as_bytes();
+    let ends = |(at, byte): (usize, &u8)| {
+        *byte == b'\n' || (*byte == b'\r' && bytes.get(at + 1).is_some_and(|next| *next != b'\n'))
+    };
+    bytes[..offset.min(bytes.len())].iter().enumerate().filter(|each| ends(*each)).count() + 1
+}
+
 struct Decoder<'a> {
     name: &'a str,
     text: &'a str,
@@ -107,7 +114,7 @@ struct Decoder<'a> {
 
 impl Decoder<'_> {
     fn line(&self, offset: usize) -> usize {
-        self.text.as_bytes()[..offset.min(self.text.len())].iter().filter(|byte| **byte == b'\n').count() + 1
+        line(self.text, offset)
     }
 
     fn complain(&mut self, line: usize, message: String, hint: String) {
@@ -362,6 +369,43 @@ mod tests {
         let messages = messages("domain = demo.example.com\nlocaton = \"eastus\"\n");
         assert!(messages[0].starts_with("landfall.toml:1: is not TOML: "), "{messages:?}");
         assert!(messages.iter().any(|line| line.contains("`locaton`")), "{messages:?}");
+    }
+
+    #[test]
+    fn every_line_end_counts() {
+        for text in ["a\nb\nc", "a\r\nb\r\nc", "a\rb\rc"] {
+            let at = |letter: char| line(text, text.find(letter).unwrap());
+            assert_eq!((at('a'), at('b'), at('c'), line(text, 99)), (1, 2, 3, 3), "{text:?}");
+        }
+        assert_eq!((line("a\r\nb", 1), line("a\r\nb", 2), line("a\rb", 2)), (1, 1, 2));
+        let found = messages("cloud = \"sim\"\r# text\rdomian = \"a\"\n");
+        assert!(
+            found.iter().any(|line| line.starts_with("landfall.toml:3: unknown key `domian`")),
+            "{found:?}"
+        );
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_pipe_or_an_endless_file_is_an_error_and_utf_16_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("landfall.toml");
+        let mut config_errors = Vec::new();
+        std::fs::File::create(&path).unwrap().set_len(50_000_000).unwrap();
+        read(&path, false, &mut config_errors);
+        assert!(config_errors[0].message.starts_with("has more than 1 MB"), "{config_errors:?}");
+        std::fs::remove_file(&path).unwrap();
+        if std::process::Command::new("mkfifo").arg(&path).status().is_ok_and(|status| status.success()) {
+            read(&path, false, &mut config_errors);
+            assert_eq!(config_errors[1].message, "is a pipe, not a file");
+            std::fs::remove_file(&path).unwrap();
+        }
+        let text = "\u{feff}[cluster]\r\nnodes = 3\r\n";
+        let bytes: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        std::fs::write(&path, bytes).unwrap();
+        config_errors.clear();
+        let parsed = read(&path, true, &mut config_errors);
+        assert_eq!((config_errors, parsed.file.cluster.nodes, parsed.named), (Vec::new(), Some(3), true));
     }
 
     #[test]

@@ -7,9 +7,13 @@ use super::{
     file::{AuthName, CloudName, File},
     sources::Sources,
 };
+use landfall_cloud::text_file;
 use landfall_sim::fault::Armed;
 use serde::de::IntoDeserializer;
 use url::Url;
+
+/// The maximum size of a file with authorities. Those of an operating system have 250 KB.
+const AUTHORITIES_SIZE_MAX: u64 = 4_000_000;
 
 /// The target.
 #[derive(Clone)]
@@ -208,11 +212,8 @@ fn authorities(sources: &mut Sources<'_>, text: &str) -> Option<String> {
     let key = "endpoints.ca_file";
     let given = Sourced { value: text.to_owned(), key, place: sources.place(key) };
     let path = sources.path(&given);
-    let read = std::fs::read_to_string(&path)
-        .map_err(|error| {
-            let wrong = given.wrong(format!("{} cannot be read: {error}", path.display()));
-            wrong.hint("use a readable PEM file")
-        })
+    let read = text_file::read(&path, AUTHORITIES_SIZE_MAX)
+        .map_err(|error| given.wrong(format!("{} {error}", path.display())).hint("use a readable PEM file"))
         .and_then(|pem| match pem.contains("-----BEGIN CERTIFICATE-----") {
             true => Ok(pem),
             false => Err(given

@@ -10,6 +10,7 @@ struct Call {
     variables: Vec<(&'static str, &'static str)>,
     file: &'static str,
     mode: Option<Mode>,
+    now: Option<Timestamp>,
 }
 
 impl Call {
@@ -35,7 +36,7 @@ impl Call {
             name: "default",
             state_dir: Path::new(".landfall"),
             mode: self.mode.unwrap_or(Mode::Apply),
-            now: "2026-11-23T09:00:00Z".parse().unwrap(),
+            now: self.now.unwrap_or_else(|| "2026-11-23T09:00:00Z".parse().unwrap()),
             ask: &|_| None,
         })
     }
@@ -217,11 +218,37 @@ fn a_certificate_has_to_cover_the_hosts_and_be_valid_now() {
     let given = Sourced { value: "site.pfx".to_owned(), key: "certificate.pfx", place };
     let now = Timestamp::now();
     let suits = |domain: &str, now| {
-        certificate::suits(&given, file.path(), material(), &Settings::hosts_of(domain), now)
+        certificate::suits(&given, file.path(), material(), &Settings::hosts_of(domain, None), now)
     };
     assert!(suits("other.example.com", now).is_ok());
     assert!(suits("demo.example.com", now).err().unwrap().message.contains("httpbin.demo.example.com"));
     assert!(suits("other.example.com", now + jiff::SignedDuration::from_hours(24 * 60)).is_err());
+}
+
+#[test]
+fn a_certificate_has_to_cover_the_hosts_of_the_own_folder_and_no_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let gateway = "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {name: shop}\nspec:\n  \
+                   gatewayClassName: approuting-istio\n  listeners:\n  - {name: https, port: 443, protocol: HTTPS, \
+                   hostname: \"HOST\", tls: {certificateRefs: [{name: gateway-tls-secret}]}}\n";
+    let material = landfall_cloud::certificate::Material::self_signed("demo.example.com", 30).unwrap();
+    let file = written(&material);
+    let password: &'static str = material.password().expose().clone().leak();
+    let loaded = |host: &str| {
+        std::fs::write(folder.path().join("shop.yaml"), gateway.replace("HOST", host)).unwrap();
+        let call = Call::default().variable("SSL_PFX_PASSWORD", password);
+        let call = call.flag("manifests", "manifests", &folder.path().display().to_string());
+        let call = call.flag("certificate.pfx", "pfx", &file.path().display().to_string());
+        let call = call.variable("DOMAIN_NAME", "other.example.com");
+        Call { now: Some(Timestamp::now()), ..call }
+            .load()
+            .map(drop)
+            .map_err(|errors| errors[0].message.clone())
+    };
+    // The built-in hosts below the domain do not count.
+    assert_eq!(loaded("shop.demo.example.com"), Ok(()));
+    let refused = loaded("shop.__DOMAIN_NAME__").unwrap_err();
+    assert!(refused.contains("use the certificate for shop.other.example.com: it covers"), "{refused}");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Evaluation of the existing certificate: its ownership and its validity.
 
-use super::{Certificate, Replaced, ReplacementTicket, VaultCertificate};
+use super::{Certificate, Replaced, ReplacementTicket, VaultCertificate, import::has_chain_of};
 use crate::{key_vault::Vault, names, settings::Renewal};
 use jiff::Timestamp;
 use landfall_cloud::{certificate::Leaf, vault::StoredCertificate};
@@ -118,13 +118,21 @@ impl Certificate {
 
     fn matches_settings(&self, stored: &StoredCertificate) -> Check<VaultCertificate> {
         let held = self.held(stored);
+        let immediately = self.renewal == Some(Renewal::Now);
         let leaf = Leaf::from_der(&stored.cer).ok();
         if let Some(given) = &self.given {
             let wanted = &given.leaf().thumbprint_sha1;
-            if held.thumbprint.eq_ignore_ascii_case(wanted) {
-                return Check::InSync(held);
+            if !held.thumbprint.eq_ignore_ascii_case(wanted) {
+                return differs("thumbprint", &held.thumbprint, wanted);
             }
-            return differs("thumbprint", &held.thumbprint, wanted);
+            // The same leaf with the intermediates that the earlier file lacked, for example.
+            return match has_chain_of(stored, given) {
+                Some(false) => differs("chain", &stored.tags[names::CHAIN], &given.chain_digest()),
+                None if immediately && stored.tags.contains_key(names::OWNER) => {
+                    differs("chain", "unknown", &given.chain_digest())
+                }
+                _ => Check::InSync(held),
+            };
         }
         if held.not_after <= Timestamp::now() {
             return differs("valid until", &held.not_after.to_string(), "in the future");

@@ -84,13 +84,17 @@ impl Certificate {
         let may_be_imported = AtomicBool::new(false);
         // An earlier attempt, or another party, has already started its recovery.
         let is_being_recovered_already = AtomicBool::new(false);
-        let tags = BTreeMap::from([(names::OWNER.to_owned(), self.mark.clone())]);
+        let tags = BTreeMap::from([
+            (names::OWNER.to_owned(), self.mark.clone()),
+            (names::CHAIN.to_owned(), material.chain_digest()),
+        ]);
         loop {
             let imported = self
                 .retry_until_granted(cx, &what, || async {
                     if may_be_imported.load(Ordering::Relaxed)
                         && let Some(stored) = client.certificate(&self.name).await?
                         && stored.thumbprint_sha1_hex.eq_ignore_ascii_case(&material.leaf().thumbprint_sha1)
+                        && has_chain_of(&stored, material) != Some(false)
                     {
                         return Ok(Some(stored));
                     }
@@ -169,6 +173,12 @@ impl Certificate {
         })
         .await
     }
+}
+
+/// Returns whether a stored version has the chain of a file; `None` if its chain is not known, because another
+/// program or an earlier landfall imported it. The vault returns only the leaf.
+pub(super) fn has_chain_of(stored: &StoredCertificate, material: &Material) -> Option<bool> {
+    stored.tags.get(names::CHAIN).map(|digest| *digest == material.chain_digest())
 }
 
 fn is_being_recovered(error: &ApiError) -> bool {

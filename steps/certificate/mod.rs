@@ -1,8 +1,10 @@
 //! The certificate in the vault: imported if its thumbprint is new, replaced on request.
 
 mod evaluate;
+mod hosts;
 mod import;
 
+pub(crate) use hosts::certificate_hosts;
 pub use import::SELF_SIGNED_DAYS;
 
 use crate::{
@@ -58,6 +60,9 @@ pub struct VaultCertificate {
     pub names: Vec<String>,
     /// True if it is self-signed.
     pub self_signed: bool,
+    /// The digest of its chain, if the version's tags contain it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chain: Option<String>,
     /// The certificate that it replaces, until the cluster is known to serve the new one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaces: Option<Replaced>,
@@ -92,7 +97,7 @@ impl Certificate {
             name: s.certificate.name.clone(),
             mark: names::mark(s, c.azure.id()),
             domain: s.domain.clone(),
-            hosts: s.hosts(),
+            hosts: required_hosts(s),
             given: s.certificate.given.clone(),
             renewal: s.certificate.renewal,
             records: *records,
@@ -109,6 +114,7 @@ impl Certificate {
             not_after: stored.not_after,
             names: stored.names.clone(),
             self_signed: leaf.is_some_and(|leaf| leaf.issuer == leaf.subject),
+            chain: stored.tags.get(names::CHAIN).cloned(),
             replaces: None,
         }
     }
@@ -123,6 +129,7 @@ impl Certificate {
             not_after: Timestamp::MIN,
             names: Vec::new(),
             self_signed: false,
+            chain: None,
             replaces: None,
         }
     }
@@ -136,6 +143,17 @@ impl Certificate {
         })
         .await
     }
+}
+
+/// Returns the hosts that the certificate must cover. A self-signed one covers only the domain and its direct
+/// subdomains, so other hosts cannot be a reason to create another one.
+fn required_hosts(s: &Settings) -> Vec<String> {
+    let mut hosts = s.hosts();
+    if s.certificate.given.is_none() {
+        let parent = |host: &str| host.split_once('.').map(|(_, parent)| parent.to_owned());
+        hosts.retain(|host| *host == s.domain || parent(host).as_deref() == Some(&s.domain));
+    }
+    hosts
 }
 
 impl Step for Certificate {

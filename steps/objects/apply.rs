@@ -1,14 +1,14 @@
 //! Apply of a set, with a record of the objects that existed before.
 
 use super::{
-    Applied, DesiredObjects, LAST_RANK, ObjectRef, PreviousApply,
+    Applied, DEFINITION_RANK, DesiredObjects, LAST_RANK, ObjectRef, PreviousApply,
     apply_record::{self, ApplyResult, Progress},
-    diff::{InSyncSet, diff, kind_of},
+    diff::{self, InSyncSet, diff, kind_of},
     fingerprint,
     immutable::{self, ImmutableChange},
     kind_name, namespace,
     ownership::Ownership,
-    place, prune, rank_of, reference, uid_of,
+    place, prerequisites, prune, rank_of, reference, uid_of,
 };
 use crate::{
     ClusterSession, Clusters,
@@ -47,7 +47,7 @@ pub(crate) async fn apply(
     let mut progress = Progress::start(&session.uid, &ownership, &diff);
     let set = Set { cx, api: &session.api, replaced: &diff.replaced, wanted: &previous.wanted };
     for rank in 0..=LAST_RANK {
-        let batch: Vec<&Manifest> = manifests.iter().filter(|m| rank_of(kind_name(m)) == rank).collect();
+        let batch: Vec<&Manifest> = diff.desired.iter().filter(|m| rank_of(kind_name(m)) == rank).collect();
         if batch.is_empty() {
             continue;
         }
@@ -70,6 +70,10 @@ pub(crate) async fn apply(
             // Applied objects stay on record, also if the rest of the set is refused.
             cx.save_ticket(progress.ticket())?;
             return Err(error);
+        }
+        if rank == DEFINITION_RANK {
+            cx.save_ticket(progress.ticket())?;
+            prerequisites::await_definitions(cx, set.api, &batch).await?;
         }
     }
     cx.save_ticket(progress.ticket())?;
@@ -247,5 +251,5 @@ async fn live(session: &ClusterSession, manifests: &[Manifest]) -> Result<Vec<Dy
             known.push(manifest.clone());
         }
     }
-    Ok(diff(session, &known, &PreviousApply::default()).await?.live)
+    diff::live(session, &known).await
 }

@@ -3,14 +3,21 @@
 use super::{
     FIELD_MANAGER, ObjectRef,
     immutable::{self, ImmutableChange},
-    is_managed, namespace, place,
+    is_managed, namespace, place, prerequisites,
     prune::{DesiredObjects, PreviousApply, PruneSet},
+    replicas::Autoscaled,
 };
-use crate::{ClusterSession, error::ErrorContext};
-use landfall_cloud::kubernetes::{Cluster, DynamicObject, Kind, differences, manifest::Manifest};
+use crate::{ClusterSession, error::ErrorContext, manifests::name_of, operation};
+use landfall_cloud::kubernetes::{
+    Cluster, Difference, DynamicObject, Kind, confirmed, differences, immutable_differences,
+    manifest::Manifest,
+};
 use landfall_engine::{Change, Check, Kind as ErrorKind, Leftover, StepError};
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+};
 
 /// The label that names the manager of an object.
 /// <https://kubernetes.io/docs/concepts/overview/working-with-objects/common-labels/>
@@ -28,6 +35,8 @@ pub(crate) struct SetDiff {
     refused: Vec<ImmutableChange>,
     /// Objects to delete and recreate.
     pub(super) replaced: Vec<ImmutableChange>,
+    /// The manifests to send: without fields that an autoscaler owns.
+    pub(super) desired: Vec<Manifest>,
     pub(super) fingerprint: String,
 }
 
@@ -105,27 +114,40 @@ pub(crate) async fn refused(
 }
 
 pub(super) async fn kind_of(api: &Cluster, manifest: &Manifest) -> Result<Kind, StepError> {
-    let what = format!("apply {}", place(manifest));
-    api.kind_of(&manifest.object).await.context(&what)?.ok_or_else(|| {
-        let types = manifest.object.types.clone().unwrap_or_default();
-        StepError::new(ErrorKind::Failed, what)
-            .code("UnknownKind")
-            .cause(format!("the cluster has no kind {} in {}", types.kind, types.api_version))
-            .hint("check apiVersion and kind, or install the custom resource definition first")
-            .leftover(Leftover::Nothing)
-    })
+    let kind = api.kind_of(&manifest.object).await.context(format!("apply {}", place(manifest)))?;
+    kind.ok_or_else(|| unknown_kind(manifest))
 }
 
-/// Reads every object of the set, with one list for each kind and namespace.
-pub(crate) async fn diff(
-    session: &ClusterSession,
-    manifests: &[Manifest],
-    previous: &PreviousApply,
-) -> Result<SetDiff, StepError> {
+fn unknown_kind(manifest: &Manifest) -> StepError {
+    let types = manifest.object.types.clone().unwrap_or_default();
+    StepError::new(ErrorKind::Failed, format!("apply {}", place(manifest)))
+        .code("UnknownKind")
+        .cause(format!("the cluster has no kind {} in {}", types.kind, types.api_version))
+        .hint("check apiVersion and kind, or add the custom resource definition to the manifests")
+        .leftover(Leftover::Nothing)
+}
+
+/// Returns the kind of an object; `None` if the cluster serves it only after the apply of its definition, which
+/// is in the set.
+async fn known_kind(api: &Cluster, set: &[Manifest], manifest: &Manifest) -> Result<Option<Kind>, StepError> {
+    match api.kind_of(&manifest.object).await.context(format!("apply {}", place(manifest)))? {
+        None if !prerequisites::is_defined_by(set, manifest) => Err(unknown_kind(manifest)),
+        kind => Ok(kind),
+    }
+}
+
+/// The kind of a manifest, and its existing object. Both are absent while its definition is not applied yet.
+type Existing = Option<(Kind, Option<DynamicObject>)>;
+
+/// Reads every object of the set, in its order, with one list for each kind and namespace.
+async fn read(session: &ClusterSession, manifests: &[Manifest]) -> Result<Vec<Existing>, StepError> {
     let api = &session.api;
-    let kinds = futures::future::try_join_all(manifests.iter().map(|m| kind_of(api, m))).await?;
+    let kinds = manifests.iter().map(|manifest| known_kind(api, manifests, manifest));
+    let kinds = futures::future::try_join_all(kinds).await?;
+    let known: Vec<(&Kind, &Manifest)> =
+        kinds.iter().zip(manifests).filter_map(|(kind, manifest)| Some((kind.as_ref()?, manifest))).collect();
     let mut places: BTreeMap<(String, Option<String>), Kind> = BTreeMap::new();
-    for (kind, manifest) in kinds.iter().zip(manifests) {
+    for &(kind, manifest) in &known {
         let space = namespace(kind, &manifest.object).map(str::to_owned);
         places.insert((kind.plural.to_string(), space), kind.clone());
     }
@@ -133,10 +155,53 @@ pub(crate) async fn diff(
         let listed = api.list(kind, space.as_deref(), None).await;
         listed.context(format!("list {plural}")).map(|objects| ((plural.clone(), space.clone()), objects))
     });
-    let (lists, left) =
-        futures::future::try_join(futures::future::try_join_all(lists), PruneSet::find(session, previous))
-            .await?;
-    let lists: BTreeMap<_, _> = lists.into_iter().collect();
+    let lists: BTreeMap<_, _> = futures::future::try_join_all(lists).await?.into_iter().collect();
+    let find = |(kind, manifest): (Option<Kind>, &Manifest)| {
+        let kind = kind?;
+        let space = namespace(&kind, &manifest.object).map(str::to_owned);
+        let listed = lists.get(&(kind.plural.to_string(), space)).map(Vec::as_slice).unwrap_or_default();
+        let live = listed.iter().find(|object| object.metadata.name == manifest.object.metadata.name);
+        Some((kind, live.cloned()))
+    };
+    Ok(kinds.into_iter().zip(manifests).map(find).collect())
+}
+
+/// Returns the existing objects of the set, in its order.
+pub(super) async fn live(
+    session: &ClusterSession,
+    manifests: &[Manifest],
+) -> Result<Vec<DynamicObject>, StepError> {
+    let found = read(session, manifests).await?;
+    let existing = found.iter().zip(manifests);
+    Ok(existing
+        .filter_map(|(found, manifest)| Some(with_types(found.as_ref()?.1.as_ref()?, manifest)))
+        .collect())
+}
+
+/// Compares the set with the cluster.
+pub(crate) async fn diff(
+    session: &ClusterSession,
+    manifests: &[Manifest],
+    previous: &PreviousApply,
+) -> Result<SetDiff, StepError> {
+    let (found, left) =
+        futures::future::try_join(read(session, manifests), PruneSet::find(session, previous)).await?;
+    let autoscaled = Autoscaled::of(manifests);
+    let desired: Vec<Cow<'_, Manifest>> = found
+        .iter()
+        .zip(manifests)
+        .map(|(found, manifest)| match found {
+            Some((kind, Some(live))) => autoscaled.desired(kind, manifest, live),
+            _ => Cow::Borrowed(manifest),
+        })
+        .collect();
+    let compared = found.iter().zip(&desired).map(|(found, manifest)| async move {
+        match found {
+            Some((kind, Some(live))) => compare(&session.api, kind, manifest, live).await.map(Some),
+            _ => Ok(None),
+        }
+    });
+    let compared = futures::future::try_join_all(compared).await?;
     let mut diff = SetDiff {
         live: Vec::new(),
         missing: 0,
@@ -144,28 +209,30 @@ pub(crate) async fn diff(
         left,
         refused: Vec::new(),
         replaced: Vec::new(),
+        desired: Vec::new(),
         fingerprint: fingerprint(manifests),
     };
-    for (kind, manifest) in kinds.iter().zip(manifests) {
-        let space = namespace(kind, &manifest.object).map(str::to_owned);
-        let listed = lists.get(&(kind.plural.to_string(), space)).map(Vec::as_slice).unwrap_or_default();
-        match listed.iter().find(|object| object.metadata.name == manifest.object.metadata.name) {
-            None => diff.missing += 1,
-            Some(live) => {
-                diff.changes.extend(changes(kind, manifest, live));
-                if let Some(immutable) = ImmutableChange::of(kind, manifest, live) {
-                    match previous.wanted.replaces(&immutable.name) {
-                        true => {
-                            diff.changes.push(immutable.interruption());
-                            diff.replaced.push(immutable);
-                        }
-                        false => diff.refused.push(immutable),
-                    }
+    for ((found, manifest), compared) in found.iter().zip(&desired).zip(compared) {
+        let (Some((kind, Some(live))), Some(compared)) = (found, compared) else {
+            diff.missing += 1;
+            continue;
+        };
+        diff.changes.extend(changes(kind, manifest, live, compared.fields));
+        if let Some(immutable) = ImmutableChange::of(kind, manifest, live, compared.immutable) {
+            match previous.wanted.replaces(&immutable.name) {
+                true => {
+                    diff.changes.push(immutable.interruption());
+                    diff.replaced.push(immutable);
                 }
-                diff.live.push(with_types(live, manifest));
+                false => diff.refused.push(immutable),
             }
         }
+        diff.live.push(with_types(live, manifest));
     }
+    // A recreation sets the replicas again.
+    let is_replaced = |manifest: &Manifest| diff.replaced.iter().any(|one| one.name == name_of(manifest));
+    let sent = desired.into_iter().zip(manifests);
+    diff.desired = sent.map(|(sent, m)| if is_replaced(m) { m.clone() } else { sent.into_owned() }).collect();
     Ok(diff)
 }
 
@@ -175,7 +242,7 @@ fn with_types(live: &DynamicObject, manifest: &Manifest) -> DynamicObject {
 }
 
 /// Returns the compared fields of an object, with the types that control comparison and display.
-pub(super) fn value_of(kind: &Kind, object: &DynamicObject) -> Value {
+fn value_of(kind: &Kind, object: &DynamicObject) -> Value {
     let mut value = object.data.clone();
     value["apiVersion"] = json!(kind.api_version());
     value["kind"] = json!(kind.kind);
@@ -188,23 +255,64 @@ pub(super) fn value_of(kind: &Kind, object: &DynamicObject) -> Value {
     value
 }
 
-fn changes(kind: &Kind, manifest: &Manifest, live: &DynamicObject) -> Vec<Change> {
-    let mut wanted = value_of(kind, &manifest.complete());
-    // The label of the manager does not apply to a foreign object.
+/// The differences of an object.
+struct Compared {
+    fields: Vec<Difference>,
+    /// Those that the API server refuses to apply.
+    immutable: Vec<Difference>,
+}
+
+/// Compares an object. Apparent differences count only if the server confirms them in a dry run. See decision
+/// 0014.
+async fn compare(
+    api: &Cluster,
+    kind: &Kind,
+    manifest: &Manifest,
+    live: &DynamicObject,
+) -> Result<Compared, StepError> {
+    let complete = manifest.complete();
+    let mut is = value_of(kind, live);
+    let wanted = value_of(kind, &complete);
+    let fields = differences(&without_foreign_label(wanted.clone(), live), &is);
+    is["metadata"]["managedFields"] = json!(live.metadata.managed_fields);
+    let immutable = immutable_differences(&wanted, &is);
+    if fields.is_empty() && immutable.is_empty() {
+        return Ok(Compared { fields, immutable });
+    }
+    match api.dry_run_apply(kind, &complete).await {
+        Ok(applied) => {
+            let applied = value_of(kind, &applied);
+            Ok(Compared {
+                fields: confirmed(fields, &applied, &is),
+                immutable: confirmed(immutable, &applied, &is),
+            })
+        }
+        Err(error) if operation::is_transient(&error) => {
+            Err(error).context(format!("compare {}", place(manifest)))
+        }
+        // Without the right to write, or for a change that the server refuses, the apparent ones count.
+        Err(_) => Ok(Compared { fields, immutable }),
+    }
+}
+
+/// Removes the label of the manager, which does not apply to a foreign object.
+fn without_foreign_label(mut wanted: Value, live: &DynamicObject) -> Value {
     if !is_managed(live)
         && let Some(labels) = wanted.pointer_mut("/metadata/labels").and_then(Value::as_object_mut)
     {
         labels.remove(MANAGED_BY);
     }
-    let wanted = without_empty_labels(wanted);
+    without_empty_labels(wanted)
+}
+
+fn changes(kind: &Kind, manifest: &Manifest, live: &DynamicObject, fields: Vec<Difference>) -> Vec<Change> {
     let name = manifest.object.metadata.name.as_deref().unwrap_or_default();
-    let named = |(path, is, wanted): (String, Value, Value)| Change {
+    let named = |(path, is, wanted): Difference| Change {
         field: format!("{} {name}: {}", kind.kind, path.trim_start_matches('.')),
         is,
         wanted,
     };
-    let mut changes: Vec<Change> =
-        differences(&wanted, &value_of(kind, live)).into_iter().map(named).collect();
+    let mut changes: Vec<Change> = fields.into_iter().map(named).collect();
     if !changes.is_empty() && !is_managed(live) {
         let field = format!("{} {name}: metadata.managedFields", kind.kind);
         changes.push(Change { field, is: json!(managers(live)), wanted: json!([FIELD_MANAGER]) });

@@ -1,11 +1,11 @@
 //! Changes that the API server refuses: detected before the first write, or made by a recreation of the
 //! object.
 
-use super::{diff::value_of, uid_of};
+use super::uid_of;
 use crate::{error::ErrorContext, manifests::name_of, operation, settings::ObjectName};
 use landfall_cloud::{
     ApiError,
-    kubernetes::{Cluster, DynamicObject, Kind, immutable_differences, manifest::Manifest},
+    kubernetes::{Cluster, Difference, DynamicObject, Kind, manifest::Manifest},
 };
 use landfall_engine::{Change, Context, Kind as ErrorKind, Leftover, Poll, StepError, Wait};
 use serde_json::{Value, json};
@@ -27,16 +27,17 @@ pub(super) struct ImmutableChange {
     kind: String,
     pub(super) name: ObjectName,
     uid: String,
-    differences: Vec<(String, Value, Value)>,
+    differences: Vec<Difference>,
 }
 
 impl ImmutableChange {
-    /// Compares the immutable fields; `None` if none differs.
-    pub(super) fn of(kind: &Kind, manifest: &Manifest, live: &DynamicObject) -> Option<Self> {
-        let wanted = value_of(kind, &manifest.complete());
-        let mut is = value_of(kind, live);
-        is["metadata"]["managedFields"] = json!(live.metadata.managed_fields);
-        let differences = immutable_differences(&wanted, &is);
+    /// Wraps the differences of immutable fields; `None` if there are none.
+    pub(super) fn of(
+        kind: &Kind,
+        manifest: &Manifest,
+        live: &DynamicObject,
+        differences: Vec<Difference>,
+    ) -> Option<Self> {
         let (kind, name) = (kind.kind.to_string(), name_of(manifest));
         (!differences.is_empty()).then(|| Self { kind, name, uid: uid_of(live).to_owned(), differences })
     }

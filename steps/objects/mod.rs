@@ -7,11 +7,14 @@ mod diff;
 pub(crate) mod foreign;
 mod immutable;
 mod ownership;
+mod prerequisites;
 mod prune;
+mod replicas;
 
 pub(crate) use apply::{apply, existing, recover, references};
 pub(crate) use delete::undo;
 pub(crate) use diff::{deployments, diff, fingerprint, refused, verdict};
+pub(crate) use prerequisites::await_namespaces;
 pub(crate) use prune::{DesiredObjects, PreviousApply};
 
 use crate::resource::{Listed, ResourceSpec};
@@ -133,19 +136,22 @@ fn is_managed(object: &DynamicObject) -> bool {
     managers.map(|entry| entry.manager.as_deref()).any(|manager| manager == Some(FIELD_MANAGER))
 }
 
-/// Returns the position in the order of application: namespaces, prerequisites, workloads, and the Services
-/// that select them. A Service that is updated before the API server has accepted its Deployment selects no
-/// Pod.
+/// Returns the position in the order of application: namespaces, definitions of custom resources,
+/// prerequisites, workloads and custom resources, and the Services that select workloads. A Service that is
+/// updated before the API server has accepted its Deployment selects no Pod.
 fn rank_of(kind: &str) -> u8 {
     match kind {
-        "Namespace" | "CustomResourceDefinition" => 0,
-        "ServiceAccount" | "ConfigMap" | "Secret" | "SecretProviderClass" => 1,
-        "Service" => 3,
-        _ => 2,
+        "Namespace" => 0,
+        prerequisites::DEFINITION => DEFINITION_RANK,
+        "ServiceAccount" | "ConfigMap" | "Secret" | "SecretProviderClass" => 2,
+        "Service" => LAST_RANK,
+        _ => 3,
     }
 }
+/// The rank of the definitions of custom resources.
+const DEFINITION_RANK: u8 = 1;
 /// The highest rank.
-const LAST_RANK: u8 = 3;
+const LAST_RANK: u8 = 4;
 
 fn kind_name(manifest: &Manifest) -> &str {
     manifest.object.types.as_ref().map_or("", |types| types.kind.as_str())
@@ -157,4 +163,16 @@ fn place(manifest: &Manifest) -> String {
     let kind = object.types.as_ref().map_or("object", |types| types.kind.as_str());
     let name = object.metadata.name.as_deref().unwrap_or_default();
     format!("{kind} {name} ({}, document {})", manifest.file, manifest.document)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn namespaces_come_before_definitions_and_those_before_the_rest() {
+        let order = ["Namespace", "CustomResourceDefinition", "ConfigMap", "Widget", "Service"];
+        let ranks: Vec<u8> = order.into_iter().map(rank_of).collect();
+        assert_eq!(ranks, (0..=LAST_RANK).collect::<Vec<_>>());
+    }
 }

@@ -75,6 +75,9 @@ impl Preflight {
         let existing = AlreadyCreated::of(cx, self.queries.resources());
         let results = self.queries.query(cx, &existing).await;
         self.warn_readable_kubeconfig(cx);
+        if let Some(note) = self.manifests.exported_note() {
+            cx.note(note);
+        }
         let evaluation = Evaluation { cx, queries: &self.queries, caller: &caller, existing };
         let (version, findings) = evaluation.findings(results)?;
         let findings = self.relevant_findings(findings).await;

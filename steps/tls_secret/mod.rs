@@ -56,6 +56,9 @@ pub struct SyncedSecret {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[serde(rename = "carries")]
     pub thumbprint: Option<String>,
+    /// The digest of the vault's chain when the Secret was synced; absent if the vault's tags do not contain it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chain: Option<String>,
 }
 
 impl TlsSecret {
@@ -138,30 +141,50 @@ impl Step for TlsSecret {
             }
             None => return Ok(Check::InProgress),
         }
+        // The same leaf with another chain. The driver may drop certificates that do not belong to it, so the
+        // Secret itself is not compared.
+        if let Some(wanted) = &input.1.chain
+            && let Some(last) =
+                cx.last_output().filter(|last: &SyncedSecret| last.chain.as_ref() != Some(wanted))
+        {
+            let field = format!("Secret {SECRET}: chain");
+            let change = Change { field, is: json!(last.chain), wanted: json!(wanted) };
+            return Ok(Check::Drifted { changes: vec![change] });
+        }
         let applied = objects::references(cx, &session, cx.last_output(), &found).await?;
-        Ok(Check::InSync(SyncedSecret { applied, thumbprint: Some(input.1.thumbprint.clone()) }))
+        Ok(Check::InSync(SyncedSecret {
+            applied,
+            thumbprint: Some(input.1.thumbprint.clone()),
+            chain: input.1.chain.clone(),
+        }))
     }
 
     async fn apply(&self, cx: &Context, input: &Self::Input) -> Result<SyncedSecret, StepError> {
         let session = self.open(&input.0).await?;
         let wanted = self.wanted(input);
+        // The apps step creates the namespaces of the user's manifests, at the same time.
+        objects::await_namespaces(cx, &session.api, &wanted, &self.manifests.apps).await?;
         let applied = objects::apply(cx, &session, self.previous(cx), &wanted).await?;
         let secret = self.await_secret(cx, &session, input).await?;
         let workload = await_deployments(cx, &session, &wanted).await?;
         cx.ended_at(workload.map_or(secret, |workload| workload.max(secret)));
-        Ok(SyncedSecret { applied, thumbprint: Some(input.1.thumbprint.clone()) })
+        Ok(SyncedSecret {
+            applied,
+            thumbprint: Some(input.1.thumbprint.clone()),
+            chain: input.1.chain.clone(),
+        })
     }
 
     async fn recover(&self, cx: &Context, input: &Self::Input) -> Result<Option<SyncedSecret>, StepError> {
         let recovered =
             objects::recover(cx, &self.clusters, &self.resources, &input.0, &self.wanted(input)).await?;
-        Ok(recovered.map(|applied| SyncedSecret { applied, thumbprint: None }))
+        Ok(recovered.map(|applied| SyncedSecret { applied, thumbprint: None, chain: None }))
     }
 
     async fn existing(&self, cx: &Context, input: &Self::Input) -> Result<Option<SyncedSecret>, StepError> {
         let session = self.open(&input.0).await?;
         let existing = objects::existing(cx, &session, &self.wanted(input)).await?;
-        Ok(existing.map(|(applied, _)| SyncedSecret { applied, thumbprint: None }))
+        Ok(existing.map(|(applied, _)| SyncedSecret { applied, thumbprint: None, chain: None }))
     }
 
     fn parent(&self) -> Option<&'static str> {

@@ -7,7 +7,10 @@ use crate::{
 };
 use futures::future::{Either, select};
 use landfall_cloud::{
-    kubernetes::{DynamicObject, Kind, Selection, readiness, tls_secret::thumbprint},
+    kubernetes::{
+        DynamicObject, Kind, Selection, readiness,
+        tls_secret::{chain, thumbprint},
+    },
     secret_sync::{Finding, RotationContext, SelfRecovery, message_summary},
 };
 use landfall_engine::{Context, Kind as ErrorKind, Leftover, StatusCell, Step, StepError, Wait};
@@ -48,9 +51,19 @@ impl TlsSecret {
         let secrets = WatchTarget { kind: &Kind::SECRET, space, selection: Selection::Name(SECRET) };
         let events = WatchTarget { kind: &Kind::EVENT, space, selection: Selection::All };
         let desired = &input.1.thumbprint;
+        // Only the chain changes: the Secret must have it, or one that differs from the one before, because
+        // the driver may drop certificates that do not belong to it.
+        let old_chain =
+            before.as_ref().filter(|before| thumbprint(before).as_ref() == Some(desired)).and_then(chain);
+        let has_chain = |secret: &DynamicObject| match (&input.1.chain, &old_chain) {
+            (Some(wanted), Some(old)) if self.is_chain_replaced(cx, wanted) => {
+                chain(secret).is_some_and(|chain| chain == *wanted || chain != *old)
+            }
+            _ => true,
+        };
         let secret = watch::until(&session.api, secrets, &status, what, |all| {
             all.iter()
-                .find(|secret| thumbprint(secret).as_ref() == Some(desired))
+                .find(|secret| thumbprint(secret).as_ref() == Some(desired) && has_chain(secret))
                 .map(|secret| readiness::changed_at(secret).unwrap_or_else(SystemTime::now))
         });
         // Events from before the current certificate say nothing about the awaited one.
@@ -81,6 +94,12 @@ impl TlsSecret {
             },
             ended => ended,
         }
+    }
+
+    /// Returns whether the recorded Secret was synced with another chain.
+    fn is_chain_replaced(&self, cx: &Context, wanted: &String) -> bool {
+        let last: Option<<Self as Step>::Output> = cx.last_output();
+        last.is_some_and(|last| last.chain.as_ref() != Some(wanted))
     }
 
     /// Returns when a stage has a permanent fault: at once if the fault is configured, else when the driver

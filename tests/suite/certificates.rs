@@ -70,6 +70,42 @@ async fn every_pfx_that_openssl_writes_comes_out_of_the_secret() {
 }
 
 #[test]
+fn a_missing_chain_is_a_warning() {
+    let env = TestEnvironment::instant().with("SSL_PFX_PASSWORD", "hunter2");
+    let with = |file: &str, args: &[&str]| {
+        let output = env.command(args).env("SSL_PFX_PATH", pfx(file)).output().unwrap();
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8(text).unwrap())
+    };
+    let warning = "chain is missing: it was issued by O=Landfall fixtures, CN=Intermediate";
+    for args in [&["plan"][..], &["up", "--verify"], &["verify"]] {
+        let (code, text) = with("rsa.pfx", args);
+        assert_eq!(code, Some(0), "{args:?}: {text}");
+        let unwrapped = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(unwrapped.contains(warning), "{args:?}: {text}");
+    }
+    let (_, text) = with("rsa.pfx", &["doctor"]);
+    assert!(text.contains("CERTIFICATE_CHAIN"), "{text}");
+    for args in [&["rotate", "--pfx", pfx("rsa-chain.pfx").to_str().unwrap()][..], &["doctor"]] {
+        let (code, text) = with("rsa-chain.pfx", args);
+        assert!(code == Some(0) && !text.contains("chain is missing"), "{args:?}: {text}");
+    }
+}
+
+#[test]
+fn a_pfx_in_another_encoding_is_imported() {
+    for (file, password) in
+        [("ber.pfx", "hunter2"), ("pbmac1.pfx", "hunter2"), ("surrogate-password.pfx", "🗝hunter2")]
+    {
+        let env = TestEnvironment::instant()
+            .with("SSL_PFX_PATH", pfx(file).to_str().unwrap())
+            .with("SSL_PFX_PASSWORD", password);
+        env.expect(0, &["up"]);
+        env.expect(0, &["plan", "--detailed-exitcode"]);
+    }
+}
+
+#[test]
 fn a_new_pfx_replaces_the_certificate_and_the_same_one_does_not() {
     let env = TestEnvironment::instant().with("SSL_PFX_PASSWORD", "hunter2");
     let first = pfx("rsa.pfx");

@@ -20,7 +20,7 @@ fn assert_complete(fault: &str, output: &CommandOutput) {
 /// Runs `up` under a permanent fault.
 fn fail_with(fault: &str, code: i32) -> CommandOutput {
     let env = TestEnvironment::instant();
-    let armed = format!("{fault}*1000");
+    let armed = format!("{fault}*100000");
     let output = env.expect(code, &["up", "--fault", &armed]);
     assert_complete(fault, &output);
     assert!(output.stderr.contains("landfall up` again"), "{fault}: {}", output.stderr);
@@ -73,7 +73,7 @@ fn a_refusal_contains_the_fix_and_the_request_id() {
 fn when_a_deletion_fails_its_dependencies_stay() {
     let env = TestEnvironment::instant();
     env.expect(0, &["up"]);
-    let fault = "server-error@DELETE managedClusters*1000";
+    let fault = "server-error@DELETE managedClusters*100000";
     let output = env.expect(1, &["down", "--yes", "--fault", fault]);
     assert_complete(fault, &output);
     assert!(output.stderr.contains("landfall down` again"), "{}", output.stderr);

@@ -35,7 +35,7 @@ fn is_write(line: &Value) -> bool {
                 .iter()
                 .any(|end| path.ends_with(end))
         }
-        _ => true,
+        _ => !line["query"].to_string().contains(r#"["dryRun","All"]"#),
     }
 }
 

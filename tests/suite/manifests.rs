@@ -54,3 +54,45 @@ fn the_domain_is_filled_in_as_data() {
     });
     assert!(found);
 }
+
+const EXPORTED: &str = "apiVersion: v1\nkind: ConfigMapList\nitems:\n- metadata:\n    name: exported\n    uid: 3b0f3e0a-7c3d-4a39-9a51-0d7c1c0c1111\n    resourceVersion: '48211'\n  data: {colour: blue}\n";
+
+#[test]
+fn files_that_kubectl_accepts_are_applied_and_the_others_are_named() {
+    let env = folder(EXPORTED);
+    let output = env.expect(0, &["plan"]);
+    assert!(output.stdout.contains("was exported from a cluster"), "{}", output.stdout);
+    env.expect(0, &["up"]);
+    env.expect(0, &["plan", "--detailed-exitcode"]);
+
+    env.write("own/kustomization.yaml", "resources: [10-words.yaml]\n");
+    let output = env.expect(2, &["plan"]);
+    assert!(output.stderr.contains("kustomization.yaml is not a manifest"), "{}", output.stderr);
+    assert!(output.stderr.contains("kubectl kustomize"), "{}", output.stderr);
+    std::fs::remove_file(env.path().join("own/kustomization.yaml")).unwrap();
+
+    env.write(
+        "own/30-switch.yaml",
+        CONFIG_MAP.replace("name: words", "name: switch").replace("shop.__DOMAIN_NAME__", "on"),
+    );
+    let output = env.expect(2, &["plan"]);
+    assert!(output.stderr.contains("data.host is the boolean true"), "{}", output.stderr);
+}
+
+#[test]
+fn a_custom_resource_follows_its_definition_and_every_object_its_namespace() {
+    let definition = "apiVersion: shop.example.com/v1\nkind: Widget\nmetadata: {name: one, namespace: shop}\nspec: {size: 3}\n---\n\
+        apiVersion: v1\nkind: ConfigMap\nmetadata: {name: in-shop, namespace: shop}\n---\n\
+        apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n---\n\
+        apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {name: widgets.shop.example.com}\n\
+        spec:\n  group: shop.example.com\n  scope: Namespaced\n\
+        \x20 names: {plural: widgets, singular: widget, kind: Widget, listKind: WidgetList}\n\
+        \x20 versions:\n  - {name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}}\n";
+    let env = folder(definition);
+    let output = env.expect(0, &["plan"]);
+    assert!(!output.stdout.contains("refused"), "{}", output.stdout);
+    env.expect(0, &["up"]);
+    env.expect(0, &["up"]);
+    env.expect(0, &["plan", "--detailed-exitcode"]);
+    env.expect(0, &["--yes", "down"]);
+}

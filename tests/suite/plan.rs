@@ -21,6 +21,7 @@ fn a_plan_of_everything_of_nothing_and_of_three_changes() {
     let reads = |line: &&Value| {
         let path = line["path"].as_str().unwrap();
         line["method"] == "GET"
+            || line["query"].to_string().contains(r#"["dryRun","All"]"#)
             || path.ends_with("/token")
             || path.ends_with("/listClusterUserCredential")
             || path.contains("/check")

@@ -79,7 +79,7 @@ async fn a_self_signed_certificate_is_renewed() {
 async fn a_pfx_is_imported_once_and_the_same_one_is_nothing_to_rotate() {
     let env = TestEnvironment::instant().with("SSL_PFX_PASSWORD", "hunter2");
     env.expect(0, &["up"]);
-    let (file, other) = (pfx("ec.pfx"), pfx("rsa.pfx"));
+    let (file, other) = (pfx("ec.pfx"), pfx("rsa-chain.pfx"));
     let (file, other) = (file.to_str().unwrap(), other.to_str().unwrap());
     shows("rotate_pfx", &screen(&env.expect(0, &["rotate", "--pfx", file])));
     let given = Material::from_pfx(&std::fs::read(file).unwrap(), "hunter2").unwrap();

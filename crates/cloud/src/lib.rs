@@ -29,6 +29,7 @@ pub mod resolve;
 pub mod retry;
 mod secret;
 pub mod secret_sync;
+pub mod text_file;
 pub mod transport;
 pub mod vault;
 mod yaml;

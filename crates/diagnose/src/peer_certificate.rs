@@ -11,7 +11,7 @@
 //! A listener with the user's own Secret is checked against the system's roots only.
 
 use jiff::Timestamp;
-use landfall_cloud::certificate::Leaf;
+use landfall_cloud::certificate::{ChainFault, Leaf, chain_faults};
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, Error, SignatureScheme,
     client::{
@@ -51,6 +51,8 @@ pub(crate) struct PeerCertificate {
     pub(crate) is_vault_certificate: bool,
     /// True if a root of this system trusts it; false without a trust.
     pub(crate) is_trusted_by_system: bool,
+    /// The faults of the presented chain.
+    pub(crate) chain_faults: Vec<ChainFault>,
 }
 
 impl Trust {
@@ -128,9 +130,20 @@ impl RecordingVerifier {
         self.peer_certificate.lock().expect("nothing panics while it is held").clone()
     }
 
-    fn record(&self, leaf: &CertificateDer<'_>, is_vault_certificate: bool, is_trusted_by_system: bool) {
-        let peer_certificate =
-            PeerCertificate { leaf: Leaf::from_der(leaf).ok(), is_vault_certificate, is_trusted_by_system };
+    fn record(
+        &self,
+        leaf: &CertificateDer<'_>,
+        chain: &[CertificateDer<'_>],
+        is_vault_certificate: bool,
+        is_trusted_by_system: bool,
+    ) {
+        let others: Vec<&[u8]> = chain.iter().map(AsRef::as_ref).collect();
+        let peer_certificate = PeerCertificate {
+            leaf: Leaf::from_der(leaf).ok(),
+            is_vault_certificate,
+            is_trusted_by_system,
+            chain_faults: chain_faults(leaf, &others, Timestamp::now()),
+        };
         *self.peer_certificate.lock().expect("nothing panics while it is held") = Some(peer_certificate);
     }
 }
@@ -146,14 +159,14 @@ impl ServerCertVerifier for RecordingVerifier {
     ) -> Result<ServerCertVerified, Error> {
         let (trust, pinned) = match &self.acceptance {
             Acceptance::Any => {
-                self.record(leaf, false, false);
+                self.record(leaf, chain, false, false);
                 return Ok(ServerCertVerified::assertion());
             }
             Acceptance::Trusted { trust, pinned } => (trust, *pinned),
         };
         let is_vault_certificate = trust.is_pinned_to(leaf);
         let system_result = trust.verify_with_system_roots(leaf, chain, name, now);
-        self.record(leaf, is_vault_certificate, system_result.is_ok());
+        self.record(leaf, chain, is_vault_certificate, system_result.is_ok());
         match pinned {
             false => system_result,
             true if is_vault_certificate => {

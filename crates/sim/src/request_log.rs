@@ -45,6 +45,11 @@ pub struct RequestRecord {
 }
 
 impl RequestRecord {
+    /// Returns whether the request is a dry run, which changes nothing.
+    pub fn is_dry_run(&self) -> bool {
+        self.query.iter().any(|(name, value)| name == "dryRun" && value == "All")
+    }
+
     /// Creates the line of a request and its response.
     pub fn of(request: &Request, reply: &Reply, by: String, at: SimTime) -> Self {
         let sent = |name: &str| request.header(name).unwrap_or_default().to_owned();

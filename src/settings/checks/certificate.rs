@@ -2,9 +2,15 @@
 
 use crate::settings::config_error::{ConfigError, Place, Sourced};
 use jiff::Timestamp;
-use landfall_cloud::certificate::{CertificateError, Material, check_for};
+use landfall_cloud::{
+    certificate::{CertificateError, Material, check_for},
+    text_file,
+};
 use landfall_steps::certificate::SELF_SIGNED_DAYS;
 use std::{path::Path, sync::Arc};
+
+/// The maximum size of a PFX file. One with a long chain has some kilobytes.
+const SIZE_MAX: u64 = 4_000_000;
 
 /// Prompts the user for a password; `None` without a terminal.
 pub type Ask<'a> = &'a dyn Fn(&str) -> Option<String>;
@@ -16,8 +22,8 @@ pub fn pfx(
     password: Option<&Sourced<String>>,
     ask: Ask<'_>,
 ) -> Result<Material, ConfigError> {
-    let bytes = std::fs::read(path).map_err(|error| {
-        let wrong = given.wrong(format!("{} cannot be read: {error}", path.display()));
+    let bytes = text_file::read_bytes(path, SIZE_MAX).map_err(|error| {
+        let wrong = given.wrong(format!("{} {error}", path.display()));
         wrong.hint("set the path of a readable PFX file, or omit it for a self-signed certificate")
     })?;
     let tried = password.map_or("", |password| password.value.as_str());

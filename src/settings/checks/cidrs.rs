@@ -12,6 +12,10 @@ const ADDRESSES_PER_NODE: u64 = 31;
 const RESERVED_BY_AZURE: u64 = 5;
 /// The ranges that AKS reserves, which must overlap neither the network nor the services.
 const RESERVED_BY_AKS: [&str; 4] = ["169.254.0.0/16", "172.30.0.0/16", "172.31.0.0/16", "192.0.2.0/24"];
+/// The other ranges that no virtual network may contain: loopback, multicast, broadcast, and the platform's
+/// own address. <https://learn.microsoft.com/azure/virtual-network/virtual-networks-faq>
+const RESERVED_BY_AZURE_NETWORKS: [&str; 4] =
+    ["127.0.0.0/8", "224.0.0.0/4", "255.255.255.255/32", "168.63.129.16/32"];
 
 /// Parses a range; one with bits set behind its prefix is an error, because it is ambiguous.
 pub fn range(given: &Sourced<String>) -> Result<Sourced<Ipv4Net>, ConfigError> {
@@ -40,7 +44,7 @@ pub fn network(
         config_errors
             .push(space.wrong(format!("{} is not between /2 and /29", space.value)).hint("a /16 is usual"));
     }
-    config_errors.extend(reserved_by_aks(space));
+    config_errors.extend(reserved(space));
     if !space.value.contains(&subnet.value) {
         let (blamed, message) = match subnet.is_set_by_user() || !space.is_set_by_user() {
             true => (subnet, format!("{} is outside {}", subnet.described(), space.described())),
@@ -89,7 +93,7 @@ pub fn services(services: &Sourced<Ipv4Net>, space: &Sourced<Ipv4Net>) -> Vec<Co
         let message = format!("{} is too large: AKS accepts ranges smaller than a /12", services.value);
         config_errors.push(services.wrong(message).hint("a /16 is enough for 65,000 services"));
     }
-    config_errors.extend(reserved_by_aks(services));
+    config_errors.extend(reserved(services));
     if overlap(services.value, space.value) {
         let (blamed, other) = match services.is_set_by_user() || !space.is_set_by_user() {
             true => (services, space),
@@ -108,11 +112,14 @@ fn overlap(one: Ipv4Net, other: Ipv4Net) -> bool {
     one.contains(&other.network()) || other.contains(&one.network())
 }
 
-fn reserved_by_aks(given: &Sourced<Ipv4Net>) -> Option<ConfigError> {
-    let kept = RESERVED_BY_AKS
-        .iter()
-        .find(|kept| overlap(given.value, kept.parse().expect("the constants above are ranges")))?;
-    let message = format!("{} overlaps {kept}, which AKS reserves", given.value);
+fn reserved(given: &Sourced<Ipv4Net>) -> Option<ConfigError> {
+    let by_aks = RESERVED_BY_AKS.map(|range| (range, "AKS"));
+    let by_azure = RESERVED_BY_AZURE_NETWORKS.map(|range| (range, "Azure"));
+    let (range, by) = by_aks
+        .into_iter()
+        .chain(by_azure)
+        .find(|(range, _)| overlap(given.value, range.parse().expect("the constants above are ranges")))?;
+    let message = format!("{} overlaps {range}, which {by} reserves", given.value);
     Some(given.wrong(message).hint("use a range in 10.0.0.0/8 or 192.168.0.0/16"))
 }
 
@@ -219,6 +226,31 @@ mod tests {
         10.0.0.0/25 has 123 usable addresses, but 124 are needed: 3 nodes and one more for upgrades, 31 each (use a /24, or set cluster.nodes_max = 2)
         172.30.0.0/16 overlaps 172.30.0.0/16, which AKS reserves (use a range in 10.0.0.0/8 or 192.168.0.0/16)
         ");
+    }
+
+    #[test]
+    fn loopback_and_multicast_ranges_are_refused() {
+        for (range, reserved) in [
+            ("127.0.0.0/8", "127.0.0.0/8"),
+            ("127.8.0.0/16", "127.0.0.0/8"),
+            ("224.0.0.0/4", "224.0.0.0/4"),
+            ("239.1.0.0/16", "224.0.0.0/4"),
+            ("64.0.0.0/2", "127.0.0.0/8"),
+        ] {
+            let given = net("network.address_space", range);
+            let message = reserved_message(&given);
+            assert_eq!(message, format!("{range} overlaps {reserved}, which Azure reserves"));
+            let errors = messages(services(
+                &net("cluster.service_cidr", range),
+                &net("network.address_space", "10.0.0.0/16"),
+            ));
+            assert!(errors.contains("which Azure reserves"), "{errors}");
+        }
+        assert_eq!(reserved(&net("network.address_space", "192.168.0.0/16")), None);
+    }
+
+    fn reserved_message(given: &Sourced<Ipv4Net>) -> String {
+        reserved(given).map(|config_error| config_error.message).unwrap_or_default()
     }
 
     #[test]

@@ -12,7 +12,8 @@ pub fn folder(given: &Sourced<String>, path: &Path) -> Result<Arc<Vec<Manifest>>
     }
     let manifests = read_folder(path).map_err(|errors| {
         let messages = errors.iter().map(|error| {
-            given.wrong(error.to_string()).hint("fix the document; no manifest is applied until then")
+            let hint = error.hint.unwrap_or("fix the document; no manifest is applied until then");
+            given.wrong(error.to_string()).hint(hint)
         });
         messages.collect::<Vec<ConfigError>>()
     })?;

@@ -322,7 +322,11 @@ impl Fixture {
         let checks =
             |line: &RequestRecord| line.path.rsplit('/').next().is_some_and(|last| last.starts_with("check"));
         let is_read = |line: &RequestRecord| {
-            line.method == "GET" || line.host.starts_with("login.") || challenge(line) || checks(line)
+            line.method == "GET"
+                || line.is_dry_run()
+                || line.host.starts_with("login.")
+                || challenge(line)
+                || checks(line)
         };
         let is_credential_request = |line: &RequestRecord| line.path.ends_with("/listClusterUserCredential");
         let lines = self.sim.request_log().into_iter().skip(mark);

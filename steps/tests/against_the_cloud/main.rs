@@ -23,6 +23,7 @@ mod network;
 mod objects;
 mod ownership;
 mod preflight;
+mod quiet_manifests;
 mod real_cluster;
 mod roles;
 mod settings;

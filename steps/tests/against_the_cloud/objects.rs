@@ -143,6 +143,52 @@ async fn an_owned_namespace_with_a_foreign_object_is_kept() {
 }
 
 /// A configuration and a class of the user's own, and a gateway so that there is a DNS record to publish.
+const ORDERED: &str = "
+apiVersion: shop.example.com/v1
+kind: Widget
+metadata: {name: one, namespace: shop}
+spec: {size: 3}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: words, namespace: shop}
+---
+apiVersion: secrets-store.csi.x-k8s.io/v1
+kind: SecretProviderClass
+metadata: {name: theirs, namespace: shop}
+spec: {provider: azure, parameters: {keyvaultName: kv-demo-4711, tenantId: __TENANT_ID__}}
+---
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: widgets.shop.example.com}
+spec:
+  group: shop.example.com
+  scope: Namespaced
+  names: {plural: widgets, singular: widget, kind: Widget, listKind: WidgetList}
+  versions:
+    - name: v1
+      served: true
+      storage: true
+      schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
+---
+apiVersion: v1
+kind: Namespace
+metadata: {name: shop}
+";
+
+#[tokio::test]
+async fn namespaces_and_definitions_are_applied_before_what_needs_them() {
+    let mut fixture = Fixture::instant().await;
+    fixture.settings.manifests = settings::manifests(ORDERED);
+    fixture.up_ready().await;
+    let kubectl = fixture.kubectl().await;
+    let widget = kubectl.get("/apis/shop.example.com/v1/namespaces/shop/widgets/one").await;
+    assert_eq!(widget["spec"]["size"], 3);
+    let class = "/apis/secrets-store.csi.x-k8s.io/v1/namespaces/shop/secretproviderclasses/theirs";
+    assert_ne!(kubectl.get(class).await, Value::Null);
+    assert_eq!(fixture.up_ready().await.counts(), (17, 0, 0));
+}
+
 pub const OWN: &str = "
 apiVersion: v1
 kind: ConfigMap

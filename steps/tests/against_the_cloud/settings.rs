@@ -31,7 +31,7 @@ pub fn demo(home: &Path) -> Settings {
         key_vault: Some(VAULT.to_owned()),
         certificate: Certificate {
             name: "gateway-tls-cert".to_owned(),
-            given: Some(pfx("rsa.pfx")),
+            given: Some(pfx("rsa-chain.pfx")),
             renewal: None,
         },
         cluster: Cluster {

@@ -47,6 +47,7 @@ fn writes(request_log: &[RequestRecord]) -> Vec<String> {
     let is_read = |line: &RequestRecord| {
         let last = line.path.rsplit('/').next().unwrap_or_default();
         line.method == "GET"
+            || line.is_dry_run()
             || line.host.starts_with("login.")
             || last.starts_with("check")
             || last.starts_with("list")

@@ -63,6 +63,18 @@ impl Encoding {
     }
 }
 
+/// Decodes UTF-8, or UTF-16 with a byte order mark, and drops the mark.
+///
+/// # Errors
+/// The reason, as a clause.
+pub(crate) fn decode(bytes: &[u8]) -> Result<String, String> {
+    match Encoding::read(bytes) {
+        Ok((text, _)) => Ok(split_mark(&text).1.to_owned()),
+        Err(KubeconfigError::Unreadable { why, .. }) => Err(why),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
 /// Splits the byte order mark from a text.
 pub(super) fn split_mark(text: &str) -> (&str, &str) {
     text.split_at(if text.starts_with(MARK) { MARK.len_utf8() } else { 0 })

@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use document::{Document, Entries};
+pub(crate) use encoding::decode;
 use encoding::split_mark;
 pub use file::{
     Content, LockedFile, Locking, abandoned_lock, check_writable, has_leftovers, open_to_others, path, read,

@@ -61,28 +61,30 @@ impl Cluster {
         object: &DynamicObject,
         force: Force,
     ) -> Result<(DynamicObject, Creation), ApiError> {
-        let name = object.metadata.name.as_deref();
-        let name = name.ok_or_else(|| error::incomplete("apply an object that has no metadata.name"))?;
-        let namespace = object.metadata.namespace.as_deref().unwrap_or("default");
-        let mut wanted = object.clone();
-        wanted.metadata.managed_fields = None;
-        wanted.types = Some(TypeMeta { api_version: kind.api_version(), kind: kind.kind.to_string() });
-        let params = PatchParams {
-            field_manager: Some(FIELD_MANAGER.to_owned()),
-            field_validation: Some(ValidationDirective::Strict),
-            force: force == Force::Yes,
-            ..PatchParams::default()
-        };
-        let request = Request::new(kind.path(Some(namespace)))
-            .patch(name, &params, &Patch::Apply(&wanted))
-            .map_err(|cause| error::invalid_request(name, Box::new(cause)))?;
+        let request = apply_request(kind, object, force, false)?;
         match self.request_sender.send_write(request).await {
             Ok((applied, 201, _)) => Ok((applied, Creation::Created)),
             Ok((applied, _, in_doubt)) => {
                 Ok((applied, if in_doubt { Creation::Unknown } else { Creation::Existed }))
             }
-            Err(error) => Err(confidential::redact(error, &wanted)),
+            Err(error) => Err(confidential::redact(error, &sent_object(kind, object))),
         }
+    }
+
+    /// Returns the object that a forced [`Cluster::apply`] would produce. The server stores nothing
+    /// (`dryRun=All`), but requires the right to write.
+    /// <https://kubernetes.io/docs/reference/using-api/api-concepts/#dry-run>
+    ///
+    /// # Errors
+    /// Those of [`Cluster::apply`], except a conflict with another manager.
+    pub async fn dry_run_apply(
+        &self,
+        kind: &Kind,
+        object: &DynamicObject,
+    ) -> Result<DynamicObject, ApiError> {
+        let request = apply_request(kind, object, Force::Yes, true)?;
+        let applied = self.request_sender.json(request).await;
+        applied.map_err(|error| confidential::redact(error, &sent_object(kind, object)))
     }
 
     /// Deletes an object, in the background; with `uid` only the object of that UID.
@@ -111,6 +113,34 @@ impl Cluster {
             Err((error, _)) => Err(error),
         }
     }
+}
+
+/// Returns the object as it is sent: with the types of its kind, and without `metadata.managedFields`.
+fn sent_object(kind: &Kind, object: &DynamicObject) -> DynamicObject {
+    let mut sent = object.clone();
+    sent.metadata.managed_fields = None;
+    sent.types = Some(TypeMeta { api_version: kind.api_version(), kind: kind.kind.to_string() });
+    sent
+}
+
+fn apply_request(
+    kind: &Kind,
+    object: &DynamicObject,
+    force: Force,
+    dry_run: bool,
+) -> Result<http::Request<Vec<u8>>, ApiError> {
+    let name = object.metadata.name.as_deref();
+    let name = name.ok_or_else(|| error::incomplete("apply an object that has no metadata.name"))?;
+    let namespace = object.metadata.namespace.as_deref().unwrap_or("default");
+    let params = PatchParams {
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+        field_validation: Some(ValidationDirective::Strict),
+        force: force == Force::Yes,
+        dry_run,
+    };
+    Request::new(kind.path(Some(namespace)))
+        .patch(name, &params, &Patch::Apply(&sent_object(kind, object)))
+        .map_err(|cause| error::invalid_request(name, Box::new(cause)))
 }
 
 /// Returns whether the server found another object under the name.

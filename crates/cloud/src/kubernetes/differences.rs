@@ -35,6 +35,8 @@ const KEYED: [(&str, &[&str]); 17] = [
 /// Fields below which values are quantities.
 const QUANTITIES: [&str; 8] =
     ["limits", "requests", "hard", "capacity", "allocatable", "sizeLimit", "averageValue", "divisor"];
+/// The fields among them whose values the server rounds up to thousandths.
+const RESOURCE_LISTS: [&str; 5] = ["limits", "requests", "hard", "capacity", "allocatable"];
 /// Metadata fields that belong to the server.
 const SERVERS: [&str; 6] =
     ["managedFields", "resourceVersion", "uid", "creationTimestamp", "generation", "selfLink"];
@@ -71,20 +73,26 @@ const HIDDEN: &str = "(hidden)";
 const SHOWN_OF_SECRETS: [&str; 4] = [".type", ".immutable", ".metadata.labels", ".metadata.finalizers"];
 
 /// One difference: path, actual value, desired value.
-pub(super) type Difference = (String, Value, Value);
+pub type Difference = (String, Value, Value);
 
 /// The comparison mode of the values below a field.
 #[derive(Clone, Copy)]
 struct Rules {
     /// Values are quantities: `1000m` equals `1`.
     quantities: bool,
+    /// Quantities are rounded up to thousandths.
+    rounded: bool,
     /// Maps of [`ATOMIC`] are compared as a whole.
     atomic: bool,
 }
 
 impl Rules {
     fn below(self, field: &str) -> Self {
-        Self { quantities: self.quantities || QUANTITIES.contains(&field), ..self }
+        Self {
+            quantities: self.quantities || QUANTITIES.contains(&field),
+            rounded: self.rounded || RESOURCE_LISTS.contains(&field),
+            ..self
+        }
     }
 }
 
@@ -101,7 +109,8 @@ pub(super) fn group_of(object: &Value) -> &str {
 pub fn differences(wanted: &Value, live: &Value) -> Vec<Difference> {
     let mut found = Vec::new();
     let secret = confidential::is_secret(wanted);
-    let rules = Rules { quantities: false, atomic: ATOMIC_GROUPS.contains(&group_of(wanted)) };
+    let rules =
+        Rules { quantities: false, rounded: false, atomic: ATOMIC_GROUPS.contains(&group_of(wanted)) };
     for (key, desired) in wanted.as_object().into_iter().flatten() {
         let path = format!(".{}", step(key));
         match key.as_str() {
@@ -122,6 +131,31 @@ pub fn differences(wanted: &Value, live: &Value) -> Vec<Difference> {
         hide(difference, secret);
     }
     found
+}
+
+/// Returns those of the apparent differences that an apply would make: paths at which `applied`, the result
+/// of a dry run, differs from `live`.
+///
+/// Only the server knows which values it drops, fills in or rewrites: `false` and `""` in optional fields,
+/// `null`, `clusterIP: ""`, spellings of quantities.
+pub fn confirmed(apparent: Vec<Difference>, applied: &Value, live: &Value) -> Vec<Difference> {
+    // An apply also removes fields, which only the opposite direction finds.
+    let mut real: Vec<String> = Vec::new();
+    for (wanted, is) in [(applied, live), (live, applied)] {
+        real.extend(differences(wanted, is).into_iter().map(|(path, _, _)| path));
+    }
+    let mut kept = apparent;
+    kept.retain(|(path, _, _)| {
+        // The server moves `stringData` to `data`.
+        let path = path.strip_prefix(".stringData").map_or_else(|| path.clone(), |key| format!(".data{key}"));
+        real.iter().any(|real| is_within(real, &path) || is_within(&path, real))
+    });
+    kept
+}
+
+/// Returns whether a path is another path or below it.
+fn is_within(path: &str, above: &str) -> bool {
+    path.strip_prefix(above).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
 }
 
 /// Replaces values that must not be shown.
@@ -188,7 +222,7 @@ fn compare(path: &str, field: &str, wanted: &Value, live: &Value, rules: Rules, 
         (Value::Number(wanted), Value::Number(live)) => wanted == live || wanted.as_f64() == live.as_f64(),
         (wanted, live) => wanted == live,
     };
-    let same = same || (rules.quantities && quantity::same(wanted, live));
+    let same = same || (rules.quantities && quantity::same(wanted, live, rules.rounded));
     if !same {
         found.push((path.to_owned(), live.clone(), wanted.clone()));
     }

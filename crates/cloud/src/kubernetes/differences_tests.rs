@@ -140,3 +140,54 @@ fn string_data_that_is_no_text_is_a_difference() {
     let live = json!({"apiVersion": "v1", "kind": "Secret", "data": {}});
     assert_eq!(differences(&wanted, &live), [(".stringData.pin".to_owned(), Value::Null, json!(HIDDEN))]);
 }
+
+#[test]
+fn zero_values_that_the_server_drops_are_refuted_by_the_dry_run() {
+    let wanted = json!({"apiVersion": "v1", "kind": "Service", "spec": {"clusterIP": "", "loadBalancerIP": "",
+        "publishNotReadyAddresses": false, "sessionAffinity": null, "ports": [{"port": 81}]}});
+    let live = json!({"apiVersion": "v1", "kind": "Service", "spec": {"clusterIP": "10.1.0.7",
+        "sessionAffinity": "None", "ports": [{"port": 81, "protocol": "TCP", "targetPort": 81}]}});
+    let apparent = differences(&wanted, &live);
+    assert_eq!(apparent.len(), 4, "{apparent:?}");
+    assert_eq!(confirmed(apparent.clone(), &live, &live), []);
+    let mut applied = live.clone();
+    applied["spec"]["publishNotReadyAddresses"] = json!(true);
+    let real = confirmed(apparent, &applied, &live);
+    assert_eq!(real, [(".spec.publishNotReadyAddresses".to_owned(), Value::Null, json!(false))]);
+}
+
+#[test]
+fn a_removal_by_null_is_confirmed_by_the_dry_run() {
+    let object = |spec: Value| json!({"apiVersion": "v1", "kind": "Service", "spec": spec});
+    let (wanted, live) = (object(json!({"externalName": null})), object(json!({"externalName": "a"})));
+    let apparent = differences(&wanted, &live);
+    assert_eq!(confirmed(apparent.clone(), &object(json!({})), &live), apparent);
+}
+
+#[test]
+fn string_data_is_confirmed_by_the_data_of_the_dry_run() {
+    let secret =
+        |field: &str, value: &str| json!({"apiVersion": "v1", "kind": "Secret", field: {"a": value}});
+    let (wanted, live) = (secret("stringData", "one"), secret("data", "dHdv"));
+    let apparent = differences(&wanted, &live);
+    assert_eq!(confirmed(apparent.clone(), &secret("data", "b25l"), &live), apparent);
+    assert_eq!(confirmed(apparent, &live, &live), []);
+}
+
+#[test]
+fn an_object_without_metadata_has_no_differences_in_it() {
+    let live = json!({"apiVersion": "v1", "kind": "Namespace",
+        "metadata": {"labels": {"kubernetes.io/metadata.name": "a"}, "annotations": {"a": "b"}}});
+    assert_eq!(paths(&json!({"apiVersion": "v1", "kind": "Namespace"}), &live), [""; 0]);
+    let empty =
+        json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"labels": null, "annotations": {}}});
+    assert_eq!(confirmed(differences(&empty, &live), &live, &live), []);
+}
+
+#[test]
+fn resources_are_compared_in_thousandths_as_the_server_stores_them() {
+    let limits = |cpu: Value| json!({"limits": {"cpu": cpu}, "sizeLimit": "1"});
+    assert_eq!(paths(&limits(json!("0.0001")), &limits(json!("1m"))), [""; 0]);
+    assert_eq!(paths(&limits(json!("0.0011")), &limits(json!("1m"))), [".limits.cpu"]);
+    assert_eq!(paths(&json!({"sizeLimit": "0.0001"}), &json!({"sizeLimit": "1m"})), [".sizeLimit"]);
+}

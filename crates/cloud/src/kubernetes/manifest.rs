@@ -3,6 +3,7 @@
 //! The parser reports all mistakes at once, each with file, document and line, before any request. Values are
 //! filled in after parsing, as data, so that no value can change the structure of a document.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 use std::path::Path;
@@ -11,7 +12,15 @@ use kube::core::DynamicObject;
 use serde_json::Value;
 
 use super::confidential::{self, Confidential};
-use crate::yaml;
+use super::{exported, string_fields};
+use crate::{text_file, yaml};
+
+/// The maximum size of a manifest file. A bundle of all definitions of a large operator has about 4 MB.
+const SIZE_MAX: u64 = 16_000_000;
+/// The API group of kustomizations, which kubectl renders and the cluster does not know.
+const KUSTOMIZE: &str = "kustomize.config.k8s.io/";
+/// How deep a list may contain lists.
+const LISTS_MAX: usize = 8;
 
 /// One object of a manifest file, with its position.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,6 +35,8 @@ pub struct Manifest {
     pub object: DynamicObject,
     /// The values of a Secret.
     pub confidential: Confidential,
+    /// The paths of removed fields that only the server sets: the object was exported from a cluster.
+    pub stripped: Vec<String>,
 }
 
 impl Manifest {
@@ -50,13 +61,18 @@ pub struct ManifestError {
     pub document: Option<usize>,
     /// The line in the file, from 1.
     pub line: Option<usize>,
-    /// The mistake, as a lowercase fragment.
+    /// The mistake, as a lowercase fragment. Without a line it begins with a verb: `cannot be read`.
     pub message: String,
+    /// The remedy, if it is a special one.
+    pub hint: Option<&'static str>,
 }
 
 impl fmt::Display for ManifestError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.file)?;
+        if self.line.is_none() && self.document.is_none() {
+            return write!(f, " {}", self.message);
+        }
         if let Some(line) = self.line {
             write!(f, ":{line}")?;
         }
@@ -78,9 +94,9 @@ pub fn read_folder(folder: &Path) -> Result<Vec<Manifest>, Vec<ManifestError>> {
     let mut manifests = Vec::new();
     let mut errors = Vec::new();
     for name in file_names(folder).map_err(|error| vec![error])? {
-        let read = std::fs::read_to_string(folder.join(&name));
+        let read = text_file::read(&folder.join(&name), SIZE_MAX);
         let parsed = read
-            .map_err(|cause| vec![broken(&name, None, None, format!("it cannot be read: {cause}"))])
+            .map_err(|cause| vec![broken(&name, None, None, cause.to_string())])
             .and_then(|text| parse(&name, &text));
         match parsed {
             Ok(parsed) => manifests.extend(parsed),
@@ -93,7 +109,7 @@ pub fn read_folder(folder: &Path) -> Result<Vec<Manifest>, Vec<ManifestError>> {
 
 fn file_names(folder: &Path) -> Result<Vec<String>, ManifestError> {
     let unreadable = |cause: std::io::Error| {
-        broken(&folder.display().to_string(), None, None, format!("the folder cannot be read: {cause}"))
+        broken(&folder.display().to_string(), None, None, format!("cannot be read: {cause}"))
     };
     let mut names = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(unreadable)? {
@@ -129,7 +145,8 @@ fn repeated(manifests: &[Manifest]) -> Vec<ManifestError> {
     errors
 }
 
-/// Parses the documents of one file. A document of `kind: List` counts as the objects in it.
+/// Parses the documents of one file. A document of `kind: List`, or of a typed list such as `ConfigMapList`,
+/// counts as the objects in it.
 ///
 /// # Errors
 /// Every mistake: at most one YAML error per document, and all missing fields of its objects.
@@ -137,12 +154,22 @@ pub fn parse(file: &str, text: &str) -> Result<Vec<Manifest>, Vec<ManifestError>
     let mut manifests = Vec::new();
     let mut errors = Vec::new();
     let mut number = 0;
-    for document in documents(text) {
-        match yaml::read(&document.text) {
+    for document in documents(&with_line_feeds(text)) {
+        match yaml::read_manifest(&document.text) {
             Ok(Value::Null) => continue,
+            Ok(value) if is_kustomization(file, &value) => {
+                number += 1;
+                errors.push(kustomization(file));
+            }
             Ok(value) => {
                 number += 1;
-                for object in unlist(value) {
+                let at = |message| broken(file, Some(number), Some(document.content_line), message);
+                let objects = unlist(value, LISTS_MAX).unwrap_or_else(|message| {
+                    errors.push(at(message));
+                    Vec::new()
+                });
+                for mut object in objects {
+                    let stripped = exported::strip(&mut object);
                     match object_of(object) {
                         Ok(mut object) => manifests.push(Manifest {
                             file: file.to_owned(),
@@ -150,12 +177,9 @@ pub fn parse(file: &str, text: &str) -> Result<Vec<Manifest>, Vec<ManifestError>
                             line: document.content_line,
                             confidential: Confidential::take(&mut object),
                             object,
+                            stripped,
                         }),
-                        Err(messages) => {
-                            errors.extend(messages.into_iter().map(|message| {
-                                broken(file, Some(number), Some(document.content_line), message)
-                            }))
-                        }
+                        Err(messages) => errors.extend(messages.into_iter().map(at)),
                     }
                 }
             }
@@ -178,8 +202,31 @@ pub fn parse(file: &str, text: &str) -> Result<Vec<Manifest>, Vec<ManifestError>
     if errors.is_empty() { Ok(manifests) } else { Err(errors) }
 }
 
+/// Replaces the other two line ends of YAML, CR LF and a lone CR, as a parser does (YAML 1.2.2 §5.4).
+fn with_line_feeds(text: &str) -> Cow<'_, str> {
+    match text.contains('\r') {
+        true => Cow::Owned(text.replace("\r\n", "\n").replace('\r', "\n")),
+        false => Cow::Borrowed(text),
+    }
+}
+
+/// Returns whether a document is the input of kustomize. A kustomization needs neither apiVersion nor kind.
+fn is_kustomization(file: &str, value: &Value) -> bool {
+    match value["apiVersion"].as_str() {
+        Some(api_version) => api_version.starts_with(KUSTOMIZE),
+        None => matches!(file, "kustomization.yaml" | "kustomization.yml"),
+    }
+}
+
+fn kustomization(file: &str) -> ManifestError {
+    let hint =
+        "render it with `kubectl kustomize FOLDER > rendered.yaml`, and use a folder with only that file";
+    let message = "is not a manifest but the input of kustomize".to_owned();
+    ManifestError { hint: Some(hint), ..broken(file, None, None, message) }
+}
+
 fn broken(file: &str, document: Option<usize>, line: Option<usize>, message: String) -> ManifestError {
-    ManifestError { file: file.to_owned(), document, line, message }
+    ManifestError { file: file.to_owned(), document, line, message, hint: None }
 }
 
 /// The text of one document.
@@ -232,16 +279,34 @@ fn says_something(line: &str) -> bool {
     !line.is_empty() && !line.starts_with('#')
 }
 
-fn unlist(value: Value) -> Vec<Value> {
-    match value {
-        Value::Object(mut list) if list.get("kind").and_then(Value::as_str) == Some("List") => {
-            match list.remove("items") {
-                Some(Value::Array(items)) => items,
-                _ => Vec::new(),
+/// Returns the objects of a list, or the object itself. Items of a typed list may omit their types.
+fn unlist(value: Value, depth: usize) -> Result<Vec<Value>, String> {
+    let kind = value["kind"].as_str().unwrap_or_default();
+    let Some(item_kind) = kind.strip_suffix("List") else { return Ok(vec![value]) };
+    if !item_kind.is_empty() && value.get("items").is_none() {
+        // The name of a kind may end with List.
+        return Ok(vec![value]);
+    }
+    let types = [("apiVersion", value["apiVersion"].clone()), ("kind", Value::from(item_kind))];
+    let items = match value.get("items") {
+        Some(Value::Array(items)) => items.clone(),
+        Some(Value::Null) => Vec::new(),
+        Some(_) => return Err("items is not a list".to_owned()),
+        None => return Err("items is missing".to_owned()),
+    };
+    let Some(depth) = depth.checked_sub(1) else {
+        return Err(format!("more than {LISTS_MAX} lists contain each other"));
+    };
+    let mut objects = Vec::new();
+    for mut item in items {
+        if let Some(fields) = item.as_object_mut().filter(|_| !item_kind.is_empty()) {
+            for (name, value) in &types {
+                fields.entry(*name).or_insert_with(|| value.clone());
             }
         }
-        other => vec![other],
+        objects.extend(unlist(item, depth)?);
     }
+    Ok(objects)
 }
 
 /// Checks the fields that every object must have.
@@ -258,6 +323,7 @@ fn object_of(value: Value) -> Result<DynamicObject, Vec<String>> {
             Some(_) => messages.push(format!("{field} is not a string")),
         }
     }
+    messages.extend(string_fields::check(&value));
     if !messages.is_empty() {
         return Err(messages);
     }

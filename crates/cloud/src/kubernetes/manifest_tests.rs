@@ -19,12 +19,88 @@ fn documents_keep_their_numbers_and_lines() {
 }
 
 #[test]
-fn yaml_1_1_booleans_are_text_and_modes_are_octal() {
-    let text = format!("{CONFIG_MAP}data: {{answer: no, switch: on, yes: y}}\nmode: 0644\nflag: true\n");
+fn yaml_1_1_booleans_are_read_as_kubectl_reads_them_and_modes_are_octal() {
+    let text =
+        format!("{CONFIG_MAP}data: {{answer: 'no', switch: \"on\"}}\nmode: 0644\nflag: no\nother: On\n");
     let object = &parse("a.yaml", &text).unwrap()[0].object;
-    assert_eq!(object.data["data"], serde_json::json!({"answer": "no", "switch": "on", "yes": "y"}));
+    assert_eq!(object.data["data"], serde_json::json!({"answer": "no", "switch": "on"}));
     assert_eq!(object.data["mode"], 0o644);
-    assert_eq!(object.data["flag"], true);
+    assert_eq!((&object.data["flag"], &object.data["other"]), (&Value::Bool(false), &Value::Bool(true)));
+}
+
+#[test]
+fn a_boolean_in_a_string_field_is_reported_before_any_request() {
+    let text = format!("{CONFIG_MAP}data: {{answer: no}}\n");
+    let found = messages(parse("a.yaml", &text).unwrap_err());
+    assert_eq!(
+        found,
+        ["a.yaml:1 (document 1): data.answer is the boolean false, but must be a string: put it in quotes"]
+    );
+}
+
+#[test]
+fn a_kustomization_is_named_with_its_remedy() {
+    for (file, text) in [
+        ("kustomization.yaml", "resources: [a.yaml]\n"),
+        ("base.yaml", "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n"),
+    ] {
+        let found = parse(file, text).unwrap_err();
+        assert!(found[0].to_string().starts_with(&format!("{file} is not a manifest")), "{}", found[0]);
+        assert!(found[0].hint.unwrap().contains("kubectl kustomize"));
+    }
+    let flux = "apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\nmetadata: {name: a}\n";
+    assert_eq!(parse("kustomization.yaml", flux).unwrap().len(), 1);
+}
+
+#[test]
+fn a_typed_list_is_its_items_with_their_types() {
+    let text = "apiVersion: v1\nkind: ConfigMapList\nitems:\n- metadata: {name: a}\n\
+                - apiVersion: v1\n  kind: Secret\n  metadata: {name: b}\n\
+                ---\napiVersion: example.com/v1\nkind: AllowList\nmetadata: {name: c}\n\
+                ---\napiVersion: v1\nkind: List\nitems: [{apiVersion: v1, kind: List, items: null}]\n";
+    let read = parse("a.yaml", text).unwrap();
+    let kinds: Vec<_> = read.iter().map(|one| one.object.types.clone().unwrap().kind).collect();
+    assert_eq!(kinds, ["ConfigMap", "Secret", "AllowList"]);
+    let found = messages(parse("a.yaml", "apiVersion: v1\nkind: List\nitem: []\n").unwrap_err());
+    assert_eq!(found, ["a.yaml:1 (document 1): items is missing"]);
+}
+
+#[test]
+fn lists_that_contain_each_other_are_bounded() {
+    let text = format!("{}{}", "{kind: List, items: [".repeat(20), "]}".repeat(20));
+    let found = messages(parse("a.yaml", &text).unwrap_err());
+    assert_eq!(found, ["a.yaml:1 (document 1): more than 8 lists contain each other"]);
+}
+
+#[test]
+fn an_exported_object_loses_the_fields_of_the_server() {
+    let text = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, uid: b, resourceVersion: '1'}\n";
+    let read = parse("a.yaml", text).unwrap();
+    assert_eq!((&read[0].object.metadata.uid, &read[0].object.metadata.resource_version), (&None, &None));
+    assert_eq!(read[0].stripped, ["metadata.uid", "metadata.resourceVersion"]);
+    assert!(parse("a.yaml", CONFIG_MAP).unwrap()[0].stripped.is_empty());
+}
+
+#[test]
+fn every_line_end_of_yaml_counts() {
+    for end in ["\n", "\r\n", "\r"] {
+        let text = format!("{CONFIG_MAP}---\n{}", CONFIG_MAP.replace(": a", ": b")).replace('\n', end);
+        let places: Vec<_> = parse("a.yaml", &text).unwrap().iter().map(|one| one.line).collect();
+        assert_eq!(places, [1, 6], "{end:?}");
+        let broken = format!("{CONFIG_MAP}a: b: c\n").replace('\n', end);
+        assert_eq!(parse("a.yaml", &broken).unwrap_err()[0].line, Some(5), "{end:?}");
+    }
+}
+
+#[test]
+fn a_utf_16_file_is_read_and_a_folder_with_a_pipe_does_not_block() {
+    let folder = tempfile::tempdir().unwrap();
+    let bytes: Vec<u8> = format!("\u{feff}{CONFIG_MAP}").encode_utf16().flat_map(u16::to_le_bytes).collect();
+    std::fs::write(folder.path().join("a.yaml"), bytes).unwrap();
+    assert_eq!(read_folder(folder.path()).unwrap().len(), 1);
+    std::fs::write(folder.path().join("b.yaml"), [0xe4]).unwrap();
+    let found = messages(read_folder(folder.path()).unwrap_err());
+    assert!(found[0].starts_with("b.yaml cannot be read: it is neither UTF-8 nor UTF-16"), "{}", found[0]);
 }
 
 #[test]
@@ -145,4 +221,17 @@ fn the_values_of_a_secret_are_filled_in_and_never_printed() {
     assert_eq!(fill(&mut read, "__X__", "value"), 1);
     assert!(!format!("{read:?}").contains("s3cret"), "{read:?}");
     assert_eq!(read[0].complete().data["stringData"]["p"], "s3cret-value");
+}
+
+#[test]
+fn a_typed_list_counts_as_the_objects_in_it() {
+    let text = "apiVersion: v1\nkind: ConfigMapList\nitems:\n\
+                - {apiVersion: v1, kind: ConfigMap, metadata: {name: one}}\n- {metadata: {name: two}}\n";
+    let read = parse("list.yaml", text).unwrap();
+    let names: Vec<_> = read.iter().map(|one| one.object.metadata.name.clone().unwrap()).collect();
+    assert_eq!(names, ["one", "two"]);
+    assert!(read.iter().all(|one| one.object.types.as_ref().unwrap().kind == "ConfigMap"));
+    // A kind of its own may end in these letters too.
+    let own = "{apiVersion: example.com/v1, kind: AllowList, metadata: {name: a}, spec: {}}";
+    assert_eq!(parse("own.yaml", own).unwrap().len(), 1);
 }

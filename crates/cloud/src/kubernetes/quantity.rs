@@ -5,10 +5,15 @@
 
 use serde_json::Value;
 
-/// Returns whether two values are equal quantities.
-pub(super) fn same(a: &Value, b: &Value) -> bool {
+/// One thousandth, in billionths.
+const MILLI: i128 = 1_000_000;
+
+/// Returns whether two values are equal quantities; `rounded`: after rounding up to thousandths, as the server
+/// stores resources.
+pub(super) fn same(a: &Value, b: &Value, rounded: bool) -> bool {
+    let round = |nanos: i128| nanos.div_euclid(MILLI) + i128::from(nanos.rem_euclid(MILLI) != 0);
     match (of_value(a), of_value(b)) {
-        (Some(a), Some(b)) => a == b,
+        (Some(a), Some(b)) => a == b || (rounded && round(a) == round(b)),
         _ => false,
     }
 }
@@ -90,14 +95,14 @@ mod tests {
             (json!("100M"), json!("100000k")),
             (json!("8Ei"), json!("8192Pi")),
         ] {
-            assert!(same(&a, &b), "{a} and {b}");
+            assert!(same(&a, &b, false), "{a} and {b}");
         }
     }
 
     #[test]
     fn an_out_of_range_exponent_is_no_quantity() {
         for text in ["1.5e-2147483648", "1e2147483647", "0.1e-2147483639", "1e-2147483648"] {
-            assert!(!same(&json!(text), &json!("1")), "{text}");
+            assert!(!same(&json!(text), &json!("1"), true), "{text}");
         }
     }
 
@@ -106,7 +111,7 @@ mod tests {
         for (a, b) in
             [("1", "2"), ("1G", "1Gi"), ("", ""), ("a", "a"), ("1.2.3", "1.2.3"), ("-", "-"), ("1mm", "1mm")]
         {
-            assert!(!same(&json!(a), &json!(b)), "{a} and {b}");
+            assert!(!same(&json!(a), &json!(b), true), "{a} and {b}");
         }
     }
 }

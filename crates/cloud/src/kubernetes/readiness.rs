@@ -99,6 +99,16 @@ fn with_part(part: &str, result: Readiness<()>) -> Readiness<()> {
     }
 }
 
+/// Evaluates a `CustomResourceDefinition`; ready if the cluster serves its kind.
+/// <https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/>
+pub fn definition(definition: &DynamicObject) -> Readiness<()> {
+    let status = &definition.data["status"];
+    match condition_status(status, "NamesAccepted", None) {
+        ConditionStatus::False(reason, message) => Broken(describe("NamesAccepted", reason, message)),
+        ConditionStatus::True | ConditionStatus::Nothing(_) => required(status, "Established", None, &[]),
+    }
+}
+
 /// Evaluates a `Gateway`; ready with its addresses.
 ///
 /// It must be accepted and programmed at its current generation, and have an address. Each of its listeners

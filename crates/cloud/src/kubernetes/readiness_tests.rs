@@ -243,3 +243,23 @@ fn a_deployment_is_ready_when_every_replica_is_new_and_available() {
         Broken("Progressing: ProgressDeadlineExceeded: timed out".to_owned())
     );
 }
+
+#[test]
+fn a_definition_is_ready_when_it_is_established() {
+    let evaluate = |conditions: serde_json::Value| {
+        definition(
+            &serde_json::from_value(json!({
+                "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+                "metadata": {"name": "widgets.example.com"}, "status": {"conditions": conditions},
+            }))
+            .unwrap(),
+        )
+    };
+    let accepted = json!({"type": "NamesAccepted", "status": "True"});
+    assert!(matches!(evaluate(json!([])), Waiting(_)));
+    assert!(matches!(evaluate(json!([accepted])), Waiting(_)));
+    assert!(evaluate(json!([accepted, {"type": "Established", "status": "True"}])).is_ready());
+    let conflict =
+        json!([{"type": "NamesAccepted", "status": "False", "reason": "KindConflict", "message": "taken"}]);
+    assert_eq!(evaluate(conflict), Broken("NamesAccepted: KindConflict: taken".to_owned()));
+}

@@ -7,7 +7,7 @@ use crate::{
     snapshot::ClusterSnapshot,
 };
 use landfall_cloud::{
-    certificate::Leaf,
+    certificate::{ChainFault, Leaf},
     kubernetes::{DynamicObject, tls_secret::thumbprint},
 };
 use std::{collections::BTreeSet, time::Duration};
@@ -23,7 +23,7 @@ pub(super) struct ProbeResult {
 /// The result of one request.
 pub(super) enum ProbeOutcome {
     /// A status, and the certificate of the handshake before it.
-    Status { status: u16, leaf: Option<Leaf> },
+    Status { status: u16, leaf: Option<Leaf>, chain_faults: Vec<ChainFault> },
     /// A timeout after this duration.
     TimedOut(Duration),
     /// An immediate error: no listener on the port, or a failed handshake.
@@ -170,13 +170,22 @@ fn unhealthy_probe(front: &DynamicObject, port: u16) -> Option<String> {
     ))
 }
 
-/// Checks that every served certificate equals the one in the Secret.
+/// Checks that every served certificate equals the one in the Secret, and has its chain.
 fn certificates(snapshot: &Snapshot<'_>, cluster_objects: &ClusterSnapshot, findings: &mut Findings) {
+    let mut broken_chains = BTreeSet::new();
     for result in &snapshot.external {
-        let ProbeOutcome::Status { leaf: Some(leaf), .. } = &result.outcome else { continue };
+        let ProbeOutcome::Status { leaf: Some(leaf), chain_faults, .. } = &result.outcome else { continue };
         let own = &result.gateway;
         if findings.is_explained(own) || findings.is_explained(&format!("{own}:certificate")) {
             continue;
+        }
+        for fault in chain_faults {
+            let cause = format!("gateway {own} serves a certificate that clients may refuse: {fault}");
+            if broken_chains.insert(cause.clone()) {
+                let hint = format!("{}: landfall rotate --pfx FILE", fault.hint());
+                let finding = Finding::new("CERTIFICATE_CHAIN", cause, hint);
+                findings.report_latent(finding.evidence(format!("served to {}", result.host)));
+            }
         }
         let secret_thumbprints = secret_thumbprints(snapshot, cluster_objects, own);
         if secret_thumbprints.is_empty() || secret_thumbprints.contains(&leaf.thumbprint_sha1) {

@@ -76,5 +76,6 @@ async fn send_request(client: &Client, gateway: &str, endpoint: Endpoint, at_mos
 async fn exchange(client: &Client, endpoint: &Endpoint) -> Result<ProbeOutcome, RequestError> {
     let (opened, shown) = client.open(endpoint).await;
     let status = opened?.status().await?;
-    Ok(ProbeOutcome::Status { status, leaf: shown.and_then(|shown| shown.leaf) })
+    let (leaf, chain_faults) = shown.map(|shown| (shown.leaf, shown.chain_faults)).unwrap_or_default();
+    Ok(ProbeOutcome::Status { status, leaf, chain_faults })
 }

@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{http_probe::RequestError, peer_certificate::PeerCertificate};
 use jiff::Timestamp;
+use std::collections::BTreeSet;
 
 /// Checks the served certificate of every host.
 pub(super) async fn check(context: &CheckContext<'_>) -> CheckOutcome {
@@ -35,11 +36,23 @@ pub(super) async fn check(context: &CheckContext<'_>) -> CheckOutcome {
     let peer_certificate: Vec<Result<PeerCertificate, Fault>> = futures::future::join_all(checks).await;
     let system_trusted =
         peer_certificate.iter().flatten().all(|peer_certificate| peer_certificate.is_trusted_by_system);
+    let warnings = chain_warnings(&peer_certificate);
     faults.extend(peer_certificate.into_iter().filter_map(Result::err));
     match faults.is_empty() {
-        true => CheckOutcome::Passed(description(context, pinned.len(), own.len(), system_trusted)),
+        true => {
+            let passed = description(context, pinned.len(), own.len(), system_trusted);
+            CheckOutcome::Passed(format!("{passed}{warnings}"))
+        }
         false => CheckOutcome::Failed(faults),
     }
+}
+
+/// Returns the faults of the served chains, each once. The pin makes up for a chain here, but not in a browser.
+fn chain_warnings(served: &[Result<PeerCertificate, Fault>]) -> String {
+    let of = served.iter().flatten().flat_map(|peer_certificate| &peer_certificate.chain_faults);
+    let warnings: BTreeSet<String> =
+        of.map(|fault| format!("; warning: {fault}; {}", fault.hint())).collect();
+    warnings.into_iter().collect()
 }
 
 async fn check_host(context: &CheckContext<'_>, host_port: &HostPort) -> Result<PeerCertificate, Fault> {

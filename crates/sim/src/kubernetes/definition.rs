@@ -177,6 +177,38 @@ impl Definition {
         if self.group.is_empty() { self.kind.clone() } else { format!("{}.{}", self.kind, self.group) }
     }
 
+    /// Reads the kind of a user's CustomResourceDefinition, in its storage version or else in its first served
+    /// one; `None` if it serves none.
+    pub fn of_custom_resource_definition(object: &Value) -> Option<Self> {
+        let spec = &object["spec"];
+        let served =
+            || spec["versions"].as_array().into_iter().flatten().filter(|version| version["served"] == true);
+        let version = served().find(|version| version["storage"] == true).or_else(|| served().next())?;
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let texts = |value: &Value| value.as_array().into_iter().flatten().map(text).collect::<Vec<_>>();
+        let column = |column: &Value| Column {
+            name: text(&column["name"]),
+            format: text(&column["type"]),
+            path: text(&column["jsonPath"]),
+            priority: i32::try_from(column["priority"].as_i64().unwrap_or(0)).unwrap_or(0),
+        };
+        let columns: Vec<Column> =
+            version["additionalPrinterColumns"].as_array().into_iter().flatten().map(column).collect();
+        let names = &spec["names"];
+        let schema = version["schema"]["openAPIV3Schema"].clone();
+        let (kind, plural) = (text(&names["kind"]), text(&names["plural"]));
+        let created = || vec![Column::new("Age", "date", ".metadata.creationTimestamp")];
+        Some(Self {
+            short: texts(&names["shortNames"]),
+            categories: texts(&names["categories"]),
+            namespaced: spec["scope"] == "Namespaced",
+            has_status: version["subresources"]["status"].is_object(),
+            scale: version["subresources"]["scale"]["specReplicasPath"].as_str().map(str::to_owned),
+            columns: if columns.is_empty() { created() } else { columns },
+            ..Self::new(&text(&spec["group"]), &text(&version["name"]), &kind, &plural, schema).custom()
+        })
+    }
+
     /// Returns the CustomResourceDefinition object of this kind, established since `at`.
     pub fn custom_resource_definition(&self, at: &str) -> Value {
         let names = json!({

@@ -11,7 +11,7 @@ use super::store::Store;
 use super::verbs::log::{self, Log};
 use super::verbs::{ApiCall, change, delete, read, scale};
 use super::watch::Watch;
-use super::{access_review, aggregation, discovery, openapi};
+use super::{access_review, aggregation, custom_kinds, discovery, openapi};
 use crate::clock::SimTime;
 use crate::request::{Reply, Request, Streaming};
 use crate::state::CloudState;
@@ -179,10 +179,8 @@ fn objects(
     }
     let one = call.resource_path.name.is_some();
     let reads = matches!(request.method, Method::GET | Method::HEAD);
-    // Clients can only read CustomResourceDefinitions; the cluster's operator installs them.
-    if !reads && call.resource_path.definition.kind == "CustomResourceDefinition" {
-        return Err(StatusError::method_not_allowed());
-    }
+    let defines = !reads && call.resource_path.definition.resource() == custom_kinds::DEFINITIONS;
+    let defined = if defines { Some(custom_kinds::written_name(&call)?) } else { None };
     let reply = match request.method {
         Method::GET | Method::HEAD => {
             let options = ListOptions::read(request)?;
@@ -200,5 +198,8 @@ fn objects(
         Method::DELETE => delete::delete_collection(store, &call, &ListOptions::read(request)?)?,
         _ => return Err(StatusError::method_not_allowed()),
     };
+    if let Some(name) = defined {
+        custom_kinds::follow_write(store, &name, now);
+    }
     Ok(ApiResponse::plain(reply))
 }

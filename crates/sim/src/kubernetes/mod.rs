@@ -16,6 +16,7 @@ mod apply_tests;
 #[cfg(test)]
 mod client_tests;
 mod competing_writer;
+mod custom_kinds;
 mod decode;
 pub mod definition;
 mod discovery;

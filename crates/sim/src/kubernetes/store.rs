@@ -12,8 +12,8 @@ use serde_json::{Map, Value};
 
 use super::address::Addresses;
 use super::definition::{self, Definition};
-use super::lifecycle;
 use super::write::{self, Draft};
+use super::{custom_kinds, lifecycle};
 use crate::clock::SimTime;
 
 /// The maximum number of writes that a watch can lag behind.
@@ -41,6 +41,9 @@ pub struct Store {
     latest: SimTime,
     #[serde(with = "definition::installed")]
     installed: BTreeMap<String, Arc<Definition>>,
+    /// The users' definitions that are not established yet, and the time at which they will be.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pending_kinds: BTreeMap<String, SimTime>,
     objects: BTreeMap<String, BTreeMap<String, Value>>,
     /// Objects whose defaulted status is stored by the next write only; that write counts as a change.
     #[serde(rename = "unsettled")]
@@ -167,14 +170,45 @@ impl Store {
         self.put("customresourcedefinitions.apiextensions.k8s.io", object, "kube-apiserver", at);
     }
 
-    /// Applies the timed changes that are due: the removal of namespaces being deleted.
+    /// Serves a kind whose CustomResourceDefinition object exists.
+    pub(super) fn install(&mut self, definition: Definition) {
+        self.installed.insert(definition.resource(), Arc::new(definition));
+    }
+
+    /// Stops to serve a kind.
+    pub(super) fn uninstall(&mut self, resource: &str) {
+        self.installed.remove(resource);
+    }
+
+    /// Stops to serve a kind, and removes its objects.
+    pub(super) fn stop_serving(&mut self, resource: &str, at: SimTime) {
+        self.pending_kinds.remove(resource);
+        let all: Vec<(String, String)> = self.list(resource, None).into_iter().map(names).collect();
+        for (namespace, name) in all {
+            self.remove(resource, &namespace, &name, at);
+        }
+        self.uninstall(resource);
+    }
+
+    pub(super) fn pending_kinds(&self) -> &BTreeMap<String, SimTime> {
+        &self.pending_kinds
+    }
+
+    pub(super) fn pending_kinds_mut(&mut self) -> &mut BTreeMap<String, SimTime> {
+        &mut self.pending_kinds
+    }
+
+    /// Applies the timed changes that are due: the removal of namespaces being deleted, and the establishment of
+    /// custom kinds.
     pub fn advance_to(&mut self, now: SimTime) {
+        custom_kinds::establish(self, now);
         lifecycle::finish_terminating_namespaces(self, now);
     }
 
     /// Returns the next time at which [`Store::advance_to`] changes something.
     pub fn next_due(&self, after: SimTime) -> Option<SimTime> {
-        lifecycle::namespaces_due(self).map(|due| due.max(after)).min()
+        let kinds = self.pending_kinds.values().copied();
+        lifecycle::namespaces_due(self).chain(kinds).map(|due| due.max(after)).min()
     }
 
     /// Returns a served kind by its resource.

@@ -9,7 +9,7 @@ use super::admission;
 use super::definition::Definition;
 use super::lifecycle;
 use super::ownership::{self, ManagerOperation, Owner, Owners};
-use super::schema::defaults;
+use super::schema::{canonical, defaults};
 use super::store::{Store, names};
 use crate::clock::SimTime;
 
@@ -91,6 +91,9 @@ pub(super) fn prepare(store: &Store, addresses: &mut Addresses, draft: &Draft, o
     }
     admission::defaults(draft, addresses, &mut object);
     defaults::fill(&draft.definition.schema, &mut object);
+    if !draft.definition.custom {
+        canonical::rewrite(&draft.definition.group, &draft.definition.schema, &mut object);
+    }
     object
 }
 

@@ -66,6 +66,10 @@ fn service(draft: &Draft, addresses: &mut Addresses, object: &mut Value) {
         return;
     }
     for field in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy", "healthCheckNodePort"] {
+        // An empty address asks for an allocated one, and an update keeps it.
+        if spec.get(field).is_some_and(|value| *value == "" || *value == json!([])) {
+            spec[field] = Value::Null;
+        }
         if let Some(kept) = live.and_then(|live| live.get(field)) {
             fill(spec, field, kept.clone());
         }

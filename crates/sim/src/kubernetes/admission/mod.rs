@@ -12,6 +12,7 @@ pub(super) use defaults::defaults;
 
 use serde_json::Value;
 
+use super::custom_kinds;
 use super::schema::validate::{self, Wording};
 use super::status::FieldError;
 use super::write::Draft;
@@ -30,6 +31,7 @@ pub(super) fn field_errors(draft: &Draft, object: &Value) -> Vec<FieldError> {
             "Service" => services::field_errors(draft, object),
             "Secret" | "ConfigMap" => services::data_errors(draft, object),
             "RoleBinding" | "ClusterRoleBinding" => services::binding_errors(draft, object),
+            "CustomResourceDefinition" => custom_kinds::field_errors(object),
             "GatewayClass" | "Gateway" => gateways::field_errors(draft, object),
             "HTTPRoute" | "GRPCRoute" => routes::field_errors(object),
             _ => Vec::new(),

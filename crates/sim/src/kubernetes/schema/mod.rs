@@ -2,8 +2,10 @@
 //! schemas.
 
 pub mod build;
+pub mod canonical;
 pub mod defaults;
 pub mod prune;
+pub mod quantity;
 pub mod shape;
 pub mod type_check;
 pub mod validate;

@@ -1,0 +1,195 @@
+//! The canonical form in which the API server stores built-in kinds.
+//!
+//! Built-in kinds pass through Go types: zero values of optional fields are dropped (`omitempty`), quantities
+//! are rewritten, and base64 is decoded and encoded again. Custom resources stay as they are.
+
+use serde_json::{Map, Value};
+
+use super::quantity;
+use super::shape::{field, items};
+
+/// The groups whose kinds are rewritten; others write some zero values.
+const GROUPS: [&str; 6] = ["", "apps", "autoscaling", "batch", "networking.k8s.io", "policy"];
+/// Optional fields that are pointers in the Go types: zero values are kept.
+const POINTERS: [&str; 61] = [
+    "activeDeadlineSeconds",
+    "allocateLoadBalancerNodePorts",
+    "allowPrivilegeEscalation",
+    "appProtocol",
+    "automountServiceAccountToken",
+    "averageUtilization",
+    "backoffLimit",
+    "blockOwnerDeletion",
+    "completions",
+    "controller",
+    "defaultMode",
+    "deletionGracePeriodSeconds",
+    "enableServiceLinks",
+    "endPort",
+    "failedJobsHistoryLimit",
+    "fsGroup",
+    "fsGroupChangePolicy",
+    "hostUsers",
+    "immutable",
+    "ingressClassName",
+    "internalTrafficPolicy",
+    "ipFamilyPolicy",
+    "loadBalancerClass",
+    "localhostProfile",
+    "minDomains",
+    "minReplicas",
+    "mode",
+    "mountPropagation",
+    "nodeAffinityPolicy",
+    "nodeTaintsPolicy",
+    "optional",
+    "parallelism",
+    "partition",
+    "pathType",
+    "preemptionPolicy",
+    "priority",
+    "privileged",
+    "procMount",
+    "progressDeadlineSeconds",
+    "readOnlyRootFilesystem",
+    "recursiveReadOnly",
+    "replicas",
+    "revisionHistoryLimit",
+    "runAsGroup",
+    "runAsNonRoot",
+    "runAsUser",
+    "runtimeClassName",
+    "selectPolicy",
+    "setHostnameAsFQDN",
+    "shareProcessNamespace",
+    "stabilizationWindowSeconds",
+    "startingDeadlineSeconds",
+    "storageClassName",
+    "successfulJobsHistoryLimit",
+    "supplementalGroupsPolicy",
+    "suspend",
+    "terminationGracePeriodSeconds",
+    "timeoutSeconds",
+    "tolerationSeconds",
+    "trafficDistribution",
+    "volumeMode",
+];
+
+/// The same for fields of one structure, by the field that contains it.
+const POINTERS_WITHIN: [(&str, &str); 1] = [("csi", "readOnly")];
+
+/// Rewrites an object of a built-in kind, without its status.
+pub fn rewrite(group: &str, schema: &Value, object: &mut Value) {
+    let Some(map) = object.as_object_mut().filter(|_| GROUPS.contains(&group)) else { return };
+    let status = map.shift_remove("status");
+    rewrite_map(schema, map, "", false);
+    if let Some(status) = status {
+        map.insert("status".into(), status);
+    }
+}
+
+fn rewrite_value(schema: &Value, value: &mut Value, name: &str, in_map: bool) {
+    if schema["format"] == "quantity" {
+        if let Some(text) = quantity::canonical(value, in_map) {
+            *value = Value::from(text);
+        }
+        return;
+    }
+    match value {
+        Value::Object(map) => rewrite_map(schema, map, name, schema["additionalProperties"].is_object()),
+        Value::Array(list) => {
+            list.iter_mut().for_each(|item| rewrite_value(items(schema), item, name, false))
+        }
+        // The Go decoder ignores line breaks.
+        Value::String(text) if schema["format"] == "byte" => text.retain(|c| !matches!(c, '\r' | '\n')),
+        _ => {}
+    }
+}
+
+fn rewrite_map(schema: &Value, map: &mut Map<String, Value>, parent: &str, is_map: bool) {
+    for (name, value) in map.iter_mut() {
+        if let Some(field) = field(schema, name) {
+            rewrite_value(field, value, name, is_map);
+        }
+    }
+    map.retain(|name, value| !is_dropped(schema, parent, name, value));
+}
+
+/// Returns whether a field of a structure is optional and has the zero value of its type.
+fn is_dropped(schema: &Value, parent: &str, name: &str, value: &Value) -> bool {
+    let Some(field) = schema["properties"].get(name) else { return false };
+    let required = schema["required"].as_array().is_some_and(|all| all.iter().any(|one| one == name));
+    if required || !field["default"].is_null() {
+        return false;
+    }
+    match value {
+        Value::Array(list) => list.is_empty(),
+        Value::Object(map) => map.is_empty() && field["additionalProperties"].is_object(),
+        Value::Null => false,
+        _ if field["type"].is_null() || POINTERS.contains(&name) => false,
+        _ if POINTERS_WITHIN.contains(&(parent, name)) => false,
+        value => *value == Value::Bool(false) || *value == "" || value.as_f64() == Some(0.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::build::{Constrain, boolean, integer, list, map, object, quantity, string};
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn zero_values_of_optional_fields_are_dropped() {
+        let pod = object(&[
+            ("hostNetwork", boolean()),
+            ("hostUsers", boolean()),
+            ("hostname", string()),
+            ("minReadySeconds", integer()),
+            ("name", string()),
+            ("protocol", string().default(json!(""))),
+            ("tolerations", list(string())),
+            ("labels", map(string())),
+            ("security", object(&[])),
+            ("csi", object(&[("readOnly", boolean())])),
+            ("volumeMounts", list(object(&[("readOnly", boolean())]))),
+        ])
+        .required(&["name"]);
+        let mut value = json!({"hostNetwork": false, "hostUsers": false, "hostname": "", "minReadySeconds": 0,
+            "name": "", "protocol": "", "tolerations": [], "labels": {}, "security": {},
+            "csi": {"readOnly": false}, "volumeMounts": [{"readOnly": false}]});
+        rewrite("apps", &pod, &mut value);
+        assert_eq!(
+            value,
+            json!({"hostUsers": false, "name": "", "protocol": "", "security": {},
+            "csi": {"readOnly": false}, "volumeMounts": [{}]})
+        );
+        let mut custom = json!({"hostNetwork": false});
+        rewrite("example.com", &pod, &mut custom);
+        assert_eq!(custom, json!({"hostNetwork": false}));
+    }
+
+    #[test]
+    fn entries_of_maps_and_the_status_are_kept() {
+        let schema = object(&[("data", map(string())), ("status", object(&[("n", integer())]))]);
+        let mut value = json!({"data": {"a": ""}, "status": {"n": 0}});
+        let before = value.clone();
+        rewrite("", &schema, &mut value);
+        assert_eq!(value, before);
+    }
+
+    #[test]
+    fn quantities_and_wrapped_base64_are_rewritten() {
+        let schema = object(&[
+            ("limits", map(quantity())),
+            ("sizeLimit", quantity()),
+            ("data", map(string().with("format", json!("byte")))),
+        ]);
+        let mut value = json!({"limits": {"cpu": 0.0001, "memory": "1024Mi"}, "sizeLimit": "0.0001",
+            "data": {"a": "SGVs\nbG8=\n"}});
+        rewrite("", &schema, &mut value);
+        assert_eq!(
+            value,
+            json!({"limits": {"cpu": "1m", "memory": "1Gi"}, "sizeLimit": "100u", "data": {"a": "SGVsbG8="}})
+        );
+    }
+}
