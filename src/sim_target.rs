@@ -225,7 +225,7 @@ impl RemoteSim {
     fn no_response(&self, error: &(dyn Error + 'static)) -> Failure {
         Failure::new(Exit::Failed, format!("query {}", self.registration.holder))
             .caused_by(error)
-            .hint("run the command again: if the server of the simulated cloud has stopped, the command opens the simulated cloud directly")
+            .hint("run the command again: it does not need the server, if that has stopped")
     }
 
     /// Refuses settings that conflict with the options of the served simulated cloud.

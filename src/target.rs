@@ -131,9 +131,9 @@ fn connect_sim(sim: SimHandle) -> Result<Target, Failure> {
         transport: None,
     };
     if !endpoints.is_loopback() {
-        return Err(Failure::new(Exit::Input, "use the simulated cloud")
-            .cause("its addresses are not on this machine")
-            .hint("take sim/serving.json out of the state folder of the environment"));
+        return Err(Failure::new(Exit::Input, "connect to the simulated cloud")
+            .cause("sim/serving.json in the state folder contains addresses of another machine")
+            .hint("delete this file: `landfall sim` writes it again"));
     }
     let sign_in = SignIn::ServicePrincipal {
         tenant: facts.tenant,
@@ -207,7 +207,7 @@ async fn subscription(arm: &ArmClient, wanted: Option<&str>) -> Result<Subscript
         1 => Ok(all.remove(0)),
         0 => Err(Failure::new(Exit::Refused, doing)
             .cause("this sign-in sees no enabled subscription")
-            .hint("sign in with an identity that has a role in one")),
+            .hint("sign in with an identity that has a role in the subscription")),
         _ => {
             let list = all.iter().map(|one| format!("{}  {}", one.id, one.name));
             Err(Failure::new(Exit::Input, "choose a subscription")

@@ -35,7 +35,7 @@ pub async fn found(
     let refused = errors.into_iter().find(|(step, _)| has_resource(step) && !kept(step));
     if let Some((step, error)) = refused {
         let refused = Failure::of_steps(vec![step.to_owned()], &error);
-        return Err(refused.cause("--adopt has to know all that is there; nothing was changed"));
+        return Err(refused.cause("--adopt needs the list of all existing resources; nothing was changed"));
     }
     let entry =
         |(step, output): (&str, _)| Entry::Finished { step: step.to_owned(), how: How::Found, output };
@@ -99,9 +99,9 @@ pub fn keep(
 pub fn refused(preview: &TeardownPreview<'_>) -> Option<Failure> {
     if let Some(unread) = &preview.preconditions.locks_failure {
         let exit = if unread.forbidden { Exit::Refused } else { Exit::Failed };
-        let failure = Failure::new(exit, "list the locks on what is to go")
+        let failure = Failure::new(exit, "list the locks on the resources to delete")
             .cause(unread.why.clone())
-            .cause("nothing was changed: a lock in the middle would leave half an environment");
+            .cause("nothing was changed: a lock could stop the deletion halfway");
         return Some(failure.hint(match unread.forbidden {
             true => "get the right to read them, which Reader has: Microsoft.Authorization/locks/read",
             false => "run it again",

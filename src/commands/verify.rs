@@ -102,7 +102,7 @@ fn read_failure(error: ReadError) -> Failure {
         ReadFailure::Api(api) => landfall_steps::step_error(error.what, api),
         ReadFailure::CertificateMissing => failed(error.what)
             .cause("it no longer exists")
-            .hint("run landfall up: it imports one into the vault"),
+            .hint("run landfall up: it imports a certificate into the vault"),
         ReadFailure::Unreadable(certificate) => failed(error.what).caused_by(certificate),
     };
     let failure = Failure::new(exit::of_kind(error.kind), error.message.clone());
