@@ -72,6 +72,7 @@ mod tests {
             elapsed: Duration::ZERO,
             critical_path: Duration::ZERO,
             errors: kinds.iter().map(|kind| ("step".to_owned(), StepError::new(*kind, "do it"))).collect(),
+            warnings: Vec::new(),
         }
     }
 

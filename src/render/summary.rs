@@ -44,6 +44,16 @@ pub fn text(
     parts.join("\n\n")
 }
 
+/// Returns the warnings of a run, one paragraph each; `None` if there is none.
+pub fn warnings(report: &Report, style: Styler) -> Option<String> {
+    let paragraph = |(step, warning): &(String, String)| {
+        let text = format!("Warning: {}: {warning}", text::name(step));
+        style.warn(&text::wrap("", &text, COLUMNS))
+    };
+    let all: Vec<String> = report.warnings.iter().map(paragraph).collect();
+    (!all.is_empty()).then(|| all.join("\n"))
+}
+
 /// Returns gateways, certificate and DNS names; empty if there are none yet.
 pub fn facts(facts: &Summary) -> String {
     let mut rows = gateways(facts);
@@ -242,7 +252,16 @@ pub mod tests {
             elapsed: Duration::from_millis(6_900),
             critical_path: Duration::from_millis(6_700),
             errors: Vec::new(),
+            warnings: Vec::new(),
         }
+    }
+
+    #[test]
+    fn a_warning_names_its_step() {
+        let warned = ("cluster".to_owned(), "it runs 1.37".to_owned());
+        let report = Report { warnings: vec![warned], ..report() };
+        assert_eq!(warnings(&report, Styler::PLAIN).as_deref(), Some("Warning: cluster: it runs 1.37"));
+        assert_eq!(warnings(&self::report(), Styler::PLAIN), None);
     }
 
     #[test]

@@ -7,7 +7,8 @@ use crate::{
     exit::{self, Exit},
     failure::Failure,
     render::{
-        self, doctor, escape, failure, json, progress_state::ProgressState, stream, verify as verify_output,
+        self, doctor, escape, failure, json, progress_state::ProgressState, stream, summary,
+        verify as verify_output,
     },
     settings::LoadedConfig,
     signals,
@@ -162,6 +163,9 @@ fn print_report(
             line[name] = value;
         }
         stream::out().json(&line);
+    }
+    if let Some(warnings) = summary::warnings(report, cli_context.terminal.err) {
+        cli_context.say(&format!("\n{warnings}"));
     }
     if report.outcome == Outcome::Ready {
         cli_context.say(&format!("\n{}", (run_output.text)(result)));

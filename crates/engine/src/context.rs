@@ -7,7 +7,7 @@ use crate::{
     history::History,
     journal::{Entry, StepState},
     run_context::{PlanContext, Run},
-    step_types::StepAction,
+    step_types::{Override, StepAction},
     stop::Stop,
     time_scale::TimeScale,
 };
@@ -52,6 +52,10 @@ struct StepTimings {
     /// In a read-only walk: the notes, and the operation in progress.
     notes: Vec<String>,
     in_progress: Option<String>,
+    /// The warnings of this turn.
+    warnings: Vec<String>,
+    /// The overrides of the output; `None` if this turn did not examine them.
+    overrides: Option<Vec<Override>>,
 }
 
 impl StepTimings {
@@ -69,6 +73,8 @@ impl StepTimings {
             leftover: Leftover::Nothing,
             notes: Vec::new(),
             in_progress: None,
+            warnings: Vec::new(),
+            overrides: None,
         }
     }
 }
@@ -227,6 +233,33 @@ impl Context {
     /// Emits a note that displays may drop.
     pub fn note(&self, text: impl Into<String>) {
         self.emit(EventKind::Note { step: self.step, text: text.into(), progress: None });
+    }
+
+    /// Emits a note that the report of the run repeats at its end. A repeated warning counts once.
+    pub fn warn(&self, text: impl Into<String>) {
+        let text = text.into();
+        if self.timings().warnings.contains(&text) {
+            return;
+        }
+        self.timings().warnings.push(text.clone());
+        self.note(text);
+    }
+
+    /// Returns and clears the warnings of this turn.
+    pub(crate) fn take_warnings(&self) -> Vec<String> {
+        std::mem::take(&mut self.timings().warnings)
+    }
+
+    /// Sets the overrides that the journal records with the output of this turn. Without this call the recorded
+    /// ones stay.
+    pub fn set_overrides(&self, overrides: Vec<Override>) {
+        self.timings().overrides = Some(overrides);
+    }
+
+    /// Returns the overrides that belong to the output of this turn: those that it has set, else the recorded ones.
+    pub fn overrides(&self) -> Vec<Override> {
+        let examined = self.timings().overrides.clone();
+        examined.unwrap_or_else(|| self.step_state().overrides())
     }
 
     /// Reports that a request was refused for now and is retried after `wait` of real time.

@@ -54,7 +54,7 @@ pub use run::{Action, Discovery, LeftBehind, Plan, Planned, Report, discover, do
 pub use run_context::{PlanContext, Run};
 pub use schedule::Schedule;
 pub use step::Step;
-pub use step_types::{Change, Check, How, Outcome, StepAction, StepInfo, UndoOutcome};
+pub use step_types::{Change, Check, How, Outcome, Override, StepAction, StepInfo, UndoOutcome};
 pub use stop::{Stop, StopLevel};
 pub use time_scale::TimeScale;
 pub use wait::{Poll, StatusCell, Wait};

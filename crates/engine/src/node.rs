@@ -6,6 +6,7 @@ use crate::{
     context::Context,
     error::{Kind, StepError},
     handle::{Inputs, Outputs, Produced},
+    journal::OVERRIDES,
     step::Step,
     step_types::{Check, UndoOutcome},
 };
@@ -117,7 +118,7 @@ impl<S: Step, I: Inputs<Values = S::Input>> Node for Wired<S, I> {
         Box::pin(async move {
             let input = self.inputs.resolve(outputs);
             Ok(match self.step.check(cx, &input).await? {
-                Check::InSync(output) => Check::InSync(node_output(self.id, output)?),
+                Check::InSync(output) => Check::InSync(node_output(self.id, output, cx)?),
                 Check::Missing => Check::Missing,
                 Check::Drifted { changes } => Check::Drifted { changes },
                 Check::InProgress => Check::InProgress,
@@ -135,7 +136,7 @@ impl<S: Step, I: Inputs<Values = S::Input>> Node for Wired<S, I> {
     ) -> Boxed<'a, Result<NodeOutput, StepError>> {
         Box::pin(async move {
             let input = self.inputs.resolve(outputs);
-            node_output(self.id, self.step.apply(cx, &input).await?)
+            node_output(self.id, self.step.apply(cx, &input).await?, cx)
         })
     }
 
@@ -147,7 +148,7 @@ impl<S: Step, I: Inputs<Values = S::Input>> Node for Wired<S, I> {
         Box::pin(async move {
             let input = self.inputs.resolve(outputs);
             let output = self.step.recover(cx, &input).await?;
-            output.map(|output| node_output(self.id, output)).transpose()
+            output.map(|output| node_output(self.id, output, cx)).transpose()
         })
     }
 
@@ -159,7 +160,7 @@ impl<S: Step, I: Inputs<Values = S::Input>> Node for Wired<S, I> {
         Box::pin(async move {
             let input = self.inputs.resolve(outputs);
             let output = self.step.existing(cx, &input).await?;
-            output.map(|output| node_output(self.id, output)).transpose()
+            output.map(|output| node_output(self.id, output, cx)).transpose()
         })
     }
 
@@ -175,9 +176,19 @@ impl<S: Step, I: Inputs<Values = S::Input>> Node for Wired<S, I> {
     }
 }
 
-fn node_output<T: Serialize + Send + Sync + 'static>(step: &str, output: T) -> Result<NodeOutput, StepError> {
-    let value = serde_json::to_value(&output).map_err(|error| {
+/// Returns the output as JSON, with the overrides of the turn.
+fn node_output<T: Serialize + Send + Sync + 'static>(
+    step: &str,
+    output: T,
+    cx: &Context,
+) -> Result<NodeOutput, StepError> {
+    let bug = |error: serde_json::Error| {
         StepError::new(Kind::Bug, format!("write the output of {step} as JSON")).caused_by(&error)
-    })?;
+    };
+    let mut value = serde_json::to_value(&output).map_err(bug)?;
+    let overrides = cx.overrides();
+    if let Some(fields) = value.as_object_mut().filter(|_| !overrides.is_empty()) {
+        fields.insert(OVERRIDES.to_owned(), serde_json::to_value(overrides).map_err(bug)?);
+    }
     Ok(NodeOutput { produced: Arc::new(output), value })
 }

@@ -53,6 +53,16 @@ impl std::fmt::Display for Change {
     }
 }
 
+/// A field of an owned resource that keeps another value than the one that was requested: the answer to the write
+/// showed it, as an Azure policy with the effect modify does. It is no drift until one of the two values changes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Override {
+    /// The field, its value, and the requested one.
+    pub change: Change,
+    /// The likely cause, as a clause for display.
+    pub cause: String,
+}
+
 /// The outcome of undoing an owned resource.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "what", rename_all = "kebab-case")]

@@ -4,11 +4,15 @@ use super::entry::Entry;
 use crate::{
     error::{ErrorReport, Leftover},
     handle::RecordOf,
-    step_types::{How, UndoOutcome},
+    step_types::{How, Override, UndoOutcome},
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::collections::BTreeMap;
+
+/// The field of an output, if it is an object, with the overrides of its resource. Outputs of earlier versions have
+/// none, and earlier versions ignore it.
+pub(crate) const OVERRIDES: &str = "overridden";
 
 /// The recorded state, by step id.
 #[derive(Debug, Default, Clone, PartialEq)]
@@ -109,6 +113,12 @@ impl StepState {
     /// Returns the output in its type; `None` if there is none, or it no longer parses.
     pub fn read_output<T: DeserializeOwned>(&self) -> Option<T> {
         serde_json::from_value(self.output.clone()?).ok()
+    }
+
+    /// Returns the overrides that the output records; see [`Override`].
+    pub fn overrides(&self) -> Vec<Override> {
+        let recorded = self.output.as_ref().map(|output| output[OVERRIDES].clone());
+        recorded.and_then(|recorded| serde_json::from_value(recorded).ok()).unwrap_or_default()
     }
 
     /// Returns whether an attempt without an output started after the one that gave this output: its resource

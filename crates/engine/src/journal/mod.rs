@@ -17,6 +17,7 @@ mod seal;
 pub use acceptance::{Accepted, Salvaged};
 pub use damage::Damage;
 pub use entry::{Entry, EnvironmentKey, FORMAT};
+pub(crate) use journal_state::OVERRIDES;
 pub use journal_state::{JournalState, StepState, StepStatus};
 pub use lock::Holder;
 

@@ -93,13 +93,15 @@ impl<'a> Down<'a> {
             let began = Instant::now();
             cx.begin_acting();
             let result = with_deadline(node, &cx, known.delete(index, &cx)).await;
-            Turn { index, result, span: Span::After(cx.cloud_duration()), elapsed: began.elapsed() }
+            let (span, warnings) = (Span::After(cx.cloud_duration()), cx.take_warnings());
+            Turn { index, result, span, elapsed: began.elapsed(), warnings }
         });
     }
 
     fn end(&mut self, turn: Turn<UndoOutcome>) -> Result<(), JournalError> {
-        let Turn { index, result, span, elapsed } = turn;
+        let Turn { index, result, span, elapsed, warnings } = turn;
         self.walk.spans[index] = span;
+        self.walk.warned(index, warnings);
         match result {
             Ok(UndoOutcome::InProgress) => {
                 self.walk.deferred = true;

@@ -46,6 +46,7 @@ struct Turn<T> {
     result: Result<T, StepError>,
     span: Span,
     elapsed: Duration,
+    warnings: Vec<String>,
 }
 
 /// The state of a walk over the graph, in either direction.
@@ -117,6 +118,11 @@ impl<'a, T: Send + 'static> Walk<'a, T> {
         self.run.record(entry, EventKind::Failed { step, error: error.clone(), elapsed })?;
         self.report.failed(step, error);
         Ok(self.schedule.fail(index))
+    }
+
+    fn warned(&mut self, index: usize, warnings: Vec<String>) {
+        let step = self.graph.nodes[index].id();
+        self.report.warnings.extend(warnings.into_iter().map(|warning| (step.to_owned(), warning)));
     }
 
     fn blocked(&mut self, index: usize, by: usize) {

@@ -35,6 +35,8 @@ pub struct Report {
     pub critical_path: Duration,
     /// The errors by step, in chronological order.
     pub errors: Vec<(String, StepError)>,
+    /// The warnings by step, in chronological order.
+    pub warnings: Vec<(String, String)>,
 }
 
 /// An owned resource that stays because the graph has no step for it, for example after a change of versions.
@@ -63,6 +65,7 @@ impl Report {
             elapsed: Duration::ZERO,
             critical_path: Duration::ZERO,
             errors: Vec::new(),
+            warnings: Vec::new(),
         }
     }
 

@@ -26,7 +26,17 @@ pub(super) struct SpeculativeChecks {
 }
 
 /// A speculative check of one step. Dropping it cancels it.
-pub(super) struct SpeculativeCheck(JoinHandle<Option<(NodeOutput, Duration)>>);
+pub(super) struct SpeculativeCheck(JoinHandle<Option<SpeculativeResult>>);
+
+/// The result of a speculative check that found its resource in sync.
+pub(super) struct SpeculativeResult {
+    /// The output of the step.
+    pub(super) node_output: NodeOutput,
+    /// The duration of the check.
+    pub(super) elapsed: Duration,
+    /// The warnings of the check, which the step has yet to emit.
+    pub(super) warnings: Vec<String>,
+}
 
 impl SpeculativeChecks {
     /// Starts all possible speculative checks concurrently.
@@ -87,14 +97,18 @@ impl SpeculativeCheck {
             // An error or a panic here is ignored: the step is checked again when it is scheduled.
             let check = AssertUnwindSafe(node.check(&cx, &outputs)).catch_unwind();
             match check.await.ok()?.ok()? {
-                Check::InSync(node_output) => Some((node_output, began.elapsed())),
+                Check::InSync(node_output) => Some(SpeculativeResult {
+                    node_output,
+                    elapsed: began.elapsed(),
+                    warnings: cx.take_warnings(),
+                }),
                 _ => None,
             }
         }))
     }
 
-    /// Waits for the check, and returns the result and the duration; `None` unless it was ready.
-    pub(super) async fn ready(mut self) -> Option<(NodeOutput, Duration)> {
+    /// Waits for the check, and returns its result; `None` unless it was ready.
+    pub(super) async fn ready(mut self) -> Option<SpeculativeResult> {
         (&mut self.0).await.ok().flatten()
     }
 }

@@ -68,7 +68,7 @@ impl<'a> Up<'a> {
                 let ensured = ensure(&*node, &cx, &outputs, speculative, always_apply, &mut span);
                 let result = with_deadline(&*node, &cx, ensured).await;
                 let span = span.unwrap_or_else(|| Span::After(cx.cloud_duration()));
-                Turn { index, result, span, elapsed: began.elapsed() }
+                Turn { index, result, span, elapsed: began.elapsed(), warnings: cx.take_warnings() }
             });
         }
     }
@@ -91,8 +91,9 @@ impl<'a> Up<'a> {
     }
 
     fn end(&mut self, turn: Turn<(How, NodeOutput)>) -> Result<(), JournalError> {
-        let Turn { index, result, span, elapsed } = turn;
+        let Turn { index, result, span, elapsed, warnings } = turn;
         self.walk.spans[index] = span;
+        self.walk.warned(index, warnings);
         match result {
             Ok((how, node_output)) => {
                 let step = self.walk.graph.nodes[index].id();
@@ -129,10 +130,11 @@ async fn ensure(
     let unfinished = step_state.owned && step_state.output.is_none();
     let how = |otherwise| if unfinished { How::Created } else { otherwise };
     if let Some(speculative) = speculative
-        && let Some((node_output, elapsed)) = speculative.ready().await
+        && let Some(ready) = speculative.ready().await
     {
-        *span = Some(Span::FromStart(elapsed));
-        return Ok((how(How::Found), node_output));
+        ready.warnings.into_iter().for_each(|warning| cx.warn(warning));
+        *span = Some(Span::FromStart(ready.elapsed));
+        return Ok((how(How::Found), ready.node_output));
     }
     cx.begin_acting();
     let checked = node.check(cx, outputs).await.map_err(|error| with_claimed_leftover(cx, error))?;
