@@ -81,6 +81,9 @@ pub struct CloudState {
     /// The policies of the organisation.
     #[serde(default)]
     pub policies: policies::Policies,
+    /// The policy definitions and assignments that clients created.
+    #[serde(default)]
+    pub assigned_policies: policies::Assigned,
     /// The armed faults.
     pub faults: Faults,
     /// The time source.
@@ -121,6 +124,7 @@ impl CloudState {
             clusters: clusters::Clusters::default(),
             limits: limits::Limits::default(),
             policies: policies::Policies::default(),
+            assigned_policies: policies::Assigned::default(),
             faults: Faults::default(),
             clock: Clock::Wall,
             delays: fault::Delays::default(),

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::arm::error::ArmError;
 use crate::arm::operation::{self, Plan, Style};
 use crate::arm::provider::{DELETION_ORDER, PROVIDERS, Provider};
-use crate::arm::{Call, Route, filter, roles, versions};
+use crate::arm::{Call, Route, filter, policies, roles, versions};
 use crate::clock::{SimTime, Timing};
 use crate::durations;
 use crate::request::Reply;
@@ -135,7 +135,13 @@ impl CloudState {
         self.groups.remove(&name.to_lowercase());
         let scope = format!("/subscriptions/{}/resourceGroups/{name}", self.subscription);
         roles::drop_scope(self, &scope);
+        policies::drop_scope(self, &scope);
     }
+}
+
+/// Returns the ARM body of a group; null if it does not exist.
+pub(super) fn body(state: &CloudState, name: &str) -> Value {
+    state.groups.get(&name.to_lowercase()).map_or(Value::Null, |group| group.body(&state.subscription))
 }
 
 /// Lets the deletion of a group fail; returns whether one was in progress.

@@ -6,7 +6,7 @@ use crate::arm::error::ArmError;
 use crate::arm::provider::PROVIDERS;
 use crate::arm::roles::Right;
 use crate::arm::routing::{self, ROUTES};
-use crate::arm::{Call, groups, id, locks, networks, policies, provider_registration};
+use crate::arm::{Call, groups, id, locks, networks, policies, provider_registration, tags};
 use crate::clock::{SimTime, Timing};
 use crate::entra::{self, Caller, TokenError};
 use crate::request::{Reply, Request, segments};
@@ -49,6 +49,12 @@ fn answer(
     locks::check(state, &call, &scope_of(&call))?;
     group(state, &call)?;
     registration(state, &call)?;
+    let modified = policies::modified(state, &call);
+    let call = match &modified {
+        Some(request) => Call { request, ..call },
+        None => call,
+    };
+    tags::check(&call)?;
     policies::check(state, &call)?;
     let handler = route.handler;
     handler(state, &call)

@@ -18,6 +18,7 @@ pub mod provider_registration;
 pub mod roles;
 mod routing;
 pub mod subscriptions;
+mod tags;
 pub mod tracked;
 pub mod vaults;
 pub mod versions;

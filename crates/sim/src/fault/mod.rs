@@ -144,6 +144,8 @@ faults! {
     SizeWithheld,
     /// A policy denies clusters.
     PolicyDenies,
+    /// A policy rewrites a tag of every resource.
+    PolicyModifies,
     /// The caller loses the right to assign roles.
     RoleLost,
     /// The gateway class is accepted minutes after the cluster succeeded.

@@ -3,7 +3,7 @@
 use super::inject::{Injection, RequestContext};
 use super::{Fault, Kind, Row};
 use crate::arm::limits::PUBLIC_ADDRESSES;
-use crate::arm::policies::{Operator, Policy};
+use crate::arm::policies::{self, Operator, Policy};
 use crate::arm::{clusters, roles};
 use crate::entra;
 use crate::state::CloudState;
@@ -13,6 +13,8 @@ const FEW_CORES: u64 = 10;
 const FEW_ADDRESSES: u64 = 2;
 /// The name of the policy assignment that the fault adds.
 const POLICY: &str = "no-clusters";
+/// The name of the policy assignment that changes tags.
+const MODIFY_POLICY: &str = "environment-tag";
 
 const fn row(
     fault: Fault,
@@ -84,6 +86,19 @@ pub(super) const ROWS: &[Row] = &[
         ),
         policy,
     ),
+    Row {
+        heals: true,
+        ..row(
+            Fault::PolicyModifies,
+            "policy-modifies",
+            ("PUT", "/resourcegroups/"),
+            (
+                "a policy of the subscription has the effect modify and sets the tag `Environment` of every resource to `Production`",
+                "compares the answer with the request, names the policy, and does not write the tag again",
+            ),
+            |state, _| policies::assign_tag(state, MODIFY_POLICY, "Environment", "Production"),
+        )
+    },
     row(
         Fault::RoleLost,
         "role-lost",

@@ -1,18 +1,47 @@
 //! Azure Policy: organisational rules beyond rights, evaluated before and during a write.
 //!
 //! Source: Azure Policy definition structure and Microsoft.PolicyInsights, checkPolicyRestrictions
-//! (2024-10-01). Every policy here denies and has one condition on one field, like the built-in "Allowed
-//! locations", "Require a tag" and "Not allowed resource types".
+//! (2024-10-01). Two kinds exist side by side. A [`Policy`] denies and has one condition on one field, like the
+//! built-in "Allowed locations", "Require a tag" and "Not allowed resource types"; tests and faults set it. Clients
+//! create definitions and assignments ([`Assigned`]) with the effects modify, append and deny: those change the body
+//! of a write before the provider stores it.
 
+mod assignments;
+mod definitions;
+mod effect;
+#[cfg(test)]
+mod effect_tests;
+mod expression;
+mod field;
 mod restrictions;
+mod rule;
+mod test_hooks;
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::arm::error::ArmError;
 use crate::arm::provider::Provider;
-use crate::arm::{Call, groups, id};
+use crate::arm::{Call, Route, groups, id};
 use crate::state::CloudState;
+
+pub(super) use assignments::drop_scope;
+pub(super) use effect::modified;
+pub(crate) use test_hooks::assign_tag;
+
+/// The supported api-versions of definitions and assignments.
+const API_VERSIONS: &[&str] = &[
+    "2019-09-01",
+    "2020-09-01",
+    "2021-06-01",
+    "2022-06-01",
+    "2023-04-01",
+    "2024-04-01",
+    "2024-05-01",
+    "2025-01-01",
+];
 
 /// The operator of a condition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,8 +78,20 @@ pub struct Policy {
 #[serde(transparent)]
 pub struct Policies(pub Vec<Policy>);
 
-/// The resource family of policies, which has no resources here.
-pub const PROVIDER: Provider = Provider::stateless("policies", restrictions::routes);
+/// The definitions and assignments that clients created, as the service returns them, by the key of their id.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Assigned {
+    definitions: BTreeMap<String, Value>,
+    assignments: BTreeMap<String, Value>,
+}
+
+/// The resource family of policies. They belong to no resource group.
+pub const PROVIDER: Provider = Provider::stateless("policies", routes);
+
+fn routes() -> Vec<Route> {
+    let written = definitions::routes().into_iter().chain(assignments::routes());
+    written.chain(restrictions::routes()).collect()
+}
 
 /// A resource, as policies see it.
 pub(crate) struct Subject<'a> {
@@ -65,17 +106,21 @@ pub(crate) struct Subject<'a> {
 }
 
 impl Subject<'_> {
+    /// Returns the value of a field: `type`, `name`, `location`, a tag or an alias; null if it has none.
+    fn value(&self, field: &str) -> Value {
+        match field.to_ascii_lowercase().as_str() {
+            "type" => json!(self.kind),
+            "name" => json!(self.name),
+            _ => field::path(self.kind, field)
+                .map_or(Value::Null, |path| field::value(self.body, &path).clone()),
+        }
+    }
+
     /// Returns the value of a field as text; `None` if it has none.
     fn field(&self, field: &str) -> Option<String> {
-        let found = match field.split_once('.') {
-            None if field.eq_ignore_ascii_case("type") => return Some(self.kind.to_owned()),
-            None if field.eq_ignore_ascii_case("name") => return Some(self.name.to_owned()),
-            Some(("tags", tag)) => &self.body["tags"][tag],
-            _ => field.split('.').fold(self.body, |at, key| &at[key]),
-        };
-        match found {
+        match self.value(field) {
             Value::Null => None,
-            Value::String(text) => Some(text.clone()),
+            Value::String(text) => Some(text),
             other => Some(other.to_string()),
         }
     }
@@ -125,23 +170,35 @@ impl Policy {
 /// # Errors
 /// 403 `RequestDisallowedByPolicy`.
 pub(super) fn check(state: &CloudState, call: &Call<'_>) -> Result<(), ArmError> {
-    let (kind, group) = (call.route.kind, call.param("group"));
-    let whole = kind == groups::KIND || (!group.is_empty() && kind.matches('/').count() == 1);
-    if call.request.method != http::Method::PUT || !whole || state.policies.0.is_empty() {
+    if call.request.method != http::Method::PUT || !is_whole(call) {
         return Ok(());
     }
     // The provider refuses an invalid body.
     let Ok(body) = call.body() else { return Ok(()) };
-    let name = id::name(&call.request.path);
+    let (kind, group, name) = (call.route.kind, call.param("group"), id::name(&call.request.path));
     let subject = Subject { kind, name, group, body: &body };
     let denying = state.policies.0.iter().filter(|policy| policy.denies(&subject));
-    let identifiers: Vec<Value> = denying.map(|policy| identifier(policy, &state.subscription)).collect();
+    let mut identifiers: Vec<Value> = denying.map(|policy| identifier(policy, &state.subscription)).collect();
+    let assigned = effect::denying(state, &subject, &call.request.path);
+    identifiers.extend(assigned.into_iter().map(|[assignment, id, definition]| {
+        json!({
+            "policyAssignment": { "name": assignment, "id": id },
+            "policyDefinition": { "name": id::name(&definition), "id": definition },
+        })
+    }));
     if identifiers.is_empty() {
         return Ok(());
     }
     let why =
         format!("Resource '{name}' was disallowed by policy. Policy identifiers: '{}'.", json!(identifiers));
     Err(ArmError::gateway(403, "RequestDisallowedByPolicy", why).with_target(name))
+}
+
+/// Returns whether a request concerns a whole resource or group. Subresources and role assignments have neither
+/// region nor tags.
+fn is_whole(call: &Call<'_>) -> bool {
+    let (kind, group) = (call.route.kind, call.param("group"));
+    kind == groups::KIND || (!group.is_empty() && kind.matches('/').count() == 1)
 }
 
 fn identifier(policy: &Policy, subscription: &str) -> Value {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Operator, Policy, Subject};
+use super::{Operator, Policy, Subject, effect};
 use crate::arm::error::ArmError;
 use crate::arm::{Call, Route};
 use crate::request::Reply;
@@ -29,8 +29,21 @@ fn check(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
     let name = content["name"].as_str().unwrap_or_default();
     let subject = Subject { kind, name, group: call.param("group"), body: content };
     let denying = state.policies.0.iter().filter(|policy| policy.denies(&subject));
-    let evaluations: Vec<Value> =
+    let mut evaluations: Vec<Value> =
         denying.map(|policy| evaluation(policy, &subject, &state.subscription)).collect();
+    let target = match subject.group {
+        "" => format!("/subscriptions/{}", state.subscription),
+        group => format!("/subscriptions/{}/resourceGroups/{group}", state.subscription),
+    };
+    let assigned = effect::denying(state, &subject, &target);
+    evaluations.extend(assigned.into_iter().map(|[_, assignment, definition]| {
+        json!({
+            "policyInfo": { "policyDefinitionId": definition, "policyAssignmentId": assignment },
+            "evaluationResult": "NonCompliant",
+            "evaluationDetails": { "evaluatedExpressions": [] },
+            "effectDetails": { "policyEffect": "Deny" },
+        })
+    }));
     Ok(Reply::json(
         200,
         &json!({ "fieldRestrictions": [], "contentEvaluationResult": { "policyEvaluations": evaluations } }),
