@@ -5,9 +5,11 @@ use crate::{
     deployment::Records,
     error::{ErrorContext, TrackWrite},
     names, operation,
+    overrides::{self, Written},
     resource::{KEY_VAULT, NameSetting, Resource, ResourceSpec, Right},
-    resource_group::{Group, missing_tags, tags_of},
+    resource_group::Group,
     settings::{Settings, Teardown},
+    tags::{self, Tags},
 };
 use landfall_cloud::{
     ApiError,
@@ -19,7 +21,7 @@ use landfall_engine::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 const RIGHTS: &[Right] = &[Right { act: "create key vaults", action: "Microsoft.KeyVault/vaults/write" }];
 
@@ -29,7 +31,7 @@ pub struct KeyVault {
     group: String,
     location: String,
     /// The tags of an owned vault, with landfall's mark.
-    tags: BTreeMap<String, String>,
+    tags: Tags,
     name: String,
     purge: bool,
     record: RecordOf<Vault>,
@@ -129,13 +131,13 @@ impl KeyVault {
         let properties = &deleted["properties"];
         let id = properties["vaultId"].as_str().unwrap_or_default();
         let is_same_id = id.eq_ignore_ascii_case(&self.azure.vault_id(&self.group, &self.name));
-        let tags = tags_of(properties);
-        let marked = match tags.get(names::OWNER) {
+        let tags = tags::of(properties);
+        let marked = match tags::get(&tags, names::OWNER) {
             Some(mark) => self.tags.get(names::OWNER) == Some(mark),
             None => {
                 let mut settings_tags = self.tags.iter().filter(|(key, _)| *key != names::OWNER).peekable();
                 settings_tags.peek().is_some()
-                    && settings_tags.all(|(key, value)| tags.get(key) == Some(value))
+                    && settings_tags.all(|(key, value)| tags::get(&tags, key) == Some(value))
             }
         };
         // The preflight asks too, so this is not always the step's own context.
@@ -158,13 +160,15 @@ impl KeyVault {
         if !deleted.as_ref().is_some_and(|deleted| self.was_owned(cx, deleted)) {
             let suggested = names::another_vault(&self.name);
             let mut hint = format!("set key_vault.name to another name; {suggested} is a candidate");
-            if deleted.is_some() {
-                hint += &format!(
-                    ". A deleted vault of this name, not owned by landfall, is recoverable: recover it \
-                     yourself, or, if its contents are not needed, purge it: az keyvault purge --name {} \
-                     --location {}",
-                    self.name, self.location
-                );
+            if let Some(deleted) = &deleted {
+                hint += ". A deleted vault of this name, not owned by landfall, is recoverable: recover it yourself";
+                hint += &match retained_until(deleted) {
+                    Some(until) => format!(" (purge protection retains it until {until})"),
+                    None => format!(
+                        ", or, if its contents are not needed, purge it: az keyvault purge --name {} --location {}",
+                        self.name, self.location
+                    ),
+                };
             }
             let taken: Result<(), ApiError> = Err(refused);
             return taken
@@ -208,9 +212,26 @@ impl KeyVault {
         .await
     }
 
-    /// Returns the drift; the tags of a vault that was only found belong to its owner.
-    fn changes(&self, cx: &Context, body: &Value) -> Vec<Change> {
-        let mut changes = if cx.owned() { missing_tags(body, &self.tags) } else { Vec::new() };
+    /// Returns the drift that no other party overrides.
+    fn drift(&self, cx: &Context, body: &Value) -> Vec<Change> {
+        overrides::unexplained(cx, &self.resource_name(), self.differences(cx, body))
+    }
+
+    /// Records the fields in which the answer to a write differs from the request.
+    async fn record_overrides(&self, cx: &Context, write_result: &WriteResult) {
+        let resource = self.resource_name();
+        let written = Written { resource: &resource, group: &self.group, answer: write_result.value() };
+        overrides::record(cx, &self.azure, written, |answer| self.differences(cx, answer)).await;
+    }
+
+    /// Returns the vault for display.
+    fn resource_name(&self) -> String {
+        format!("key vault {}", self.name)
+    }
+
+    /// Returns the differences; the tags of a vault that was only found belong to its owner.
+    fn differences(&self, cx: &Context, body: &Value) -> Vec<Change> {
+        let mut changes = if cx.owned() { tags::differences(body, &self.tags) } else { Vec::new() };
         if !uses_rbac(body) {
             changes.push(Change {
                 field: "properties.enableRbacAuthorization".to_owned(),
@@ -226,15 +247,14 @@ impl KeyVault {
     async fn repair(&self, cx: &Context, mut body: Value) -> Result<(), StepError> {
         body["properties"]["enableRbacAuthorization"] = json!(true);
         if cx.owned() {
-            let mut tags = tags_of(&body);
-            tags.extend(self.tags.clone());
-            body["tags"] = json!(tags);
+            body["tags"] = json!(tags::merged(&body, &self.tags));
         }
         // The state is read-only for clients.
         if let Some(properties) = body["properties"].as_object_mut() {
             properties.remove("provisioningState");
         }
-        self.put(cx, &body).await?.context(format!("update key vault {}", self.name))?;
+        let put = self.put(cx, &body).await?.context(format!("update key vault {}", self.name))?;
+        self.record_overrides(cx, &put).await;
         Ok(())
     }
 
@@ -328,7 +348,7 @@ impl Step for KeyVault {
             State::Succeeded => {}
         }
         let by_role = uses_rbac(&body);
-        let changes = self.changes(cx, &body);
+        let changes = self.drift(cx, &body);
         Ok(match Self::parse(&body) {
             Some(vault) if changes.is_empty() => Check::InSync(vault),
             // A switch of another team's vault to roles would lock out its users at once.
@@ -352,13 +372,14 @@ impl Step for KeyVault {
             Some(_) => {}
             None => {
                 let body = self.body().await?;
-                if let Err(refused) = self.put(cx, &body).await? {
-                    self.recover_deleted(cx, body, refused).await?;
+                match self.put(cx, &body).await? {
+                    Ok(put) => self.record_overrides(cx, &put).await,
+                    Err(refused) => self.recover_deleted(cx, body, refused).await?,
                 }
             }
         }
         let (vault, body) = self.wait_until_ready(cx).await?;
-        if self.changes(cx, &body).is_empty() {
+        if self.drift(cx, &body).is_empty() {
             return Ok(vault);
         }
         // A vault is recovered as it was deleted, whatever the request: without role-based access, if it had
@@ -426,7 +447,7 @@ impl Step for KeyVault {
 }
 
 /// Returns the date until which purge protection retains a deleted vault; `None` without that protection.
-fn retained_until(deleted: &Value) -> Option<String> {
+pub(crate) fn retained_until(deleted: &Value) -> Option<String> {
     let properties = &deleted["properties"];
     let protected = properties["purgeProtectionEnabled"].as_bool().unwrap_or_default();
     let until = properties["scheduledPurgeDate"].as_str().unwrap_or("the end of its retention");

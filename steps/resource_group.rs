@@ -4,14 +4,16 @@ use crate::{
     Clients,
     error::{ErrorContext, TrackWrite},
     operation,
+    overrides::{self, Written},
     resource::{Listed, NameSetting, RESOURCE_GROUP, Resource, ResourceSpec, Resources, Right},
     settings::{Settings, Teardown},
+    tags::{self, Tags},
 };
 use landfall_cloud::arm::{State, SubscriptionClient, WriteResult};
 use landfall_engine::{Change, Check, Context, Kind, Leftover, Poll, Step, StepError, UndoOutcome, Wait};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 const RIGHTS: &[Right] = &[Right {
     act: "create resource groups",
@@ -23,7 +25,7 @@ pub struct ResourceGroup {
     azure: SubscriptionClient,
     name: String,
     location: String,
-    tags: BTreeMap<String, String>,
+    tags: Tags,
     no_wait: bool,
     resources: Resources,
 }
@@ -59,6 +61,11 @@ impl ResourceGroup {
             name: self.name.clone(),
             location: self.location.clone(),
         }
+    }
+
+    /// Lists the tags that differ and that no other party overrides.
+    fn drift(&self, cx: &Context, body: &Value) -> Vec<Change> {
+        overrides::unexplained(cx, &self.title(), tags::differences(body, &self.tags))
     }
 
     async fn read(&self) -> Result<Option<Value>, StepError> {
@@ -145,18 +152,17 @@ impl Step for ResourceGroup {
             }
             return Ok(Check::NotOwned { why });
         }
-        let changes = if cx.owned() { missing_tags(&body, &self.tags) } else { Vec::new() };
+        let changes = if cx.owned() { self.drift(cx, &body) } else { Vec::new() };
         Ok(if changes.is_empty() { Check::InSync(self.parse(&body)) } else { Check::Drifted { changes } })
     }
 
     async fn apply(&self, cx: &Context, (): &()) -> Result<Group, StepError> {
         self.wait_until_deleted(cx).await?;
         let existing = self.read().await?;
-        if let Some(body) = existing.as_ref().filter(|body| missing_tags(body, &self.tags).is_empty()) {
+        if let Some(body) = existing.as_ref().filter(|body| self.drift(cx, body).is_empty()) {
             return Ok(self.parse(body));
         }
-        let mut tags = existing.as_ref().map(tags_of).unwrap_or_default();
-        tags.extend(self.tags.clone());
+        let tags = tags::merged(existing.as_ref().unwrap_or(&Value::Null), &self.tags);
         let what = format!("create resource group {}", self.name);
         let wait =
             Wait::new("the previous group to be deleted", Duration::from_secs(30), Duration::from_secs(3600));
@@ -170,6 +176,9 @@ impl Step for ResourceGroup {
                 }
             })
             .await?;
+        let resource = self.title();
+        let written = Written { resource: &resource, group: &self.name, answer: put.value() };
+        overrides::record(cx, &self.azure, written, |answer| tags::differences(answer, &self.tags)).await;
         let wait =
             Wait::new("the resource group to be created", Duration::from_secs(2), Duration::from_secs(60));
         let body = operation::finish(cx, self.azure.arm(), put, wait, &what).await?;
@@ -253,24 +262,6 @@ pub(crate) fn same_region(one: &str, other: &str) -> bool {
     plain(one) == plain(other)
 }
 
-pub(crate) fn tags_of(body: &Value) -> BTreeMap<String, String> {
-    serde_json::from_value(body["tags"].clone()).unwrap_or_default()
-}
-
-/// Lists the tags to add. Foreign tags are preserved.
-pub(crate) fn missing_tags(body: &Value, wanted: &BTreeMap<String, String>) -> Vec<Change> {
-    let is = tags_of(body);
-    wanted
-        .iter()
-        .filter(|(key, value)| is.get(*key) != Some(value))
-        .map(|(key, value)| Change {
-            field: format!("tags.{key}"),
-            is: is.get(key).map_or(Value::Null, |value| json!(value)),
-            wanted: json!(value),
-        })
-        .collect()
-}
-
 fn names(resources: &[Value]) -> String {
     let names: Vec<&str> = resources.iter().filter_map(|r| r["name"].as_str()).collect();
     names.join(", ")
@@ -279,15 +270,6 @@ fn names(resources: &[Value]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_foreign_tag_is_no_drift() {
-        let body = json!({ "tags": { "Environment": "Demo", "CostCentre": "42" } });
-        let wanted = BTreeMap::from([("Environment".to_owned(), "Demo".to_owned())]);
-        assert!(missing_tags(&body, &wanted).is_empty());
-        let wanted = BTreeMap::from([("Environment".to_owned(), "Test".to_owned())]);
-        assert_eq!(missing_tags(&body, &wanted)[0].field, "tags.Environment");
-    }
 
     #[test]
     fn a_region_is_the_same_in_both_spellings() {

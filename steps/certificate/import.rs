@@ -151,8 +151,8 @@ impl Certificate {
                 vault.name
             ))
             .hint(format!(
-                "set certificate.name to another name; or, if it is not needed, purge it: az keyvault \
-                 certificate purge --vault-name {} --name {}",
+                "set certificate.name to another name; or, if it is not needed and the vault has no purge \
+                 protection, purge it: az keyvault certificate purge --vault-name {} --name {}",
                 vault.name, self.name
             ))
             .leftover(Leftover::Nothing)

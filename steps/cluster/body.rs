@@ -1,6 +1,6 @@
 //! The ARM body of the cluster: the body for its creation, and the faults of an existing one.
 
-use crate::{cluster::drift as cluster_drift, settings::Settings};
+use crate::{cluster::node_pool, settings::Settings};
 pub(crate) use landfall_cloud::arm::cluster::{failed_pool, is_stopped};
 use landfall_cloud::{ApiError, arm::Condition};
 use landfall_engine::{Change, Kind, Leftover, StepError};
@@ -42,7 +42,7 @@ pub(crate) fn create_body(s: &Settings, version: &str, subnet: &str, subscriptio
             "enableRBAC": true,
             "nodeResourceGroup": s.node_resource_group,
             "agentPoolProfiles": [{
-                "name": cluster_drift::POOL,
+                "name": node_pool::POOL,
                 "mode": "System",
                 "type": "VirtualMachineScaleSets",
                 "osType": "Linux",

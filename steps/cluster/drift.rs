@@ -1,24 +1,27 @@
-//! Drift of an existing owned cluster from the settings: the changes in place, and the immutable fields.
+//! Drift of an existing owned cluster from the settings: the changes in place, and the settings that cannot apply.
 //!
 //! A cluster that landfall did not create keeps its owner's tags, pools and sizes.
 
 use crate::{
-    resource_group::{missing_tags, tags_of},
+    cluster::{
+        node_pool::{self, NodePool},
+        version::{self, Relation},
+    },
     settings::Settings,
+    tags,
 };
 use landfall_engine::{Change, Kind, Leftover, StepError};
 use serde_json::{Value, json};
 
-/// The node pool of every owned cluster.
-pub(crate) const POOL: &str = "nodepool1";
-
-/// Lists the drift that can be corrected in place: tags, and the autoscaler's bounds.
-pub(crate) fn differences(body: &Value, s: &Settings) -> Vec<Change> {
-    let mut changes = missing_tags(body, &s.tags);
-    if let Some(pool) = pool(body) {
+/// Lists the drift that can be corrected in place: tags, and the autoscaler's bounds. The node count is the
+/// autoscaler's own.
+pub(crate) fn differences(body: &Value, s: &Settings, subnet: &str) -> Vec<Change> {
+    let mut changes = tags::differences(body, &s.tags);
+    if let Some(pool) = NodePool::find(body, subnet).of_settings() {
+        let name = pool["name"].as_str().unwrap_or_default();
         let lacks = |(field, wanted): (&str, Value)| {
             let is = pool[field].clone();
-            (is != wanted).then(|| Change { field: format!("agentPoolProfiles.{POOL}.{field}"), is, wanted })
+            (is != wanted).then(|| Change { field: format!("agentPoolProfiles.{name}.{field}"), is, wanted })
         };
         changes.extend(bounds(s).into_iter().filter_map(lacks));
     }
@@ -26,12 +29,13 @@ pub(crate) fn differences(body: &Value, s: &Settings) -> Vec<Change> {
 }
 
 /// Returns the body with the drift corrected; additions by others are preserved.
-pub(crate) fn correct_drift(mut body: Value, s: &Settings) -> Value {
-    let mut tags = tags_of(&body);
-    tags.extend(s.tags.clone());
-    body["tags"] = json!(tags);
+pub(crate) fn correct_drift(mut body: Value, s: &Settings, subnet: &str) -> Value {
+    body["tags"] = json!(tags::merged(&body, &s.tags));
+    let Some(name) = NodePool::find(&body, subnet).of_settings().map(|pool| pool["name"].clone()) else {
+        return body;
+    };
     let pools = body["properties"]["agentPoolProfiles"].as_array_mut();
-    if let Some(pool) = pools.into_iter().flatten().find(|pool| pool["name"] == POOL) {
+    if let Some(pool) = pools.into_iter().flatten().find(|pool| pool["name"] == name) {
         for (field, wanted) in bounds(s) {
             pool[field] = wanted;
         }
@@ -51,21 +55,37 @@ fn bounds(s: &Settings) -> [(&'static str, Value); 3] {
     ]
 }
 
-fn pool(body: &Value) -> Option<&Value> {
-    body["properties"]["agentPoolProfiles"].as_array()?.iter().find(|pool| pool["name"] == POOL)
+/// Lists the settings that cannot apply to the cluster although it is usable: what another party replaced or
+/// upgraded.
+pub(crate) fn inapplicable(body: &Value, s: &Settings, subnet: &str) -> Vec<String> {
+    let name = &s.cluster.name;
+    let mut warnings = node_pool::inapplicable(body, s, subnet);
+    let is = version::of(body);
+    if let Some(wanted) = &s.cluster.version
+        && let Relation::Ahead(minor) = version::compare(is, wanted)
+    {
+        warnings.push(format!(
+            "cluster {name} runs Kubernetes {is}, which is newer than cluster.version = \"{wanted}\", and AKS never \
+             goes back: set cluster.version = \"{minor}\""
+        ));
+    }
+    warnings
 }
 
 /// Refuses settings that AKS cannot change in an existing cluster.
 /// <https://learn.microsoft.com/azure/aks/update-credentials> names none of them: they are fixed at creation.
-pub(crate) fn check_immutable(body: &Value, s: &Settings) -> Result<(), StepError> {
+pub(crate) fn check_immutable(body: &Value, s: &Settings, subnet: &str) -> Result<(), StepError> {
     let properties = &body["properties"];
-    let pool = pool(body).unwrap_or(&Value::Null);
+    // The size of a pool that replaced landfall's own is a warning, not an error.
+    let size = match NodePool::find(body, subnet) {
+        NodePool::Own(pool) => &pool["vmSize"],
+        _ => &Value::Null,
+    };
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let cluster = &s.cluster;
-    let version = text(&properties["currentKubernetesVersion"]);
     let fixed = [
         ("node_resource_group", text(&properties["nodeResourceGroup"]), s.node_resource_group.clone()),
-        ("cluster.node_size", text(&pool["vmSize"]), cluster.node_size.clone()),
+        ("cluster.node_size", text(size), cluster.node_size.clone()),
         (
             "cluster.service_cidr",
             text(&properties["networkProfile"]["serviceCidr"]),
@@ -90,11 +110,15 @@ pub(crate) fn check_immutable(body: &Value, s: &Settings) -> Result<(), StepErro
         .collect();
     let mut hint =
         "set it back, or delete the environment and create it again (landfall down, landfall up)".to_owned();
-    if let Some(wanted) = cluster.version.as_ref().filter(|wanted| !satisfies(&version, wanted)) {
-        refused.push(format!("the cluster runs Kubernetes {version}, but the settings have {wanted}"));
+    let is = version::of(body);
+    if let Some(wanted) = &cluster.version
+        && let Relation::Behind(next) = version::compare(is, wanted)
+    {
+        refused.push(format!("the cluster runs Kubernetes {is}, but the settings have {wanted}"));
+        let further = if next == *wanted { "" } else { ", and so on, one minor version at a time" };
         hint = format!(
-            "set cluster.version back, or upgrade it yourself, one minor version at a time: az aks upgrade -g {} -n {} \
-             --kubernetes-version {wanted}",
+            "set cluster.version back, or upgrade it yourself: az aks upgrade -g {} -n {} --kubernetes-version \
+             {next}{further}",
             s.resource_group, cluster.name
         );
     }
@@ -103,26 +127,4 @@ pub(crate) fn check_immutable(body: &Value, s: &Settings) -> Result<(), StepErro
     }
     let error = StepError::new(Kind::Input, format!("update cluster {}", cluster.name));
     Err(refused.into_iter().fold(error, StepError::cause).hint(hint).leftover(Leftover::Nothing))
-}
-
-/// Returns whether a version satisfies the setting. A minor version matches all its patches, and a later
-/// patch satisfies an earlier one.
-fn satisfies(version: &str, wanted: &str) -> bool {
-    let numbers = |text: &str| text.split('.').map(|part| part.parse().unwrap_or(0)).collect::<Vec<u32>>();
-    let (is, wanted) = (numbers(version), numbers(wanted));
-    version.is_empty()
-        || (is.len() >= 2 && wanted.len() >= 2 && is[..2] == wanted[..2] && is[2..] >= wanted[2..])
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_minor_version_matches_its_patches_and_a_later_patch_satisfies_an_earlier_one() {
-        assert!(satisfies("1.37.2", "1.37") && satisfies("1.37.2", "1.37.1") && satisfies("", "1.37"));
-        assert!(
-            !satisfies("1.36.9", "1.37") && !satisfies("1.37.1", "1.37.2") && !satisfies("1.38.0", "1.37")
-        );
-    }
 }

@@ -2,7 +2,9 @@
 
 pub(crate) mod body;
 pub(crate) mod drift;
+pub(crate) mod node_pool;
 mod replace;
+mod version;
 
 use self::{body as cluster_body, drift as cluster_drift};
 use crate::{
@@ -13,6 +15,7 @@ use crate::{
     network::Subnet,
     objects::foreign::{self, Foreign},
     operation,
+    overrides::{self, Written},
     preflight::PreflightOutput,
     provider_registration,
     resource::{LockScope, MANAGED_CLUSTER, NameSetting, Resource, ResourceSpec, Resources, Right},
@@ -20,7 +23,7 @@ use crate::{
     settings::{Settings, Teardown},
 };
 use landfall_cloud::arm::{Condition, Operation, State, SubscriptionClient, WriteResult};
-use landfall_engine::{Check, Context, Kind, Leftover, Poll, Step, StepError, UndoOutcome, Wait};
+use landfall_engine::{Change, Check, Context, Kind, Leftover, Poll, Step, StepError, UndoOutcome, Wait};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -110,16 +113,48 @@ impl Cluster {
                 if let Some(why) = cluster_body::failed_pool(body) {
                     return Check::Failed { why };
                 }
-                let mut changes = cluster_body::differences(body);
-                if cx.owned() {
-                    changes.extend(cluster_drift::differences(body, &self.settings));
-                }
+                let changes = self.differences(cx, body, subnet);
+                let changes = overrides::unexplained(cx, &self.title(), changes);
                 if !changes.is_empty() {
                     return Check::Drifted { changes };
                 }
             }
         }
         self.parse(body, None).map_or(Check::InProgress, Check::InSync)
+    }
+
+    /// Lists the required properties that differ, and the drift of an owned cluster.
+    fn differences(&self, cx: &Context, body: &Value, subnet: &Subnet) -> Vec<Change> {
+        let mut changes = cluster_body::differences(body);
+        if cx.owned() {
+            changes.extend(cluster_drift::differences(body, &self.settings, &subnet.id));
+        }
+        changes
+    }
+
+    /// Reports the settings that cannot apply to an owned cluster, because another party changed it.
+    fn report_inapplicable(&self, cx: &Context, body: &Value, subnet: &Subnet) {
+        for warning in cluster_drift::inapplicable(body, &self.settings, &subnet.id) {
+            cx.warn(warning);
+        }
+        if let Some(note) = node_pool::autoscaled(body, &self.settings, &subnet.id) {
+            cx.note(note);
+        }
+    }
+
+    /// Puts the cluster, and records the fields in which the answer differs from the request.
+    async fn write(
+        &self,
+        cx: &Context,
+        subnet: &Subnet,
+        body: &Value,
+        condition: Condition,
+    ) -> Result<WriteResult, StepError> {
+        let write_result = self.put(cx, body, condition).await?;
+        let (resource, group) = (self.title(), &self.settings.resource_group);
+        let written = Written { resource: &resource, group, answer: write_result.value() };
+        overrides::record(cx, &self.azure, written, |answer| self.differences(cx, answer, subnet)).await;
+        Ok(write_result)
     }
 
     /// Waits until no operation runs on it, and until a deletion in progress has ended.
@@ -167,7 +202,7 @@ impl Cluster {
                 return Err(cluster_body::stopped(&self.settings.resource_group, self.name()));
             }
             if cx.owned() {
-                cluster_drift::check_immutable(&body, &self.settings)?;
+                cluster_drift::check_immutable(&body, &self.settings, &subnet.id)?;
             }
             match self.evaluate(cx, &body, subnet) {
                 Check::InSync(accepted) => return Ok(Poll::Ready(RepairOutcome::InSync(accepted))),
@@ -177,9 +212,9 @@ impl Cluster {
             let condition = cluster_body::unchanged(&body);
             let mut body = cluster_body::update_body(body);
             if cx.owned() {
-                body = cluster_drift::correct_drift(body, &self.settings);
+                body = cluster_drift::correct_drift(body, &self.settings, &subnet.id);
             }
-            match self.put(cx, &body, condition).await {
+            match self.write(cx, subnet, &body, condition).await {
                 Err(error) if is_precondition_failed(&error) => {
                     Ok(Poll::not_yet("it was changed concurrently"))
                 }
@@ -320,7 +355,8 @@ impl Step for Cluster {
     ) -> Result<Check<AcceptedCluster>, StepError> {
         let Some(body) = self.read().await? else { return Ok(Check::Missing) };
         if cx.owned() && State::of(&body) != State::Deleting {
-            cluster_drift::check_immutable(&body, &self.settings)?;
+            cluster_drift::check_immutable(&body, &self.settings, &subnet.id)?;
+            self.report_inapplicable(cx, &body, subnet);
         }
         match self.evaluate(cx, &body, subnet) {
             foreign @ Check::NotOwned { .. } => Ok(foreign),
@@ -350,7 +386,7 @@ impl Step for Cluster {
         }
         let body = cluster_body::create_body(&self.settings, &preflight.version, &subnet.id, self.azure.id());
         // The precondition closes the race between check and PUT: only one cluster is ever created.
-        match self.put(cx, &body, Condition::IfNoneMatch).await {
+        match self.write(cx, subnet, &body, Condition::IfNoneMatch).await {
             // The answer to landfall's first attempt was lost, and that attempt has created it.
             Err(error) if is_precondition_failed(&error) && error.leftover != Leftover::Nothing => {
                 cx.note("an earlier attempt created it");

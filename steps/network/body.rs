@@ -1,9 +1,8 @@
 //! The body of a virtual network: its parts, their owners and their users.
 
-use crate::resource_group::tags_of;
+use crate::tags::{self, Tags};
 use landfall_engine::Change;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 
 /// The properties that show the use of a subnet; while one of these is not empty, the subnet is in use.
 const USAGE_PROPERTIES: [&str; 5] = [
@@ -105,10 +104,8 @@ pub(crate) fn without_subnet(mut body: Value, name: &str) -> Value {
 }
 
 /// Adds landfall's tags; foreign tags stay.
-pub(crate) fn with_tags(mut body: Value, owned: &BTreeMap<String, String>) -> Value {
-    let mut tags = tags_of(&body);
-    tags.extend(owned.clone());
-    body["tags"] = json!(tags);
+pub(crate) fn with_tags(mut body: Value, owned: &Tags) -> Value {
+    body["tags"] = json!(tags::merged(&body, owned));
     body
 }
 

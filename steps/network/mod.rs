@@ -11,11 +11,13 @@ use crate::{
     Clients,
     error::{ErrorContext, TrackWrite},
     names, operation,
+    overrides::{self, Written},
     resource::{
         Listed, ListedResource, LockScope, NameSetting, Resource, ResourceSpec, Right, VIRTUAL_NETWORK,
     },
-    resource_group::{Group, missing_tags, same_region, tags_of},
+    resource_group::{Group, same_region},
     settings::{Network as NetworkSettings, Settings},
+    tags::{self, Tags},
 };
 use landfall_cloud::{
     ApiErrorKind,
@@ -25,7 +27,6 @@ use landfall_engine::{Check, Context, Kind, Leftover, Poll, Step, StepError, Ste
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::{
-    collections::BTreeMap,
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
@@ -39,7 +40,7 @@ pub struct Network {
     group: String,
     location: String,
     /// The tags of an owned network, with the ownership tag.
-    tags: BTreeMap<String, String>,
+    tags: Tags,
     mark: String,
     wanted: NetworkSettings,
 }
@@ -83,7 +84,8 @@ impl Network {
     /// journal decides.
     fn joined(&self, cx: &Context, body: &Value) -> bool {
         let recorded = cx.last_output::<Subnet>().filter(|_| cx.owned());
-        tags_of(body).get(names::OWNER) != Some(&self.mark) && recorded.is_none_or(|subnet| subnet.joined)
+        tags::get(&tags::of(body), names::OWNER) != Some(&self.mark)
+            && recorded.is_none_or(|subnet| subnet.joined)
     }
 
     async fn read(&self) -> Result<Option<Value>, StepError> {
@@ -145,8 +147,9 @@ impl Network {
         if joined || !cx.owned() {
             return Ok(self.evaluate_foreign(body, joined));
         }
-        let mut changes = missing_tags(body, &self.tags);
+        let mut changes = tags::differences(body, &self.tags);
         changes.extend(desired::differences(body, &self.wanted)?);
+        let changes = overrides::unexplained(cx, &self.resource_name(), changes);
         Ok(match self.parse(body, joined) {
             Some(subnet) if changes.is_empty() => Check::InSync(subnet),
             _ => Check::Drifted { changes },
@@ -196,7 +199,23 @@ impl Network {
         };
         let joined = existing.as_ref().is_some_and(|body| self.joined(cx, body));
         let body = self.body(existing, joined);
-        Ok(self.put_body(cx, what, &body, condition).await?.map(PutOutcome::WriteResult))
+        let Some(write_result) = self.put_body(cx, what, &body, condition).await? else { return Ok(None) };
+        if !joined {
+            let resource = self.resource_name();
+            let written = Written { resource: &resource, group: &self.group, answer: write_result.value() };
+            let differences = |answer: &Value| {
+                let mut changes = tags::differences(answer, &self.tags);
+                changes.extend(desired::differences(answer, &self.wanted).unwrap_or_default());
+                changes
+            };
+            overrides::record(cx, &self.azure, written, differences).await;
+        }
+        Ok(Some(PutOutcome::WriteResult { write_result, joined }))
+    }
+
+    /// Returns the network for display.
+    fn resource_name(&self) -> String {
+        format!("virtual network {}", self.wanted.name)
     }
 
     /// Writes this body; `None` if the precondition failed.
@@ -335,9 +354,9 @@ impl Step for Network {
                 Ok(put.map_or_else(|| Poll::not_yet("it was changed concurrently"), Poll::Ready))
             })
             .await?;
-        let write_result = match put {
+        let (write_result, joined) = match put {
             PutOutcome::InSync(subnet) => return Ok(subnet),
-            PutOutcome::WriteResult(write_result) => write_result,
+            PutOutcome::WriteResult { write_result, joined } => (write_result, joined),
         };
         let wait =
             Wait::new("the virtual network to be created", Duration::from_secs(6), Duration::from_secs(300));
@@ -345,7 +364,8 @@ impl Step for Network {
             Some(body) => body,
             None => self.read().await?.unwrap_or_default(),
         };
-        self.parse(&body, self.joined(cx, &body)).ok_or_else(|| {
+        // The mark may be overridden in a network of this very run.
+        self.parse(&body, joined).ok_or_else(|| {
             StepError::new(Kind::Failed, what)
                 .cause(format!("the network exists without subnet {}", self.wanted.subnet))
                 .leftover(Leftover::Something)
@@ -464,8 +484,8 @@ pub(crate) fn is_subnet_alone(past: &StepState) -> bool {
 enum PutOutcome {
     /// It is in sync, and no request is necessary.
     InSync(Subnet),
-    /// Azure accepted the request.
-    WriteResult(WriteResult),
+    /// Azure accepted the request; `joined` if the network existed before.
+    WriteResult { write_result: WriteResult, joined: bool },
 }
 
 /// Returns the precondition that a network is unchanged since it was read.

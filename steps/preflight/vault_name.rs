@@ -1,7 +1,11 @@
 //! Check that the vault's name is valid and free, or that the vault is owned.
 
 use super::{PreflightCheckId, finding::Finding};
-use crate::{key_vault::KeyVault, names, settings::Settings};
+use crate::{
+    key_vault::{KeyVault, retained_until},
+    names,
+    settings::Settings,
+};
 use landfall_cloud::{
     ApiError,
     arm::{NameTaken, SubscriptionClient},
@@ -65,12 +69,15 @@ pub(super) fn evaluate(s: &Settings, name: &str, name_state: &NameState) -> Opti
                     ),
                     String::new(),
                 ),
-                Some(_) => (
+                Some(deleted) => (
                     format!("a vault {name}, not owned by landfall, is deleted and recoverable"),
-                    format!(
-                        "; or, if its contents are not needed: az keyvault purge --name {name} --location {}",
-                        s.location
-                    ),
+                    match retained_until(deleted) {
+                        Some(until) => format!("; purge protection retains the deleted vault until {until}"),
+                        None => format!(
+                            "; or, if its contents are not needed: az keyvault purge --name {name} --location {}",
+                            s.location
+                        ),
+                    },
                 ),
             };
             let suggested = names::another_vault(name);
@@ -99,6 +106,12 @@ mod tests {
         assert!(one.fix.contains(&names::another_vault("kv-demo-4711")), "{}", one.fix);
         let deleted = evaluate(&s, "kv-demo-4711", &NameState::Taken(Some(json!({})))).unwrap();
         assert!(deleted.fix.contains("az keyvault purge --name kv-demo-4711 --location eastus"));
+        let protected = json!({ "properties": {
+            "purgeProtectionEnabled": true, "scheduledPurgeDate": "2027-02-27T09:00:00Z",
+        } });
+        let protected = evaluate(&s, "kv-demo-4711", &NameState::Taken(Some(protected))).unwrap();
+        assert!(!protected.fix.contains("az keyvault purge"), "{}", protected.fix);
+        assert!(protected.fix.contains("until 2027-02-27"), "{}", protected.fix);
         assert_eq!(evaluate(&s, "kv-demo-4711", &NameState::Recoverable), None);
     }
 }

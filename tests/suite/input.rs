@@ -33,6 +33,12 @@ fn a_wrong_type_is_named_with_its_line() {
 }
 
 #[test]
+fn two_spellings_of_one_tag_are_refused() {
+    let env = file("[tags]\nenvironment = \"a\"\nEnvironment = \"b\"\n");
+    refused(&env, &["landfall.toml", "Environment and environment are one tag", "keep one spelling"]);
+}
+
+#[test]
 fn every_config_error_is_reported_at_once_with_its_source() {
     let env = file("[network]\nsubnet_prefix = \"10.9.0.0/22\"\n\n[canary]\nstable = 90\ncanary = 20\n")
         .with("DOMAIN_NAME", "not a domain")

@@ -26,6 +26,7 @@ mod language;
 mod live_status;
 mod locks;
 mod manifests;
+mod overridden;
 mod plan;
 mod preflight;
 mod resume;

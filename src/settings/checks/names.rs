@@ -199,7 +199,8 @@ pub fn tenant(given: &Sourced<String>) -> Result<String, ConfigError> {
     }
 }
 
-/// Checks tags: at most 50, names up to 512 characters without `<>%&\?/`, values up to 256.
+/// Checks tags: at most 50, names up to 512 characters without `<>%&\?/` and distinct regardless of case, values up to
+/// 256. <https://learn.microsoft.com/azure/azure-resource-manager/management/tag-resources>
 pub fn tags(given: &Sourced<BTreeMap<String, String>>) -> Result<BTreeMap<String, String>, Vec<ConfigError>> {
     const TAGS_MAX: usize = 50;
     const NAME_MAX: usize = 512;
@@ -210,6 +211,17 @@ pub fn tags(given: &Sourced<BTreeMap<String, String>>) -> Result<BTreeMap<String
             given
                 .wrong(format!("{} tags are set, but Azure allows {TAGS_MAX}", given.value.len()))
                 .hint("remove some"),
+        );
+    }
+    let mut spellings: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for name in given.value.keys() {
+        spellings.entry(name.to_lowercase()).or_default().push(name);
+    }
+    for same in spellings.values().filter(|same| same.len() > 1) {
+        config_errors.push(
+            given
+                .wrong(format!("{} are one tag: Azure ignores the case of a tag's name", same.join(" and ")))
+                .hint("keep one spelling"),
         );
     }
     for (name, value) in &given.value {

@@ -296,6 +296,11 @@ impl Fixture {
         self.clients.azure.arm().delete(id, version(id)).await.unwrap()
     }
 
+    /// Deletes a policy assignment.
+    pub async fn delete_policy(&self, id: &str) {
+        self.clients.azure.arm().delete(id, arm::policy_modify::API).await.unwrap();
+    }
+
     /// Creates the group, as another party would.
     pub async fn create_group(&self, location: &str) -> String {
         let id = self.path(&format!("/resourceGroups/{}", settings::GROUP));

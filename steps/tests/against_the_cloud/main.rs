@@ -21,6 +21,7 @@ mod kubectl;
 mod live_status;
 mod network;
 mod objects;
+mod overridden;
 mod ownership;
 mod preflight;
 mod quiet_manifests;

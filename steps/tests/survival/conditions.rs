@@ -64,6 +64,9 @@ impl Conditions {
         if separate.f64() < 0.5 {
             faults.push(unreadable(&mut separate));
         }
+        if separate.f64() < 0.1 {
+            faults.push(Armed::new(Fault::PolicyModifies));
+        }
         let crashes = rng.f64() < 0.6;
         let side = if rng.bool() { Side::Before } else { Side::After };
         let crash_point = crashes.then(|| (rng.usize(1..=requests), side));
@@ -86,7 +89,7 @@ impl Conditions {
 fn fault(rng: &mut Rng, scenario: Scenario) -> Armed {
     // In a foreign group, a deleted vault of the same name is foreign, and a person must decide about it.
     let heals = |fault: &Fault| {
-        let separate = UNREADABLE.contains(fault);
+        let separate = UNREADABLE.contains(fault) || *fault == Fault::PolicyModifies;
         fault.heals() && !separate && !(scenario.shared_group && *fault == Fault::VaultSoftDeleted)
     };
     let healing: Vec<Fault> = Fault::ALL.iter().copied().filter(heals).collect();

@@ -156,6 +156,10 @@ fn run_storm_with(seed: u64, verbose: bool, shared: bool) -> Result<StormResult,
                     wrong
                 }
             };
+            if drawn_faults.contains(&Fault::PolicyModifies) {
+                // The policy decides about this tag from then on.
+                wrong.retain(|line| !line.contains("/tags/Environment: "));
+            }
             if drawn_faults.contains(&Fault::AggregatedApiDown) {
                 // The registration belongs to the system, and stays as long as the cluster.
                 wrong.retain(|line| !line.starts_with("apiservices.apiregistration.k8s.io "));

@@ -92,6 +92,16 @@ pub enum WriteResult {
     },
 }
 
+impl WriteResult {
+    /// Returns the resource in the first response.
+    #[must_use]
+    pub fn value(&self) -> Option<&Value> {
+        match self {
+            Self::Done(value) | Self::Accepted { value, .. } => value.as_ref(),
+        }
+    }
+}
+
 /// The progress of an operation.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Progress {

@@ -33,10 +33,14 @@ pub(crate) fn rotation(cluster: &Value) -> Option<Finding> {
     if rotation.as_str().is_some_and(|text| text.eq_ignore_ascii_case("true")) {
         return None;
     }
+    let group = cluster["id"].as_str().and_then(|id| id.split('/').nth(4)).unwrap_or("GROUP");
     let finding = Finding::new(
         "ROTATION_OFF",
         format!("rotation is disabled in the Secrets Store add-on of cluster {name}"),
-        "run landfall up: it enables rotation; or az aks addon update --enable-secret-rotation",
+        format!(
+            "run landfall up: it enables rotation; or az aks addon update -g {group} -n {name} --addon \
+             azure-keyvault-secrets-provider --enable-secret-rotation"
+        ),
     );
     Some(
         finding
