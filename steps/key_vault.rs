@@ -218,10 +218,10 @@ impl KeyVault {
     }
 
     /// Records the fields in which the answer to a write differs from the request.
-    async fn record_overrides(&self, cx: &Context, write_result: &WriteResult) {
+    async fn record_overrides(&self, cx: &Context, write_result: &WriteResult) -> Result<(), StepError> {
         let resource = self.resource_name();
-        let written = Written { resource: &resource, group: &self.group, answer: write_result.value() };
-        overrides::record(cx, &self.azure, written, |answer| self.differences(cx, answer)).await;
+        let written = Written { resource: &resource, group: &self.group, is_in_group: true, write_result };
+        overrides::record(cx, &self.azure, written, |answer| self.differences(cx, answer)).await
     }
 
     /// Returns the vault for display.
@@ -254,8 +254,7 @@ impl KeyVault {
             properties.remove("provisioningState");
         }
         let put = self.put(cx, &body).await?.context(format!("update key vault {}", self.name))?;
-        self.record_overrides(cx, &put).await;
-        Ok(())
+        self.record_overrides(cx, &put).await
     }
 
     async fn wait_until_ready(&self, cx: &Context) -> Result<(Vault, Value), StepError> {
@@ -373,7 +372,7 @@ impl Step for KeyVault {
             None => {
                 let body = self.body().await?;
                 match self.put(cx, &body).await? {
-                    Ok(put) => self.record_overrides(cx, &put).await,
+                    Ok(put) => self.record_overrides(cx, &put).await?,
                     Err(refused) => self.recover_deleted(cx, body, refused).await?,
                 }
             }

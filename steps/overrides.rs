@@ -5,8 +5,8 @@
 //! <https://learn.microsoft.com/azure/governance/policy/concepts/effect-modify>
 
 use crate::tags;
-use landfall_cloud::arm::{ModifyPolicy, SubscriptionClient};
-use landfall_engine::{Change, Context, Override};
+use landfall_cloud::arm::{ModifyPolicy, SubscriptionClient, WriteResult};
+use landfall_engine::{Change, Context, Override, StepError};
 use serde_json::Value;
 
 /// Returns the differences that no known override explains. The explained ones stay recorded.
@@ -28,27 +28,38 @@ pub(crate) struct Written<'a> {
     pub(crate) resource: &'a str,
     /// The resource group, where the policies are looked up.
     pub(crate) group: &'a str,
-    /// The resource in the answer; without one there is nothing to compare.
-    pub(crate) answer: Option<&'a Value>,
+    /// True for a resource in the group, which may inherit the group's tags.
+    pub(crate) is_in_group: bool,
+    /// The answer; without the resource in it there is nothing to compare.
+    pub(crate) write_result: &'a WriteResult,
 }
 
 /// Records the differences between the request and its answer as overrides, with a warning that names the likely
 /// cause. A field that the answer omits, except for a tag, is not compared.
+///
+/// # Errors
+/// Fails if the journal cannot be written.
 pub(crate) async fn record(
     cx: &Context,
     azure: &SubscriptionClient,
     written: Written<'_>,
     differences: impl FnOnce(&Value) -> Vec<Change>,
-) {
-    let Some(answer) = written.answer else { return };
+) -> Result<(), StepError> {
+    let Some(answer) = written.write_result.value() else { return Ok(()) };
     let mut changes = differences(answer);
     changes.retain(|change| !change.is.is_null() || change.field.starts_with(TAGS));
     if changes.is_empty() {
-        return cx.set_overrides(Vec::new());
+        cx.set_overrides(Vec::new());
+        return Ok(());
+    }
+    // The search for the cause takes time, in which the process may die.
+    if let WriteResult::Accepted { operation, .. } = written.write_result {
+        cx.save_ticket(operation)?;
     }
     // The names of the policies are a help; without the right to read them the cause stays a guess.
     let policies = azure.modify_policies(written.group).await.unwrap_or_default();
-    let group = match changes.iter().any(|change| change.field.starts_with(TAGS)) {
+    let may_inherit = written.is_in_group && changes.iter().any(|change| change.field.starts_with(TAGS));
+    let group = match may_inherit {
         true => azure.group(written.group).await.ok().flatten().unwrap_or_default(),
         false => Value::Null,
     };
@@ -62,6 +73,7 @@ pub(crate) async fn record(
     let overrides: Vec<Override> = changes.into_iter().map(with_cause).collect();
     cx.warn(describe(written.resource, &overrides));
     cx.set_overrides(overrides);
+    Ok(())
 }
 
 /// The prefix of a tag in [`Change::field`].

@@ -177,8 +177,9 @@ impl Step for ResourceGroup {
             })
             .await?;
         let resource = self.title();
-        let written = Written { resource: &resource, group: &self.name, answer: put.value() };
-        overrides::record(cx, &self.azure, written, |answer| tags::differences(answer, &self.tags)).await;
+        let written =
+            Written { resource: &resource, group: &self.name, is_in_group: false, write_result: &put };
+        overrides::record(cx, &self.azure, written, |answer| tags::differences(answer, &self.tags)).await?;
         let wait =
             Wait::new("the resource group to be created", Duration::from_secs(2), Duration::from_secs(60));
         let body = operation::finish(cx, self.azure.arm(), put, wait, &what).await?;

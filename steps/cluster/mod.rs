@@ -152,8 +152,8 @@ impl Cluster {
     ) -> Result<WriteResult, StepError> {
         let write_result = self.put(cx, body, condition).await?;
         let (resource, group) = (self.title(), &self.settings.resource_group);
-        let written = Written { resource: &resource, group, answer: write_result.value() };
-        overrides::record(cx, &self.azure, written, |answer| self.differences(cx, answer, subnet)).await;
+        let written = Written { resource: &resource, group, is_in_group: true, write_result: &write_result };
+        overrides::record(cx, &self.azure, written, |answer| self.differences(cx, answer, subnet)).await?;
         Ok(write_result)
     }
 

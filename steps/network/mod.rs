@@ -202,13 +202,18 @@ impl Network {
         let Some(write_result) = self.put_body(cx, what, &body, condition).await? else { return Ok(None) };
         if !joined {
             let resource = self.resource_name();
-            let written = Written { resource: &resource, group: &self.group, answer: write_result.value() };
+            let written = Written {
+                resource: &resource,
+                group: &self.group,
+                is_in_group: true,
+                write_result: &write_result,
+            };
             let differences = |answer: &Value| {
                 let mut changes = tags::differences(answer, &self.tags);
                 changes.extend(desired::differences(answer, &self.wanted).unwrap_or_default());
                 changes
             };
-            overrides::record(cx, &self.azure, written, differences).await;
+            overrides::record(cx, &self.azure, written, differences).await?;
         }
         Ok(Some(PutOutcome::WriteResult { write_result, joined }))
     }

@@ -50,6 +50,7 @@ const MESSAGES: &[&str] = &[
     "not_yet",
     "Wait::new",
     "say",
+    "warn",
     "mend",
     "remedy",
 ];

@@ -266,6 +266,22 @@ mod tests {
     }
 
     #[test]
+    fn an_output_without_overrides_is_one_of_an_earlier_version() {
+        let mut state = JournalState::default();
+        let finish = |state: &mut JournalState, output: Value| {
+            state.apply(AT, &Entry::Finished { step: "a".into(), how: How::Found, output });
+            state.step_state("a").unwrap().clone()
+        };
+        let plain = finish(&mut state, json!({ "name": "x" }));
+        assert_eq!(plain.overrides(), []);
+        let change = json!({ "field": "tags.A", "is": "p", "wanted": "d" });
+        let output = json!({ "name": "x", "overridden": [{ "change": change, "cause": "a policy" }] });
+        let overrides = finish(&mut state, output).overrides();
+        assert_eq!((overrides[0].change.field.as_str(), overrides[0].cause.as_str()), ("tags.A", "a policy"));
+        assert_eq!(finish(&mut state, json!("text")).overrides(), []);
+    }
+
+    #[test]
     fn a_second_start_keeps_the_records_of_the_first_run() {
         let step_state = after(&[started(true), finished(), started(false)]);
         assert!(step_state.owned);
