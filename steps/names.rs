@@ -4,7 +4,7 @@ use crate::settings::Settings;
 use uuid::Uuid;
 
 /// The key of the ownership mark: a tag, or an entry of a record's metadata.
-pub(crate) const OWNER: &str = "landfall";
+pub const OWNER: &str = "landfall";
 
 /// The tag of an imported certificate that contains the digest of its chain.
 pub(crate) const CHAIN: &str = "landfall-chain";

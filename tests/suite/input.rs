@@ -36,6 +36,8 @@ fn a_wrong_type_is_named_with_its_line() {
 fn two_spellings_of_one_tag_are_refused() {
     let env = file("[tags]\nenvironment = \"a\"\nEnvironment = \"b\"\n");
     refused(&env, &["landfall.toml", "Environment and environment are one tag", "keep one spelling"]);
+    let env = file("[tags]\nLandfall = \"x\"\n");
+    refused(&env, &["Landfall is the tag \"landfall\"", "choose another name"]);
 }
 
 #[test]

@@ -13,6 +13,14 @@ pub(crate) fn space(object: &DynamicObject) -> &str {
     object.metadata.namespace.as_deref().unwrap_or("default")
 }
 
+/// Returns the arguments that name an object to kubectl: its name, and its namespace unless that is `default`.
+pub(crate) fn kubectl_name(object: &DynamicObject) -> String {
+    match space(object) {
+        "default" => name(object).to_owned(),
+        space => format!("{} -n {space}", name(object)),
+    }
+}
+
 /// Returns the string at a JSON pointer; empty if there is none.
 pub(crate) fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
     value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()

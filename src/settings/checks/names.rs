@@ -4,6 +4,7 @@
 //! <https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules>.
 
 use crate::settings::config_error::{ConfigError, Sourced};
+use landfall_steps::names::OWNER;
 use std::collections::BTreeMap;
 
 /// The rule of a name.
@@ -223,6 +224,12 @@ pub fn tags(given: &Sourced<BTreeMap<String, String>>) -> Result<BTreeMap<String
                 .wrong(format!("{} are one tag: Azure ignores the case of a tag's name", same.join(" and ")))
                 .hint("keep one spelling"),
         );
+    }
+    let owner = |name: &&String| name.eq_ignore_ascii_case(OWNER) && *name != OWNER;
+    if let Some(name) = given.value.keys().find(owner) {
+        let wrong =
+            given.wrong(format!("{name} is the tag \"{OWNER}\", in which landfall marks its resources"));
+        config_errors.push(wrong.hint("choose another name"));
     }
     for (name, value) in &given.value {
         if name.is_empty()

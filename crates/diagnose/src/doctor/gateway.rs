@@ -3,7 +3,9 @@
 use super::{Finding, rules::Findings, snapshot::Snapshot};
 use crate::rotation_diagnosis::not_ready_reason;
 use crate::{
-    object_fields::{StatusCondition, condition, is_ready, latest, list, name, selected, space, text},
+    object_fields::{
+        StatusCondition, condition, is_ready, kubectl_name, latest, list, name, selected, space, text,
+    },
     snapshot::ClusterSnapshot,
 };
 use landfall_cloud::kubernetes::DynamicObject;
@@ -64,7 +66,7 @@ fn conditions(live: &DynamicObject, wanted: &DynamicObject, is_explained: bool, 
         let finding = Finding::new(
             "GATEWAY_NOT_ACCEPTED",
             format!("the controller refuses the gateway {own}"),
-            format!("kubectl describe gateway {own}; landfall up restores it"),
+            format!("kubectl describe gateway {}; landfall up restores it", kubectl_name(live)),
         );
         findings.report(finding.evidence(status_condition.description()));
         findings.mark_explained(own);
@@ -86,12 +88,13 @@ fn listeners(live: &DynamicObject, is_explained: bool, findings: &mut Findings) 
         if is_explained || of_secret || findings.is_explained(own) {
             continue;
         }
-        findings.report(refused(own, listener, &status_condition));
+        findings.report(refused(live, listener, &status_condition));
         findings.mark_explained(format!("{own}:{}", port(live, listener)));
     }
 }
 
-fn refused(own: &str, listener: &str, status_condition: &StatusCondition<'_>) -> Finding {
+fn refused(live: &DynamicObject, listener: &str, status_condition: &StatusCondition<'_>) -> Finding {
+    let own = name(live);
     let finding = match (status_condition.kind, status_condition.reason) {
         ("Conflicted", _) => Finding::new(
             "LISTENER_CONFLICT",
@@ -113,7 +116,7 @@ fn refused(own: &str, listener: &str, status_condition: &StatusCondition<'_>) ->
         _ => Finding::new(
             "LISTENER_NOT_PROGRAMMED",
             format!("listener {listener} of gateway {own} is not served"),
-            format!("kubectl describe gateway {own}; landfall up restores it"),
+            format!("kubectl describe gateway {}; landfall up restores it", kubectl_name(live)),
         ),
     };
     finding.evidence(format!("listener {listener}: {}", status_condition.description()))
@@ -153,7 +156,10 @@ fn address(
             let finding = Finding::new(
                 "GATEWAY_SERVICE_MISSING",
                 format!("the controller has created no Service for the gateway {own}"),
-                format!("kubectl -n aks-istio-system logs deployment/istiod; kubectl describe gateway {own}"),
+                format!(
+                    "kubectl -n aks-istio-system logs deployment/istiod; kubectl describe gateway {}",
+                    kubectl_name(live)
+                ),
             );
             findings.report(finding.evidence(format!("no Service has the label {GATEWAY_NAME}={own}")));
         }
@@ -166,8 +172,9 @@ fn address(
             "GATEWAY_PODS_NOT_READY",
             format!("no pod of the gateway {own} is ready, so it serves no requests"),
             format!(
-                "kubectl get pods -l {GATEWAY_NAME}={own}; kubectl rollout restart deployment {}",
-                name(service)
+                "kubectl get pods -l {GATEWAY_NAME}={}; kubectl rollout restart deployment {}",
+                kubectl_name(live),
+                kubectl_name(service)
             ),
         );
         let description = pods

@@ -5,7 +5,7 @@ mod root_path;
 
 use super::{Finding, rules::Findings, snapshot::Snapshot};
 use crate::{
-    object_fields::{StatusCondition, condition, list, name, space, text, texts},
+    object_fields::{StatusCondition, condition, kubectl_name, list, name, space, text, texts},
     route_model::{Gateway, Reference, Route},
     snapshot::ClusterSnapshot,
 };
@@ -124,7 +124,7 @@ fn refused(
         _ => Finding::new(
             "ROUTE_NOT_ACCEPTED",
             format!("gateway {parent} does not accept the route {own}"),
-            format!("kubectl describe httproute {own}; landfall up restores it"),
+            format!("kubectl describe httproute {}; landfall up restores it", kubectl_name(route)),
         ),
     };
     finding.evidence(format!("route {own}: {}", status_condition.description()))

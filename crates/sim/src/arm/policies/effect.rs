@@ -137,11 +137,11 @@ fn set(body: &mut Value, path: &[String], value: Value) {
 
 fn remove(body: &mut Value, path: &[String]) {
     let [parents @ .., last] = path else { return };
-    let mut at = body;
+    let mut at = Some(body);
     for name in parents {
-        at = &mut at[name.as_str()];
+        at = at.and_then(|value| value.get_mut(name.as_str()));
     }
-    if let Some(fields) = at.as_object_mut() {
+    if let Some(fields) = at.and_then(Value::as_object_mut) {
         fields.retain(|known, _| !known.eq_ignore_ascii_case(last));
     }
 }

@@ -91,6 +91,26 @@ fn a_patch_of_the_tags_is_evaluated_with_the_content_of_the_resource() {
 }
 
 #[test]
+fn a_tag_is_removed_and_an_existing_one_is_not_added_again() {
+    for (operation, wanted) in [
+        (json!({ "operation": "remove", "field": "tags['a']" }), json!({ "b": "2" })),
+        (json!({ "operation": "add", "field": "tags.B", "value": "3" }), json!({ "A": "1", "b": "2" })),
+        (
+            json!({ "operation": "add", "field": "tags.c", "value": "3" }),
+            json!({ "A": "1", "b": "2", "c": "3" }),
+        ),
+    ] {
+        let mut cloud = TestCloud::new();
+        let at = definition(&cloud, "p");
+        let mut body = modify(&json!({ "field": "type", "exists": true }), "tags.x", &json!(""));
+        body["properties"]["policyRule"]["then"]["details"]["operations"] = json!([operation]);
+        assert_eq!(code(&cloud.put(&format!("{at}{API}"), &body)), "");
+        assert_eq!(assign(&mut cloud, "", &at, &json!({})), "");
+        assert_eq!(put_network(&mut cloud, &json!({ "A": "1", "b": "2" }))["tags"], wanted, "{operation}");
+    }
+}
+
+#[test]
 fn definitions_and_assignments_are_checked() {
     let mut cloud = TestCloud::new();
     let at = definition(&cloud, "p");
