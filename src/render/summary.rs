@@ -46,9 +46,8 @@ pub fn text(
 
 /// Returns the warnings of a run, one paragraph each; `None` if there is none.
 pub fn warnings(report: &Report, style: Styler) -> Option<String> {
-    let paragraph = |(step, warning): &(String, String)| {
-        let text = format!("Warning: {}: {warning}", text::name(step));
-        style.warn(&text::wrap("", &text, COLUMNS))
+    let paragraph = |(_, warning): &(String, String)| {
+        style.warn(&text::wrap("", &format!("Warning: {warning}"), COLUMNS))
     };
     let all: Vec<String> = report.warnings.iter().map(paragraph).collect();
     (!all.is_empty()).then(|| all.join("\n"))
@@ -257,10 +256,10 @@ pub mod tests {
     }
 
     #[test]
-    fn a_warning_names_its_step() {
-        let warned = ("cluster".to_owned(), "it runs 1.37".to_owned());
+    fn a_warning_follows_the_run() {
+        let warned = ("cluster".to_owned(), "cluster aks runs 1.37".to_owned());
         let report = Report { warnings: vec![warned], ..report() };
-        assert_eq!(warnings(&report, Styler::PLAIN).as_deref(), Some("Warning: cluster: it runs 1.37"));
+        assert_eq!(warnings(&report, Styler::PLAIN).as_deref(), Some("Warning: cluster aks runs 1.37"));
         assert_eq!(warnings(&self::report(), Styler::PLAIN), None);
     }
 

@@ -11,7 +11,7 @@ fn unwrapped(text: &str) -> String {
 fn a_policy_that_rewrites_a_tag() {
     let env = TestEnvironment::instant();
     let up = unwrapped(&env.expect(0, &["up", "--sim-fault", "policy-modifies"]).stderr);
-    let warning = "Warning: resource group: resource group rg-landfall: tags.Environment is Production, not Demo, \
+    let warning = "Warning: resource group rg-aks-istio-gateway-demo: tags.Environment is Production, not Demo, \
                    probably because of Azure Policy assignment environment-tag (effect modify)";
     assert!(up.contains(warning), "{up}");
     let writes = || env.count("PUT", "/resourcegroups/");

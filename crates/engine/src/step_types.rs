@@ -54,7 +54,8 @@ impl std::fmt::Display for Change {
 }
 
 /// A field of an owned resource that keeps another value than the one that was requested: the answer to the write
-/// showed it, as an Azure policy with the effect modify does. It is no drift until one of the two values changes.
+/// showed it, because a policy of another party changed the request. It is no drift until one of the two values
+/// changes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Override {
     /// The field, its value, and the requested one.
