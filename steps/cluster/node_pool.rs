@@ -79,7 +79,7 @@ pub(crate) fn autoscaled(body: &Value, s: &Settings, subnet: &str) -> Option<Str
     let pool = NodePool::find(body, subnet).of_settings()?;
     let (count, wanted) = (pool["count"].as_u64()?, s.cluster.nodes);
     (pool["enableAutoScaling"] == true && count != u64::from(wanted)).then(|| {
-        format!("the autoscaler runs {count} nodes; cluster.nodes = {wanted} applies to a new cluster only")
+        format!("the autoscaler set the node count to {count}; cluster.nodes = {wanted} applies to a new cluster only")
     })
 }
 
@@ -120,6 +120,6 @@ mod tests {
         assert!(
             inapplicable(&resized, &s, SUBNET)[0].contains("set cluster.node_size = \"Standard_D8s_v5\"")
         );
-        assert!(autoscaled(&own, &s, SUBNET).unwrap().contains("the autoscaler runs 9 nodes"));
+        assert!(autoscaled(&own, &s, SUBNET).unwrap().contains("the node count to 9"));
     }
 }
