@@ -242,8 +242,9 @@ pub fn routes() -> Vec<Route> {
     ]
 }
 
-fn find(state: &CloudState, call: &Call<'_>) -> Result<Operation, ArmError> {
-    let requested = call.param("operation");
+/// Returns the operation in a call's URL. Azure DNS adds other parts to its id, after a semicolon.
+pub(crate) fn find(state: &CloudState, call: &Call<'_>) -> Result<Operation, ArmError> {
+    let requested = call.param("operation").split(';').next().unwrap_or_default();
     let not_found = || {
         ArmError::new(404, "OperationNotFound", format!("The operation '{requested}' could not be found."))
     };

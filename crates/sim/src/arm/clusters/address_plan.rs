@@ -22,6 +22,8 @@ pub(crate) struct SubnetPlan {
     pub(crate) state: String,
     /// The region of the virtual network.
     pub(crate) location: String,
+    /// True if the subnet is delegated to a service.
+    pub(crate) delegated: bool,
 }
 
 /// The number of addresses that Azure reserves in every subnet.
@@ -94,6 +96,13 @@ pub(crate) fn subnet(
         );
         return Err(bad("InvalidSubnetLocation", why).with_target("agentPoolProfile.vnetSubnetID"));
     }
+    if subnet.delegated {
+        let why = format!(
+            "AgentPoolProfile.VnetSubnetID {id} cannot be used as it's a delegated subnet. Please check \
+             https://aka.ms/adv-network-prerequest for more details."
+        );
+        return Err(bad("SubnetIsDelegated", why).with_target("agentPoolProfile.vnetSubnetID"));
+    }
     if let Some(services) =
         services.filter(|services| subnet.network.iter().any(|range| overlap(*services, *range)))
     {
@@ -150,6 +159,7 @@ mod tests {
             network: vec!["10.0.0.0/16".parse().unwrap()],
             state: "Succeeded".into(),
             location: "eastus".into(),
+            delegated: false,
         }
     }
 
@@ -190,6 +200,13 @@ mod tests {
         let mut busy = small("10.0.0.0/22");
         busy.state = "Updating".into();
         assert_eq!(code(subnet("/x/s", &busy, "eastus", None, 4)), "VirtualNetworkNotInSucceededState");
+    }
+
+    #[test]
+    fn a_delegated_subnet_is_refused() {
+        let mut delegated = small("10.0.0.0/22");
+        delegated.delegated = true;
+        assert_eq!(code(subnet("/x/s", &delegated, "eastus", None, 4)), "SubnetIsDelegated");
     }
 
     #[test]

@@ -100,6 +100,7 @@ fn subnet(state: &CloudState, id: &str) -> Option<SubnetPlan> {
         network: ranges,
         state: found.state,
         location: found.location,
+        delegated: found.delegated,
     })
 }
 

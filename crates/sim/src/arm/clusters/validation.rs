@@ -257,6 +257,7 @@ mod tests {
                 network: vec!["10.0.0.0/16".parse().unwrap()],
                 state: "Succeeded".into(),
                 location: "eastus".into(),
+                delegated: false,
             })
         };
         let case = Case {

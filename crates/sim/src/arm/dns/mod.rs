@@ -1,7 +1,12 @@
-//! Azure DNS: public zones and their A record sets (DNS REST API 2018-05-01).
+//! Azure DNS: public zones and their record sets (DNS REST API 2018-05-01).
 
+mod kinds;
+mod operations;
 mod page;
-mod records;
+mod record_sets;
+mod resolve;
+#[cfg(test)]
+mod tests;
 mod zones;
 
 use std::collections::BTreeMap;
@@ -17,17 +22,62 @@ use crate::clock::{SimTime, Timing};
 use crate::state::CloudState;
 
 const ZONE_KIND: &str = "Microsoft.Network/dnszones";
-const RECORD_KIND: &str = "Microsoft.Network/dnszones/A";
 
-/// An A record set.
+/// A record set.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct RecordSet {
+    /// The type, such as `CNAME`.
+    #[serde(default = "address_kind")]
+    kind: String,
     /// The name relative to the zone; `@` for the zone itself.
     name: String,
     etag: String,
     ttl: u32,
+    /// The records of a set of type A.
+    #[serde(default)]
     addresses: Vec<Ipv4Addr>,
+    /// The records of a set of another type, as in the body.
+    #[serde(default)]
+    data: Vec<Value>,
+    /// The id of the resource that an alias set follows.
+    #[serde(default)]
+    target: Option<String>,
     metadata: Map<String, Value>,
+}
+
+/// Returns the type of the sets of earlier versions.
+fn address_kind() -> String {
+    "A".to_owned()
+}
+
+impl RecordSet {
+    /// Returns a set without records.
+    fn new(kind: &str, name: impl Into<String>, etag: String) -> Self {
+        let (kind, name) = (kind.to_owned(), name.into());
+        let (addresses, data) = (Vec::new(), Vec::new());
+        Self { kind, name, etag, ttl: 3600, addresses, data, target: None, metadata: Map::new() }
+    }
+
+    /// Returns the records as in the body.
+    fn records(&self) -> Vec<Value> {
+        let addresses = self.addresses.iter().map(|address| json!({ "ipv4Address": address.to_string() }));
+        addresses.chain(self.data.iter().cloned()).collect()
+    }
+
+    /// Sets the records, which are valid.
+    fn set_records(&mut self, records: Vec<Value>) {
+        let address = |record: &Value| record["ipv4Address"].as_str()?.parse().ok();
+        match self.kind == "A" {
+            true => self.addresses = records.iter().filter_map(address).collect(),
+            false => self.data = records,
+        }
+    }
+}
+
+/// Returns the key of a set in its zone. Keys sort by name, then by type; the key of an A set is its name.
+fn key(kind: &str, name: &str) -> String {
+    let name = name.to_ascii_lowercase();
+    if kind == "A" { name } else { format!("{name} {kind}") }
 }
 
 /// A DNS zone.
@@ -40,39 +90,41 @@ struct Zone {
     etag: String,
     tags: Map<String, Value>,
     name_servers: Vec<String>,
-    /// The record sets by lower-case relative name.
+    /// The record sets that clients wrote, by [`key`].
     records: BTreeMap<String, RecordSet>,
+}
+
+impl Zone {
+    /// Returns a set; the NS and SOA sets of the apex always exist.
+    fn set(&self, kind: &str, name: &str) -> Option<RecordSet> {
+        let written = self.records.get(&key(kind, name)).cloned();
+        written.or_else(|| self.apex_sets().into_iter().find(|set| set.kind == kind && set.name == name))
+    }
+
+    /// Returns all sets, by name and type.
+    fn sets(&self) -> Vec<RecordSet> {
+        let apex = self.apex_sets().into_iter().map(|set| (key(&set.kind, &set.name), set));
+        let mut all: BTreeMap<String, RecordSet> = apex.collect();
+        all.extend(self.records.clone());
+        all.into_values().collect()
+    }
+
+    /// Returns the sets with which Azure creates a zone.
+    fn apex_sets(&self) -> [RecordSet; 2] {
+        let servers = self.name_servers.iter().map(|server| json!({ "nsdname": server })).collect();
+        let authority = json!({
+            "email": "azuredns-hostmaster.microsoft.com", "expireTime": 2_419_200, "host": self.name_servers.first(),
+            "minimumTTL": 300, "refreshTime": 3600, "retryTime": 300, "serialNumber": 1,
+        });
+        let set = |kind, ttl, data| RecordSet { ttl, data, ..RecordSet::new(kind, "@", self.etag.clone()) };
+        [set("NS", 172_800, servers), set("SOA", 3600, vec![authority])]
+    }
 }
 
 /// The DNS zones, by the key of their id.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Zones {
     zones: BTreeMap<String, Zone>,
-}
-
-impl Zones {
-    /// Returns whether a zone is authoritative for a host name.
-    pub fn covers(&self, host: &str) -> bool {
-        let host = host.trim_end_matches('.').to_ascii_lowercase();
-        let below = |zone: &Zone| {
-            host.strip_suffix(&zone.name).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
-        };
-        self.zones.values().any(below)
-    }
-
-    /// Returns the addresses of a host name in each zone that has it, with the zone's id. Exact names win
-    /// over a wildcard.
-    pub fn resolve(&self, host: &str) -> Vec<(String, Vec<Ipv4Addr>)> {
-        let host = host.trim_end_matches('.').to_ascii_lowercase();
-        let answer = |zone: &Zone| {
-            let relative =
-                if host == zone.name { "@" } else { host.strip_suffix(&zone.name)?.strip_suffix('.')? };
-            let parent = relative.split_once('.').map_or("*".to_owned(), |(_, parent)| format!("*.{parent}"));
-            let found = zone.records.get(relative).or_else(|| zone.records.get(&parent))?;
-            Some((zone.id.clone(), found.addresses.clone()))
-        };
-        self.zones.values().filter_map(answer).collect()
-    }
 }
 
 /// Changes a record set as another client, under a new etag. `change` receives `None` if the set does not
@@ -85,7 +137,7 @@ pub(crate) fn change_record_set(
 ) -> bool {
     let etag = state.uuid("etag");
     let Some(zone) = state.dns.zones.get_mut(&id::key(zone)) else { return false };
-    let key = name.to_ascii_lowercase();
+    let key = key("A", name);
     let before = zone.records.get(&key).map(|set| RecordWrite {
         ttl: set.ttl,
         addresses: set.addresses.clone(),
@@ -93,7 +145,7 @@ pub(crate) fn change_record_set(
     });
     let Some(RecordWrite { ttl, addresses, metadata }) = change(before) else { return false };
     let name = zone.records.get(&key).map_or(name, |set| set.name.as_str()).to_owned();
-    zone.records.insert(key, RecordSet { name, etag, ttl, addresses, metadata });
+    zone.records.insert(key, RecordSet { ttl, addresses, metadata, ..RecordSet::new("A", name, etag) });
     true
 }
 
@@ -113,7 +165,8 @@ pub const PROVIDER: Provider = Provider { members, delete_members, ..Provider::s
 
 fn routes() -> Vec<Route> {
     let mut routes = zones::routes();
-    routes.extend(records::routes());
+    routes.extend(record_sets::routes());
+    routes.extend(operations::routes());
     routes
 }
 
@@ -183,9 +236,4 @@ fn field<'a>(object: &'a Value, name: &str) -> &'a Value {
     let found =
         object.as_object().and_then(|fields| fields.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)));
     found.map_or(&Value::Null, |(_, value)| value)
-}
-
-fn number_of_sets(zone: &Zone) -> Value {
-    // The zone's NS and SOA sets count.
-    json!(zone.records.len() + 2)
 }

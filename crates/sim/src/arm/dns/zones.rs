@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use crate::arm::dns::{
-    ZONE_KIND, Zone, bad_request, check_etag, in_group, number_of_sets, page, requested_id,
+    ZONE_KIND, Zone, bad_request, check_etag, in_group, operations, page, record_sets, requested_id,
 };
 use crate::arm::error::ArmError;
 use crate::arm::{Call, Route, id, roles, versions};
@@ -38,10 +38,10 @@ pub(super) fn body(zone: &Zone) -> Value {
         "location": "global",
         "tags": zone.tags,
         "properties": {
-            "maxNumberOfRecordSets": 10000,
+            "maxNumberOfRecordSets": record_sets::SETS_MAX,
             "maxNumberOfRecordsPerRecordSet": null,
             "nameServers": zone.name_servers,
-            "numberOfRecordSets": number_of_sets(zone),
+            "numberOfRecordSets": zone.sets().len(),
             "zoneType": "Public",
         },
     })
@@ -123,6 +123,7 @@ fn name_servers(state: &mut CloudState) -> Vec<String> {
         .collect()
 }
 
+/// Deletes a zone with its record sets. The zone is gone at once; the operation ends a moment later.
 fn delete(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
     let key = id::key(&requested_id(call));
     let Some(zone) = state.dns.zones.get(&key) else { return Ok(Reply::empty(204)) };
@@ -130,5 +131,5 @@ fn delete(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
     let scope = zone.id.clone();
     state.dns.zones.remove(&key);
     roles::drop_scope(state, &scope);
-    Ok(Reply::empty(200).with_latency(durations::DNS_PUT))
+    Ok(operations::begin(state, call, &scope))
 }

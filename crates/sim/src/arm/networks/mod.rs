@@ -1,6 +1,7 @@
 //! Virtual networks and their subnets (Network REST API). They are one family, because a subnet changes only
 //! through its network.
 
+mod delegations;
 mod ranges;
 mod subnets;
 mod usages;
@@ -36,6 +37,8 @@ pub struct Subnet {
     pub state: String,
     /// The region of the network.
     pub location: String,
+    /// True if it is delegated to a service.
+    pub delegated: bool,
 }
 
 /// The stored part of a subnet.
@@ -148,8 +151,8 @@ impl Network {
         let id = self.subnet_id(&part.name);
         let mut properties = part.properties.clone();
         properties.insert("provisioningState".to_owned(), json!(part.state.as_str()));
+        properties.insert("delegations".to_owned(), delegations::body(&part.properties, &id, &part.etag));
         let defaults = [
-            ("delegations", json!([])),
             ("privateEndpointNetworkPolicies", json!("Disabled")),
             ("privateLinkServiceNetworkPolicies", json!("Enabled")),
         ];
@@ -182,6 +185,7 @@ pub fn subnet(state: &CloudState, subnet_id: &str) -> Option<Subnet> {
         prefixes: part.prefixes(),
         state: part.state.as_str().to_owned(),
         location: network.location.clone(),
+        delegated: !delegations::services(&part.properties).is_empty(),
     })
 }
 

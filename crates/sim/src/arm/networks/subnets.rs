@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use crate::arm::error::ArmError;
 use crate::arm::networks::{
     Network, Part, SUBNET_KIND, State, VERSIONS, announced, begin, check_etag, check_free, check_unused,
-    find, ranges, requested_id, whole_network,
+    delegations, find, ranges, requested_id, whole_network,
 };
 use crate::arm::{Call, Route, id};
 use crate::durations;
@@ -44,6 +44,7 @@ pub(super) fn part(
         let why = format!("Subnet '{name}' must have an address prefix.");
         return Err(ArmError::new(400, "SubnetAddressPrefixRequired", why));
     }
+    delegations::check(&properties)?;
     Ok(Part {
         name: before.map_or_else(|| name.to_owned(), |part| part.name.clone()),
         etag: state.uuid("etag"),
@@ -92,6 +93,9 @@ fn put(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
     let id = network.subnet_id(&part.name);
     if before.as_ref().is_some_and(|before| before.prefixes() != part.prefixes()) {
         check_unused(state, &id, "InUsePrefixCannotBeDeleted")?;
+    }
+    if let Some(before) = &before {
+        delegations::check_change(state, &id, &before.properties, &part.properties)?;
     }
     network.subnets.retain(|other| !other.name.eq_ignore_ascii_case(name));
     network.subnets.push(part);
@@ -158,5 +162,24 @@ mod tests {
         cloud.advance(10.0);
         assert_eq!(code(&cloud.get(&a)), "NotFound");
         assert_eq!(cloud.delete(&a).status, 204);
+    }
+
+    #[test]
+    fn a_delegation_is_shown_with_its_service() {
+        let mut cloud = TestCloud::new();
+        let vnet = cloud.in_group("Microsoft.Network/virtualNetworks/vn?api-version=2025-07-01");
+        let subnet = |delegation: Value| {
+            json!({ "location": "eastus", "properties": {
+                "addressSpace": { "addressPrefixes": ["10.0.0.0/16"] },
+                "subnets": [{ "name": "web", "properties": { "addressPrefix": "10.0.0.0/24", "delegations": [delegation] } }],
+            } })
+        };
+        assert_eq!(code(&cloud.put(&vnet, &subnet(json!({ "name": "0" })))), "InvalidRequestContent");
+        let web = json!({ "name": "0", "properties": { "serviceName": "Microsoft.Web/serverFarms" } });
+        let created = cloud.put(&vnet, &subnet(web)).value();
+        let shown = &created["properties"]["subnets"][0]["properties"]["delegations"][0];
+        assert_eq!(shown["properties"]["serviceName"], "Microsoft.Web/serverFarms", "{created}");
+        assert_eq!(shown["type"], "Microsoft.Network/virtualNetworks/subnets/delegations");
+        assert!(shown["id"].as_str().unwrap().ends_with("/subnets/web/delegations/0"), "{shown}");
     }
 }

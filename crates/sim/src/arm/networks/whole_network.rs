@@ -4,8 +4,8 @@ use serde_json::{Map, Value, json};
 
 use crate::arm::error::ArmError;
 use crate::arm::networks::{
-    KIND, Network, Part, State, VERSIONS, announced, begin, check_etag, check_free, check_unused, find,
-    ranges, requested_id, subnets,
+    KIND, Network, Part, State, VERSIONS, announced, begin, check_etag, check_free, check_unused,
+    delegations, find, ranges, requested_id, subnets,
 };
 use crate::arm::{Call, Route, id, roles, versions};
 use crate::durations;
@@ -197,7 +197,7 @@ fn check(state: &CloudState, network: &Network, existing: Option<&Network>) -> R
             Some(new) if new.prefixes() != old.prefixes() => {
                 check_unused(state, &id, "InUsePrefixCannotBeDeleted")?
             }
-            Some(_) => {}
+            Some(new) => delegations::check_change(state, &id, &old.properties, &new.properties)?,
         }
     }
     Ok(removed)
