@@ -57,9 +57,8 @@ pub fn description(clients: &Clients, settings: &Settings, journal_state: &Journ
         cluster,
         vault: vault.as_ref().map(Vault::reference),
         certificate: held.as_ref().map(VaultCertificate::reference),
-        published: journal_state.output_of(records.dns).map(|Published { zone, records }| PublishedRecords {
-            zone: zone.map(|zone| Zone { id: zone.id, name: zone.name }),
-            records,
+        published: journal_state.output_of(records.dns).map(|Published { zone, records, .. }| {
+            PublishedRecords { zone: zone.map(|zone| Zone { id: zone.id, name: zone.name }), records }
         }),
     }
 }

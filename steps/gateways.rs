@@ -74,24 +74,13 @@ impl Gateways {
         self.clusters.open(cluster).await.context(format!("open cluster {}", cluster.name))
     }
 
-    fn of_kind(&self, kind: &str) -> impl Iterator<Item = &DynamicObject> {
-        let is = move |object: &&DynamicObject| object.types.as_ref().is_some_and(|types| types.kind == kind);
-        self.manifests.iter().map(|manifest| &manifest.object).filter(is)
+    fn of_kind<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = &'a DynamicObject> {
+        of_kind(&self.manifests, kind)
     }
 
     /// Returns the hosts of every route whose parent is the gateway.
     fn hosts(&self, gateway: &str) -> Vec<String> {
-        let mut hosts = Vec::new();
-        for route in self.of_kind("HTTPRoute").filter(|route| parents(route).any(|parent| parent == gateway))
-        {
-            let names = route.data["spec"]["hostnames"].as_array();
-            for host in names.into_iter().flatten().filter_map(|host| host.as_str()) {
-                if !hosts.iter().any(|known| known == host) {
-                    hosts.push(host.to_owned());
-                }
-            }
-        }
-        hosts
+        hosts_of(&self.manifests, gateway)
     }
 
     /// Evaluates the whole set: returns the addresses of all gateways, or the missing conditions.
@@ -291,6 +280,35 @@ impl Step for Gateways {
     async fn undo(&self, cx: &Context, programmed: ProgrammedGateways) -> Result<UndoOutcome, StepError> {
         objects::undo(cx, &self.clusters, &self.resources, &programmed.applied).await
     }
+}
+
+/// Returns the hosts of every route whose parent is the gateway, in the routes' order.
+fn hosts_of(manifests: &[Manifest], gateway: &str) -> Vec<String> {
+    let mut hosts = Vec::new();
+    let routes = of_kind(manifests, "HTTPRoute");
+    for route in routes.filter(|route| parents(route).any(|parent| parent == gateway)) {
+        let names = route.data["spec"]["hostnames"].as_array();
+        for host in names.into_iter().flatten().filter_map(|host| host.as_str()) {
+            if !hosts.iter().any(|known| known == host) {
+                hosts.push(host.to_owned());
+            }
+        }
+    }
+    hosts
+}
+
+/// Returns the hosts of all gateways of the manifests, which get records.
+pub(crate) fn published_hosts(manifests: &[Manifest]) -> Vec<String> {
+    let gateways = of_kind(manifests, "Gateway").filter_map(|gateway| gateway.metadata.name.as_deref());
+    let mut hosts: Vec<String> = gateways.flat_map(|gateway| hosts_of(manifests, gateway)).collect();
+    let mut known = BTreeSet::new();
+    hosts.retain(|host| known.insert(host.clone()));
+    hosts
+}
+
+fn of_kind<'a>(manifests: &'a [Manifest], kind: &'a str) -> impl Iterator<Item = &'a DynamicObject> {
+    let is = move |object: &&DynamicObject| object.types.as_ref().is_some_and(|types| types.kind == kind);
+    manifests.iter().map(|manifest| &manifest.object).filter(is)
 }
 
 /// Returns what this step applied last.

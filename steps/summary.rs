@@ -1,6 +1,9 @@
 //! Summary of an environment, from the state in the journal.
 
-use crate::deployment::Records;
+use crate::{
+    deployment::Records,
+    dns::{Published, relative},
+};
 use jiff::Timestamp;
 use landfall_engine::JournalState;
 
@@ -56,8 +59,21 @@ pub struct DnsSummary {
     pub managed: bool,
     /// The zone that contains them.
     pub zone: Option<String>,
-    /// Host and address.
+    /// Host and address of every record in the zone; of all records if landfall manages none.
     pub records: Vec<(String, String)>,
+    /// Host and address of the records outside the zone, which are entered by hand.
+    pub outside: Vec<(String, String)>,
+    /// True if the signed-in identity may not list the zones.
+    pub unreadable: bool,
+}
+
+impl DnsSummary {
+    fn of(published: Published) -> Self {
+        let zone = published.zone.map(|zone| zone.name);
+        let is_inside = |host: &str| zone.as_ref().is_none_or(|zone| relative(host, zone).is_some());
+        let (records, outside) = published.records.into_iter().partition(|(host, _)| is_inside(host));
+        Self { managed: zone.is_some(), zone, records, outside, unreadable: published.unreadable }
+    }
 }
 
 /// Reads the summary of the environment of this domain from the state in the journal.
@@ -74,11 +90,7 @@ pub fn summarize(records: &Records, domain: &str, journal_state: &JournalState) 
         secret_id: held.secret_id,
         self_signed: held.self_signed,
     });
-    let dns = journal_state.output_of(records.dns).map(|published| DnsSummary {
-        managed: published.zone.is_some(),
-        zone: published.zone.map(|zone| zone.name),
-        records: published.records,
-    });
+    let dns = journal_state.output_of(records.dns).map(DnsSummary::of);
     let kubeconfig =
         journal_state.output_of(records.kubeconfig).map(|merged| (merged.file, merged.added.context));
     Summary {
@@ -94,5 +106,25 @@ pub fn summarize(records: &Records, domain: &str, journal_state: &JournalState) 
         certificate,
         dns: dns.unwrap_or_default(),
         kubeconfig,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dns::PublishedZone;
+
+    #[test]
+    fn records_outside_the_zone_do_not_count() {
+        let published = |zone: Option<&str>| {
+            let zone = zone.map(|name| PublishedZone { id: String::new(), name: name.to_owned() });
+            let record = |host: &str| (host.to_owned(), "203.0.113.1".to_owned());
+            let records = vec![record("example.com"), record("*.example.com"), record("www.example.org")];
+            DnsSummary::of(Published { zone, records, unreadable: false })
+        };
+        let managed = published(Some("example.com"));
+        assert_eq!((managed.records.len(), managed.outside.len()), (2, 1));
+        let by_hand = published(None);
+        assert_eq!((by_hand.records.len(), by_hand.outside.len()), (3, 0));
     }
 }

@@ -72,12 +72,12 @@ pub async fn run(cli_context: &CliContext, args: &Args) -> Result<Exit, Failure>
         true => stream::out().json(&plan::document(&shown, cloud)),
         false => stream::out().line(&plan::text(&shown, cli_context.terminal.out)),
     }
-    let refused = planned.steps.iter().filter_map(|step| step.error.as_ref());
+    let errors = planned.steps.iter().filter_map(|step| step.error.as_ref());
+    let exits: Vec<Exit> = errors.map(|error| exit::of_kind(error.kind)).collect();
     Ok(match args.detailed_exitcode && !planned.is_empty() {
         // As for `up`: the cloud would refuse, and only a person can change that.
-        _ if refused.map(|error| exit::of_kind(error.kind)).any(|exit| exit == Exit::Refused) => {
-            Exit::Refused
-        }
+        _ if exits.contains(&Exit::Refused) => Exit::Refused,
+        _ if !exits.is_empty() && exits.iter().all(|exit| *exit == Exit::Input) => Exit::Input,
         true => Exit::Changes,
         false => Exit::Success,
     })

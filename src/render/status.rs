@@ -74,7 +74,8 @@ pub fn document(status: &Status<'_>) -> Value {
     let left_behind =
         left_behind.map(|(step, step_state)| json!({ "step": step, "output": step_state.output, "named": step_state.planned_name }));
     let domain = &status.facts.domain;
-    let records = status.facts.dns.records.iter();
+    let dns = &status.facts.dns;
+    let records = dns.records.iter().chain(&dns.outside);
     let records = records.map(|(host, address)| json!({ "name": host, "address": address }));
     json!({
         "environment": status.key.environment,

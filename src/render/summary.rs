@@ -2,7 +2,7 @@
 
 use super::{expiry, style::Styler, text};
 use jiff::Timestamp;
-use landfall_cloud::AddressMap;
+use landfall_cloud::{AddressMap, arm::dns::relative};
 use landfall_engine::{Outcome, Report};
 pub use landfall_steps::Summary;
 use landfall_steps::{CertificateSummary, GatewaySummary};
@@ -125,22 +125,34 @@ fn certificate(certificate: &CertificateSummary) -> String {
 
 fn dns(facts: &Summary) -> String {
     let dns = &facts.dns;
-    let headline = match (&dns.zone, dns.managed) {
-        (Some(zone), true) => format!("{} in zone {zone}", text::count(dns.records.len(), "record")),
-        _ => format!("no zone {} in this subscription; create", facts.domain),
+    let (first, rest) = (label("DNS", true), label("", false));
+    let Some(zone) = dns.zone.as_ref().filter(|_| dns.managed) else {
+        let headline = match dns.unreadable {
+            true => "the DNS zones cannot be listed; create".to_owned(),
+            false => format!("no zone {} in this subscription; create", facts.domain),
+        };
+        let below = format!(".{}", facts.domain);
+        let short = |host: &str| host.strip_suffix(&below).unwrap_or(host).to_owned();
+        return format!("{first}{headline}{}", table(&dns.records, short));
     };
     // DNS forms request a record's name relative to the zone.
-    let below = format!(".{}", dns.zone.as_ref().unwrap_or(&facts.domain));
-    let short = |host: &str| match host.strip_suffix(&below) {
-        Some(name) => name.to_owned(),
-        None => host.to_owned(),
-    };
-    let rows: Vec<(String, &String)> =
-        dns.records.iter().map(|(host, address)| (short(host), address)).collect();
+    let short = |host: &str| relative(host, zone).unwrap_or_else(|| host.to_owned());
+    let headline = format!("{} in zone {zone}", text::count(dns.records.len(), "record"));
+    let managed = format!("{first}{headline}{}", table(&dns.records, short));
+    match dns.outside.is_empty() {
+        true => managed,
+        false => {
+            format!("{managed}\n{rest}outside zone {zone}; create{}", table(&dns.outside, str::to_owned))
+        }
+    }
+}
+
+/// Returns the lines of records, each with its own line break.
+fn table(records: &[(String, String)], name: impl Fn(&str) -> String) -> String {
+    let rows: Vec<(String, &String)> = records.iter().map(|(host, address)| (name(host), address)).collect();
     let widest = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
     let indent = label("", false);
-    let records = rows.iter().map(|(name, address)| format!("\n{indent}  {name:<widest$}  A  {address}"));
-    format!("{}{headline}{}", label("DNS", true), records.collect::<String>())
+    rows.iter().map(|(name, address)| format!("\n{indent}  {name:<widest$}  A  {address}")).collect()
 }
 
 /// Returns test commands that use addresses, so that they work before the DNS names do.
@@ -232,6 +244,7 @@ pub mod tests {
                     record(&host("echo-headers"), "127.0.0.12"),
                     record(&host("app"), "127.0.0.12"),
                 ],
+                ..DnsSummary::default()
             },
         }
     }
@@ -358,6 +371,27 @@ pub mod tests {
         Verify:       landfall --environment dev verify
         Live status:  landfall --environment dev status --live
         Tear down:    landfall --environment dev down
+        ");
+    }
+
+    #[test]
+    fn records_outside_the_zone_are_listed_for_manual_entry() {
+        let mut facts = facts();
+        facts.dns.managed = true;
+        facts.dns.zone = Some("example.com".into());
+        facts.dns.records = vec![("example.com".into(), "127.0.0.11".into()), facts.dns.records[0].clone()];
+        facts.dns.outside = vec![("www.other.example.org".into(), "127.0.0.11".into())];
+        insta::assert_snapshot!(dns(&facts), @r"
+          DNS               2 records in zone example.com
+                              @             A  127.0.0.11
+                              httpbin.demo  A  127.0.0.11
+                            outside zone example.com; create
+                              www.other.example.org  A  127.0.0.11
+        ");
+        facts.dns = DnsSummary { unreadable: true, records: facts.dns.outside, ..DnsSummary::default() };
+        insta::assert_snapshot!(dns(&facts), @r"
+          DNS               the DNS zones cannot be listed; create
+                              www.other.example.org  A  127.0.0.11
         ");
     }
 }

@@ -1,6 +1,7 @@
 //! The nodes' subnet, in an owned or foreign virtual network.
 
 pub(crate) mod body;
+pub(crate) mod delegation;
 mod desired;
 
 use self::body::{
@@ -143,6 +144,9 @@ impl Network {
             }
             State::Succeeded => {}
         }
+        if let Some(error) = delegation::refusal(body, &self.wanted) {
+            return Ok(Check::Refused { error });
+        }
         let joined = self.joined(cx, body);
         if joined || !cx.owned() {
             return Ok(self.evaluate_foreign(body, joined));
@@ -194,6 +198,7 @@ impl Network {
             Some(body) => match self.evaluate(cx, body)? {
                 Check::InSync(subnet) => return Ok(Some(PutOutcome::InSync(subnet))),
                 Check::NotOwned { why } => return Err(StepError::new(Kind::Foreign, what).cause(why)),
+                Check::Refused { error } => return Err(error),
                 _ => unchanged(body),
             },
         };

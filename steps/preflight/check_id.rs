@@ -27,15 +27,17 @@ pub enum PreflightCheckId {
     RegionalQuota,
     /// The public IP address quota is sufficient for the gateways and outbound traffic.
     Addresses,
-    /// The address ranges fit the existing network.
+    /// The address ranges fit the existing network, and its subnet is not delegated to a service.
     Ranges,
+    /// The DNS zone of the settings exists, and no record set of it is in the way.
+    Dns,
     /// No policy denies the resources.
     Policy,
 }
 
 impl PreflightCheckId {
     /// All checks, in the order of the report.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Subscription,
         Self::Location,
         Self::Providers,
@@ -48,6 +50,7 @@ impl PreflightCheckId {
         Self::RegionalQuota,
         Self::Addresses,
         Self::Ranges,
+        Self::Dns,
         Self::Policy,
     ];
 
@@ -67,6 +70,7 @@ impl PreflightCheckId {
             Self::RegionalQuota => "regional-quota",
             Self::Addresses => "addresses",
             Self::Ranges => "ranges",
+            Self::Dns => "dns",
             Self::Policy => "policy",
         }
     }

@@ -41,6 +41,12 @@ impl Finding {
         Self { kind: Kind::Input, ..Self::refused(check_id, action) }
     }
 
+    /// Returns the finding of an error that a step would return too.
+    pub(super) fn of_error(check_id: PreflightCheckId, error: StepError) -> Self {
+        let fix = error.hint.unwrap_or_default();
+        Self { kind: error.kind, causes: error.causes, fix, ..Self::refused(check_id, error.message) }
+    }
+
     pub(super) fn code(self, code: &'static str) -> Self {
         Self { code: Some(code), ..self }
     }

@@ -5,6 +5,7 @@
 
 mod addresses;
 mod check_id;
+mod dns;
 mod finding;
 mod journal_resources;
 mod location;
@@ -30,6 +31,7 @@ use crate::{
     resource::{Resource, ResourceSpec, Resources},
     settings::Settings,
 };
+use dns::{DnsCheck, ZoneState};
 use finding::{Finding, refusal};
 use journal_resources::AlreadyCreated;
 use landfall_cloud::{
@@ -44,6 +46,7 @@ use std::{path::Path, time::Duration};
 /// Runs the preflight checks.
 pub struct Preflight {
     queries: Queries,
+    dns: DnsCheck,
     clusters: Clusters,
     manifests: Manifests,
 }
@@ -62,7 +65,9 @@ impl Preflight {
     #[must_use]
     pub fn new(c: &Clients, s: &Settings, resources: &Resources) -> Self {
         let queries = Queries::new(c, s, resources);
-        Self { queries, clusters: c.clusters.clone(), manifests: Manifests::new(s) }
+        let manifests = Manifests::new(s);
+        let dns = DnsCheck::new(c, s, &manifests);
+        Self { queries, dns, clusters: c.clusters.clone(), manifests }
     }
 
     /// Returns the number of checks: those that are not skipped, and the sign-in.
@@ -73,13 +78,14 @@ impl Preflight {
     async fn run_checks(&self, cx: &Context) -> Result<PreflightOutput, StepError> {
         let caller = self.queries.azure().arm().identity().await.context("sign in")?;
         let existing = AlreadyCreated::of(cx, self.queries.resources());
-        let results = self.queries.query(cx, &existing).await;
+        let (results, zone) = tokio::join!(self.queries.query(cx, &existing), self.query_zone(cx));
         self.warn_readable_kubeconfig(cx);
         if let Some(note) = self.manifests.exported_note() {
             cx.note(note);
         }
         let evaluation = Evaluation { cx, queries: &self.queries, caller: &caller, existing };
-        let (version, findings) = evaluation.findings(results)?;
+        let (version, mut findings) = evaluation.findings(results)?;
+        findings.extend(evaluation.zone(&self.dns, zone)?);
         let findings = self.relevant_findings(findings).await;
         if let Some(refused) = refusal(findings, self.checks()) {
             return Err(refused);
@@ -87,6 +93,13 @@ impl Preflight {
         match self.immutable(cx).await {
             Some(refused) => Err(refused),
             None => Ok(PreflightOutput { version, tenant: caller.tenant }),
+        }
+    }
+
+    async fn query_zone(&self, cx: &Context) -> QueryResult<ZoneState> {
+        match self.queries.is_enabled(PreflightCheckId::Dns) {
+            true => self.dns.query(cx, &self.queries.resources().records).await,
+            false => None,
         }
     }
 
@@ -188,6 +201,18 @@ impl Evaluation<'_> {
         findings.extend(policy::evaluate(&denied));
         findings.retain(|finding| self.queries.is_enabled(finding.check_id));
         Ok((version, findings))
+    }
+
+    /// Evaluates the DNS zone.
+    fn zone(&self, dns: &DnsCheck, zone: QueryResult<ZoneState>) -> Result<Vec<Finding>, StepError> {
+        if let Some(Err(error)) = &zone
+            && dns::is_forbidden(error)
+        {
+            return Ok(vec![dns.forbidden(error)]);
+        }
+        let records = &self.queries.resources().records;
+        let zone = self.result_of(PreflightCheckId::Dns, zone)?;
+        Ok(zone.map(|zone| dns.evaluate(self.cx, records, zone)).unwrap_or_default())
     }
 
     /// Returns the version of a new cluster. An existing one keeps its own.

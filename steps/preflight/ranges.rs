@@ -1,9 +1,12 @@
-//! Check that the address ranges fit the existing network. The settings are compared with each other before
+//! Check that the address ranges fit the existing network, and that its subnet is free for nodes. The settings are compared with each other before
 //! the first request.
 
 use super::{PreflightCheckId, finding::Finding};
 use crate::{
-    network::body::{is_contained, prefix_of, ranges, subnet_of, subnets},
+    network::{
+        body::{is_contained, prefix_of, ranges, subnet_of, subnets},
+        delegation,
+    },
     settings::Settings,
 };
 use ipnet::Ipv4Net;
@@ -24,7 +27,13 @@ pub(super) async fn query(azure: &SubscriptionClient, s: &Settings) -> Result<Op
 /// Compares the ranges with the network; a network that does not exist accepts all.
 pub(super) fn evaluate(s: &Settings, body: Option<&Value>) -> Vec<Finding> {
     let Some(body) = body else { return Vec::new() };
-    subnet(s, body).into_iter().chain(services(s, body)).collect()
+    subnet(s, body).into_iter().chain(delegated(s, body)).chain(services(s, body)).collect()
+}
+
+/// Checks that the subnet is not delegated to a service.
+fn delegated(s: &Settings, body: &Value) -> Option<Finding> {
+    let error = delegation::refusal(body, &s.network)?;
+    Some(Finding::of_error(PreflightCheckId::Ranges, error).code(delegation::CODE))
 }
 
 fn subnet(s: &Settings, body: &Value) -> Option<Finding> {
@@ -119,5 +128,28 @@ mod tests {
         let services = found("10.0.0.0/15", "theirs", "10.0.64.0/24");
         assert_eq!(services[0].code, Some("ServiceCidrOverlapExistingSubnetsCidr"));
         assert_eq!(evaluate(&crate::settings::tests::settings(), None), []);
+    }
+
+    #[test]
+    fn a_delegated_subnet_is_refused_and_another_one_is_not() {
+        let found = |subnet: &str| {
+            let body = json!({ "properties": {
+                "addressSpace": { "addressPrefixes": ["10.0.0.0/16"] },
+                "subnets": [
+                    { "name": "snet-aks", "properties": { "addressPrefix": "10.0.0.0/22" } },
+                    { "name": "web", "properties": { "addressPrefix": "10.0.9.0/24" } },
+                ],
+            }});
+            let mut body = body;
+            let listed = body["properties"]["subnets"].as_array_mut().unwrap();
+            let delegated = listed.iter_mut().find(|one| one["name"] == subnet).unwrap();
+            delegated["properties"]["delegations"] =
+                json!([{ "name": "0", "properties": { "serviceName": "Microsoft.Web/serverFarms" } }]);
+            evaluate(&crate::settings::tests::settings(), Some(&body))
+        };
+        assert_eq!(found("web"), []);
+        let refused = found("snet-aks");
+        assert_eq!((refused.len(), refused[0].code), (1, Some("SubnetIsDelegated")));
+        assert!(refused[0].causes[0].contains("delegated to Microsoft.Web/serverFarms"), "{refused:?}");
     }
 }

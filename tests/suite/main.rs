@@ -10,6 +10,7 @@ mod browser;
 mod cancel;
 mod certificates;
 mod changed_names;
+mod dns;
 mod doctor;
 mod endpoints;
 mod environment;

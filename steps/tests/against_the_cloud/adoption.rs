@@ -40,8 +40,7 @@ async fn in_sync_resources_are_unchanged_and_a_field_takeover_is_in_the_plan() {
     let plan = fixture.plan().await;
     let open: Vec<_> = plan.steps.iter().filter(|planned| planned.action != Action::Ok).collect();
     let names: Vec<&str> = open.iter().map(|planned| planned.step).collect();
-    // Without a record, the names can be checked only when the gateways are in sync.
-    assert_eq!(names, ["kubeconfig", "gateways", "dns"], "{open:#?}");
+    assert_eq!(names, ["kubeconfig", "gateways"], "{open:#?}");
     let result: Vec<String> = open[1].changes.iter().map(ToString::to_string).collect();
     let takeover = "HTTPRoute echo-canary: metadata.managedFields [\"kubectl\"] → [\"landfall\"]";
     assert!(result.contains(&takeover.to_owned()), "{result:#?}");
@@ -59,6 +58,41 @@ async fn in_sync_resources_are_unchanged_and_a_field_takeover_is_in_the_plan() {
     let owned: Vec<&String> =
         journal_state.0.iter().filter(|(_, step_state)| step_state.owned).map(|(step, _)| step).collect();
     assert_eq!(owned, ["kubeconfig"], "only the context is ours");
+}
+
+#[tokio::test]
+async fn records_of_a_foreign_environment_are_found_by_the_plan() {
+    let fixture = foreign_environment().await;
+    let group = fixture.path("/resourceGroups/rg-names");
+    fixture.put(&group, json!({ "location": "eastus" })).await;
+    let zone = format!("{group}/providers/Microsoft.Network/dnszones/{}", crate::settings::DOMAIN);
+    fixture.put(&zone, json!({ "location": "global" })).await;
+    let gateways = fixture.kubectl().await;
+    for (gateway, hosts) in
+        [("httpbin-gateway", vec!["httpbin"]), ("echo-gateway", vec!["echo", "echo-headers", "app"])]
+    {
+        let path = format!("/apis/gateway.networking.k8s.io/v1/namespaces/default/gateways/{gateway}");
+        let address = gateways.get(&path).await["status"]["addresses"][0]["value"].clone();
+        for host in hosts {
+            let properties = json!({ "TTL": 3600, "ARecords": [{ "ipv4Address": address }] });
+            fixture.put(&format!("{zone}/A/{host}"), json!({ "properties": properties })).await;
+        }
+    }
+    let plan = fixture.plan().await;
+    let open: Vec<_> = plan.steps.iter().filter(|planned| planned.action != Action::Ok).collect();
+    let names: Vec<&str> = open.iter().map(|planned| planned.step).collect();
+    assert_eq!(names, ["kubeconfig", "gateways"], "the records are found: {open:#?}");
+    let mark = fixture.mark();
+    assert_eq!(fixture.up_ready().await.how("dns"), Some(How::Found));
+    assert_eq!(fixture.writes_at(mark, "dnszones"), [""; 0]);
+
+    // A record with another address is in the way of an existing environment too.
+    fixture.delete(&format!("{zone}/A/echo")).await;
+    let elsewhere = json!({ "TTL": 3600, "ARecords": [{ "ipv4Address": "203.0.113.9" }] });
+    fixture.put(&format!("{zone}/A/echo"), json!({ "properties": elsewhere })).await;
+    let plan = fixture.plan().await;
+    let dns = plan.steps.iter().find(|planned| planned.step == "dns").unwrap();
+    assert_eq!(dns.action, Action::Refuse, "{dns:#?}");
 }
 
 #[tokio::test]

@@ -1,7 +1,9 @@
 //! The DNS records.
 
 use crate::{fixture::Fixture, settings};
-use landfall_engine::{How, Kind, UndoOutcome};
+use landfall_engine::{Action, How, Kind, StepError, UndoOutcome};
+use landfall_sim::arm::roles::Assignment;
+use landfall_steps::preflight::PreflightCheckId;
 use serde_json::{Value, json};
 
 const HOSTS: [&str; 4] = ["httpbin", "echo", "echo-headers", "app"];
@@ -22,6 +24,33 @@ async fn zone(fixture: &Fixture) -> String {
 async fn record(fixture: &Fixture, zone: &str, name: &str, address: &str) {
     let properties = json!({ "TTL": 3600, "ARecords": [{ "ipv4Address": address }] });
     fixture.put(&format!("{zone}/A/{name}"), json!({ "properties": properties })).await;
+}
+
+/// Creates a foreign record set of another type.
+async fn record_set(fixture: &Fixture, zone: &str, at: &str, field: &str, records: Value) {
+    fixture.put(&format!("{zone}/{at}"), json!({ "properties": { "TTL": 3600, field: records } })).await;
+}
+
+/// Expects the same refusal of `plan` and `up`, before anything is written; returns it.
+async fn refused(fixture: &Fixture) -> StepError {
+    let mark = fixture.mark();
+    let plan = fixture.plan().await;
+    let planned = plan.steps.iter().find(|planned| planned.step == "preflight").unwrap();
+    assert_eq!(planned.action, Action::Refuse, "{planned:#?}");
+    let result = fixture.up().await;
+    let error = result.error("preflight").clone();
+    assert_eq!(planned.error.as_ref().map(|error| &error.causes), Some(&error.causes));
+    assert_eq!(fixture.writes(mark), [""; 0]);
+    assert_eq!(result.started(), [""; 0]);
+    error
+}
+
+fn assert_words(error: &StepError, kind: Kind, words: &[&str]) {
+    let text = format!("{}\n{}\n{}", error.message, error.causes.join("\n"), error.hint.as_deref().unwrap());
+    assert_eq!(error.kind, kind, "{text}");
+    for word in words {
+        assert!(text.contains(word), "{word:?} is not in:\n{text}");
+    }
 }
 
 #[tokio::test]
@@ -52,17 +81,203 @@ async fn the_nearest_zone_above_the_domain_gets_the_records() {
 }
 
 #[tokio::test]
-async fn a_foreign_record_is_refused_and_nothing_is_written() {
+async fn a_foreign_record_is_refused_before_anything_is_created() {
     let fixture = Fixture::instant().await;
     let zone = zone(&fixture).await;
-    record(&fixture, &zone, "echo", "203.0.113.9").await;
+    record(&fixture, &zone, "Echo", "203.0.113.9").await;
+    let error = refused(&fixture).await;
+    let words = [
+        "publish echo.demo.example.com",
+        "A record Echo of zone demo.example.com is 203.0.113.9",
+        "no owner mark",
+    ];
+    assert_words(
+        &error,
+        Kind::Refused,
+        &[&words[..], &["delete the A record Echo", "another domain"]].concat(),
+    );
+}
+
+#[tokio::test]
+async fn every_record_set_in_the_way_is_reported_with_its_type_and_owner() {
+    let fixture = Fixture::instant().await;
+    let zone = zone_in(&fixture, "rg-names", "example.com").await;
+    record_set(&fixture, &zone, "CNAME/echo.demo", "CNAMERecord", json!({ "cname": "old.example.net" }))
+        .await;
+    record(&fixture, &zone, "app.demo", "203.0.113.9").await;
+    let registry = json!([{ "value": ["\"heritage=external-dns,external-dns/owner=blue\""] }]);
+    record_set(&fixture, &zone, "TXT/a-app.demo", "TXTRecords", registry).await;
+    let error = refused(&fixture).await;
+    assert_eq!((error.kind, error.message.as_str()), (Kind::Refused, "pass 1 of 15 checks"));
+    let [first, second] = &error.causes[..] else { panic!("{error:#?}") };
+    assert!(
+        first.starts_with("dns: CNAME record echo.demo of zone example.com leads to old.example.net"),
+        "{first}"
+    );
+    assert!(first.contains("a name with a CNAME record can have no A record"), "{first}");
+    assert!(
+        second.contains("A record app.demo") && second.contains("ExternalDNS manages it, as blue"),
+        "{second}"
+    );
+}
+
+#[tokio::test]
+async fn a_delegation_above_the_hosts_is_reported_once() {
+    let fixture = Fixture::instant().await;
+    let zone = zone_in(&fixture, "rg-names", "example.com").await;
+    record_set(&fixture, &zone, "NS/demo", "NSRecords", json!([{ "nsdname": "ns1.elsewhere.net" }])).await;
+    let words = [
+        "publish httpbin.demo.example.com, echo.demo.example.com",
+        "NS record demo of zone example.com delegates to ns1.elsewhere.net",
+        "dns.zone (DNS_ZONE_NAME) to demo.example.com",
+    ];
+    assert_words(&refused(&fixture).await, Kind::Refused, &words);
+}
+
+#[tokio::test]
+async fn record_sets_that_are_not_in_the_way_are_none_of_our_business() {
+    let fixture = Fixture::instant().await;
+    let zone = zone(&fixture).await;
+    let elsewhere = json!({ "cname": "elsewhere.example.net" });
+    for (at, field, records) in [
+        ("TXT/echo", "TXTRecords", json!([{ "value": ["v=1"] }])),
+        ("MX/app", "MXRecords", json!([{ "preference": 10, "exchange": "mail.example.net" }])),
+        ("CAA/@", "caaRecords", json!([{ "flags": 0, "tag": "issue", "value": "ca.example.net" }])),
+        ("CNAME/*", "CNAMERecord", elsewhere.clone()),
+        ("CNAME/www", "CNAMERecord", elsewhere),
+        ("NS/sub", "NSRecords", json!([{ "nsdname": "ns1.elsewhere.net" }])),
+        ("AAAA/httpbin", "AAAARecords", json!([{ "ipv6Address": "2001:db8::1" }])),
+    ] {
+        record_set(&fixture, &zone, at, field, records).await;
+    }
+    let plan = fixture.plan().await;
+    let preflight = plan.steps.iter().find(|planned| planned.step == "preflight").unwrap();
+    assert_eq!(preflight.action, Action::Ok, "{preflight:#?}");
+    let notes = preflight.notes.join("\n");
+    assert!(notes.contains("AAAA record httpbin of zone demo.example.com is 2001:db8::1"), "{notes}");
+    assert!(notes.contains("clients with IPv6"), "{notes}");
+    assert_eq!(fixture.up_ready().await.how("dns"), Some(How::Created));
+    assert!(fixture.plan().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_record_set_in_the_way_of_a_later_host_is_reported_by_the_step() {
+    let fixture = Fixture::instant().await;
+    let zone = zone(&fixture).await;
+    fixture.up_ready().await;
+    // The hosts are published, so preflight leaves the check to the step.
+    fixture.delete(&format!("{zone}/A/echo")).await;
+    record_set(&fixture, &zone, "CNAME/echo", "CNAMERecord", json!({ "cname": "old.example.net" })).await;
+    let plan = fixture.plan().await;
+    let planned = plan.steps.iter().find(|planned| planned.step == "dns").unwrap();
+    assert_eq!(planned.action, Action::Refuse, "{planned:#?}");
     let mark = fixture.mark();
     let result = fixture.up().await;
-    assert_eq!(result.error("dns").kind, Kind::Foreign);
-    assert!(result.error("dns").causes[0].contains("203.0.113.9"));
+    assert_words(result.error("dns"), Kind::Refused, &["CNAME record echo", "old.example.net"]);
+    assert_eq!(fixture.writes_at(mark, "dnszones"), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_skipped_check_leaves_the_refusal_to_the_step() {
+    let mut fixture = Fixture::instant().await;
+    let zone = zone(&fixture).await;
+    record(&fixture, &zone, "echo", "203.0.113.9").await;
+    fixture.settings.skip_preflight = [PreflightCheckId::Dns].into();
+    let mark = fixture.mark();
+    let result = fixture.up().await;
+    assert_words(result.error("dns"), Kind::Refused, &["203.0.113.9"]);
     assert_eq!(fixture.writes_at(mark, "dnszones"), [""; 0]);
     fixture.down_ready().await;
     assert_eq!(fixture.writes_at(mark, "dnszones"), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_wrong_zone_is_an_input_error_that_names_the_right_one() {
+    let mut fixture = Fixture::instant().await;
+    fixture.settings.dns.zone = Some(settings::DOMAIN.to_owned());
+    let words = ["has no zone demo.example.com", "create it, or omit dns.zone (DNS_ZONE_NAME)"];
+    assert_words(&refused(&fixture).await, Kind::Input, &words);
+    zone_in(&fixture, "rg-names", "example.com").await;
+    let words = ["has no zone demo.example.com", "set dns.zone (DNS_ZONE_NAME) to example.com"];
+    assert_words(&refused(&fixture).await, Kind::Input, &words);
+    zone_in(&fixture, "rg-names", "example.org").await;
+    fixture.settings.dns.zone = Some("example.org".to_owned());
+    let words = ["no host of the routes is below zone example.org", "a zone above demo.example.com"];
+    assert_words(&refused(&fixture).await, Kind::Input, &words);
+}
+
+#[tokio::test]
+async fn a_wrong_zone_group_is_an_input_error_that_names_the_right_one() {
+    let mut fixture = Fixture::instant().await;
+    fixture.settings.dns.resource_group = Some("rg-dnss".to_owned());
+    let words = ["resource group rg-dnss does not exist", "dns.resource_group (DNS_ZONE_RG)"];
+    assert_words(&refused(&fixture).await, Kind::Input, &words);
+    zone_in(&fixture, "rg-dns", "example.com").await;
+    let right =
+        ["zone example.com is in resource group rg-dns", "dns.resource_group (DNS_ZONE_RG) to rg-dns"];
+    let words = ["resource group rg-dnss does not exist", right[0], right[1]];
+    assert_words(&refused(&fixture).await, Kind::Input, &words);
+    zone_in(&fixture, "rg-dnss", "example.org").await;
+    let words = ["resource group rg-dnss has no zone for demo.example.com", right[0], right[1]];
+    assert_words(&refused(&fixture).await, Kind::Input, &words);
+}
+
+/// Restricts the signed-in principal to some scopes, as their owner.
+async fn restrict(fixture: &Fixture, scopes: &[String]) {
+    let owner = fixture.sim.connection().object_id.clone();
+    let change = |state: &mut landfall_sim::state::CloudState| {
+        let is_own = |one: &Assignment| one.principal_id == owner && one.scope.matches('/').count() == 2;
+        let own = state.roles.assignments.iter().find(|(_, one)| is_own(one));
+        let (key, whole) = own.map(|(key, one)| (key.clone(), one.clone())).unwrap();
+        state.roles.assignments.remove(&key);
+        for (at, scope) in scopes.iter().enumerate() {
+            let one = Assignment { scope: scope.clone(), ..whole.clone() };
+            state.roles.assignments.insert(format!("{key}-{at}"), one);
+        }
+    };
+    fixture.sim.change(|state, _| change(state)).unwrap();
+}
+
+#[tokio::test]
+async fn zones_that_cannot_be_listed_are_not_reported_as_missing() {
+    let mut fixture = Fixture::instant().await;
+    let zone = zone(&fixture).await;
+    fixture.up_until(|step| step == "dns").await;
+    let groups = ["rg-demo", "rg-demo-nodes"].map(|group| fixture.path(&format!("/resourceGroups/{group}")));
+    restrict(&fixture, &groups).await;
+    let plan = fixture.plan().await;
+    let dns = plan.steps.iter().find(|planned| planned.step == "dns").unwrap();
+    let notes = dns.notes.join("\n");
+    assert!(notes.contains("may not list the DNS zones of this subscription"), "{notes} {dns:#?}");
+    fixture.settings.dns.zone = Some(settings::DOMAIN.to_owned());
+    let words = ["find the DNS zone of demo.example.com", "DNS Zone Contributor", "dns.resource_group"];
+    assert_words(&refused(&fixture).await, Kind::Refused, &words);
+    // A role at the zone's group is enough, if the settings name the group.
+    fixture.settings.dns.resource_group = Some("rg-names".to_owned());
+    let mut scopes = groups.to_vec();
+    scopes.push(fixture.path("/resourceGroups/rg-names"));
+    let change = |state: &mut landfall_sim::state::CloudState| {
+        let own = state.roles.assignments.values().find(|one| one.scope == scopes[0]).cloned().unwrap();
+        state.roles.assignments.insert("names".to_owned(), Assignment { scope: scopes[2].clone(), ..own });
+    };
+    fixture.sim.change(|state, _| change(state)).unwrap();
+    fixture.up_ready().await;
+    assert_ne!(fixture.get(&format!("{zone}/A/echo")).await, Value::Null);
+}
+
+#[tokio::test]
+async fn a_zone_that_cannot_be_read_now_is_noted() {
+    let mut fixture = Fixture::without_cluster().await;
+    fixture.settings.dns.zone = Some(settings::DOMAIN.to_owned());
+    zone(&fixture).await;
+    let armed = fixture.sim.change(|state, _| {
+        let fault = landfall_sim::fault::Armed::read("server-error@GET recordsets").unwrap();
+        state.faults.armed.push(fault);
+    });
+    armed.unwrap();
+    let plan = fixture.plan().await;
+    let preflight = plan.steps.iter().find(|planned| planned.step == "preflight").unwrap();
+    assert_eq!(preflight.action, Action::Ok, "{preflight:#?}");
 }
 
 #[tokio::test]
@@ -116,8 +331,9 @@ async fn two_zones_of_one_name_are_distinguished_by_their_group() {
     let mut fixture = Fixture::instant().await;
     let one = zone_in(&fixture, "rg-names", settings::DOMAIN).await;
     let other = zone_in(&fixture, "rg-other", settings::DOMAIN).await;
-    let result = fixture.up().await;
-    assert!(result.error("dns").hint.as_deref().unwrap().contains("dns.resource_group"));
+    let words =
+        ["2 zones are called demo.example.com, in rg-names, rg-other", "dns.resource_group (DNS_ZONE_RG)"];
+    assert_words(&refused(&fixture).await, Kind::Input, &words);
     fixture.settings.dns.resource_group = Some("RG-Other".to_owned());
     fixture.up_ready().await;
     assert_eq!(fixture.get(&format!("{one}/A/echo")).await, Value::Null);

@@ -132,3 +132,30 @@ async fn a_lost_response_to_the_subnet_deletion_deletes_nothing_else() {
     assert_eq!(fixture.down_ready().await.undone("network"), Some(&UndoOutcome::Deleted));
     assert_eq!(subnets(&fixture.get(&fixture.network_id()).await), [("snet-db", "10.0.9.0/24")]);
 }
+
+#[tokio::test]
+async fn a_delegated_subnet_is_refused_before_anything_is_created() {
+    let mut fixture = Fixture::instant().await;
+    create_network(&fixture, "snet-aks", "10.0.0.0/22").await;
+    let mut body = fixture.get(&fixture.network_id()).await;
+    body["properties"]["subnets"][0]["properties"]["delegations"] =
+        json!([{ "name": "0", "properties": { "serviceName": "Microsoft.Web/serverFarms" } }]);
+    body["properties"].as_object_mut().unwrap().remove("provisioningState");
+    fixture.put(&fixture.network_id(), body).await;
+    let mark = fixture.mark();
+    let result = fixture.up().await;
+    let error = result.error("preflight");
+    assert_eq!((error.kind, error.code.as_deref()), (Kind::Refused, Some("SubnetIsDelegated")));
+    assert!(
+        error.causes[0].contains("subnet snet-aks of vnet-demo is delegated to Microsoft.Web/serverFarms")
+    );
+    assert!(error.hint.as_deref().unwrap().contains("set network.subnet"), "{error:?}");
+    assert_eq!(fixture.writes(mark), [""; 0]);
+
+    fixture.settings.skip_preflight = [PreflightCheckId::Ranges].into();
+    let result = fixture.up().await;
+    let error = result.error("network");
+    assert_eq!((error.kind, error.code.as_deref()), (Kind::Refused, Some("SubnetIsDelegated")));
+    assert_eq!(fixture.writes_at(mark, "managedClusters"), [""; 0]);
+    assert_eq!(fixture.writes_at(mark, "virtualNetworks"), [""; 0]);
+}

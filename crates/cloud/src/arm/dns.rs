@@ -1,4 +1,4 @@
-//! DNS zones and their A record sets.
+//! DNS zones and their record sets.
 
 use super::{Condition, SubscriptionClient, WriteResult};
 use crate::error::ApiError;
@@ -18,6 +18,10 @@ pub struct Zone {
 }
 
 impl Zone {
+    fn from_body(body: &Value) -> Option<Self> {
+        Some(Self { id: body["id"].as_str()?.to_owned(), name: body["name"].as_str()?.to_owned() })
+    }
+
     /// Returns the zone's resource group, from its id.
     #[must_use]
     pub fn resource_group(&self) -> &str {
@@ -27,13 +31,17 @@ impl Zone {
     }
 }
 
-/// An A record set.
+/// A record set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
     /// The name relative to the zone, `@` for the zone itself.
     pub name: String,
-    /// All its addresses.
+    /// The type, such as `A` or `CNAME`.
+    pub kind: String,
+    /// All addresses of an A record.
     pub addresses: Vec<String>,
+    /// The content for people: addresses, targets, name servers, texts, or the resource that an alias follows.
+    pub values: Vec<String>,
     /// The time to live, in seconds.
     pub ttl: u64,
     /// The metadata that its owner set.
@@ -45,19 +53,45 @@ pub struct Record {
 impl Record {
     fn from_body(body: &Value) -> Option<Self> {
         let properties = &body["properties"];
-        let addresses = properties["ARecords"].as_array();
+        let kind = body["type"].as_str().and_then(|kind| kind.rsplit('/').next()).unwrap_or_default();
         Some(Self {
             name: body["name"].as_str()?.to_owned(),
-            addresses: addresses
-                .into_iter()
-                .flatten()
-                .filter_map(|a| a["ipv4Address"].as_str().map(str::to_owned))
-                .collect(),
+            kind: kind.to_owned(),
+            addresses: listed(properties, "ARecords", "ipv4Address"),
+            values: values(properties),
             ttl: properties["TTL"].as_u64().unwrap_or_default(),
             metadata: serde_json::from_value(properties["metadata"].clone()).unwrap_or_default(),
             etag: body["etag"].as_str().unwrap_or_default().to_owned(),
         })
     }
+
+    /// Returns whether it has this name relative to the zone. DNS names know no case.
+    #[must_use]
+    pub fn is_named(&self, name: &str) -> bool {
+        self.name.eq_ignore_ascii_case(name)
+    }
+}
+
+fn listed(properties: &Value, list: &str, field: &str) -> Vec<String> {
+    let records = properties[list].as_array().into_iter().flatten();
+    records.filter_map(|record| record[field].as_str().map(str::to_owned)).collect()
+}
+
+/// Returns the content of a record set for people.
+/// <https://learn.microsoft.com/rest/api/dns/record-sets/get#recordset>
+fn values(properties: &Value) -> Vec<String> {
+    let lists = [("ARecords", "ipv4Address"), ("AAAARecords", "ipv6Address"), ("NSRecords", "nsdname")];
+    let mut values: Vec<String> =
+        lists.iter().flat_map(|(list, field)| listed(properties, list, field)).collect();
+    values.extend(properties["CNAMERecord"]["cname"].as_str().map(str::to_owned));
+    let texts = properties["TXTRecords"].as_array().into_iter().flatten();
+    values.extend(texts.filter_map(|record| {
+        let parts = record["value"].as_array()?.iter().filter_map(Value::as_str);
+        Some(parts.collect::<String>())
+    }));
+    let target = properties["targetResource"]["id"].as_str();
+    values.extend(target.map(|id| format!("an alias of {}", id.rsplit('/').next().unwrap_or(id))));
+    values
 }
 
 impl SubscriptionClient {
@@ -67,10 +101,18 @@ impl SubscriptionClient {
     /// Returns the error of the request.
     pub async fn zones(&self) -> Result<Vec<Zone>, ApiError> {
         let listed = self.arm().list(&self.path("/providers/Microsoft.Network/dnszones"), API, &[]).await?;
-        let zone = |body: &Value| {
-            Some(Zone { id: body["id"].as_str()?.to_owned(), name: body["name"].as_str()?.to_owned() })
-        };
-        Ok(listed.iter().filter_map(zone).collect())
+        Ok(listed.iter().filter_map(Zone::from_body).collect())
+    }
+
+    /// Lists the zones of a resource group; a right at the group is enough.
+    /// <https://learn.microsoft.com/rest/api/dns/zones/list-by-resource-group>
+    ///
+    /// # Errors
+    /// 404 `ResourceGroupNotFound` if there is no such group.
+    pub async fn zones_in(&self, group: &str) -> Result<Vec<Zone>, ApiError> {
+        let path = format!("{}/providers/Microsoft.Network/dnszones", self.group_id(group));
+        let listed = self.arm().list(&path, API, &[]).await?;
+        Ok(listed.iter().filter_map(Zone::from_body).collect())
     }
 
     /// Lists the A record sets of a zone.
@@ -82,7 +124,17 @@ impl SubscriptionClient {
         Ok(listed.iter().filter_map(Record::from_body).collect())
     }
 
-    /// Creates or replaces a record set with all its addresses.
+    /// Lists the record sets of all types of a zone.
+    /// <https://learn.microsoft.com/rest/api/dns/record-sets/list-by-dns-zone>
+    ///
+    /// # Errors
+    /// Returns the error of the request.
+    pub async fn record_sets(&self, zone: &Zone) -> Result<Vec<Record>, ApiError> {
+        let listed = self.arm().list(&format!("{}/recordsets", zone.id), API, &[]).await?;
+        Ok(listed.iter().filter_map(Record::from_body).collect())
+    }
+
+    /// Creates or replaces an A record set with all its addresses.
     /// <https://learn.microsoft.com/rest/api/dns/record-sets/create-or-update>
     ///
     /// # Errors
@@ -104,7 +156,7 @@ impl SubscriptionClient {
         self.arm().put(&format!("{zone_id}/A/{name}"), API, &body, condition).await
     }
 
-    /// Deletes a record set; a missing one is no error.
+    /// Deletes an A record set; a missing one is no error.
     /// <https://learn.microsoft.com/rest/api/dns/record-sets/delete>
     ///
     /// # Errors
@@ -138,5 +190,20 @@ mod tests {
         assert_eq!(relative("echo.demo.example.com", "example.com").as_deref(), Some("echo.demo"));
         assert_eq!(relative("Example.com", "example.com").as_deref(), Some("@"));
         assert_eq!(relative("notexample.com", "example.com"), None);
+    }
+
+    #[test]
+    fn the_content_of_each_type_is_readable() {
+        let content = |kind: &str, properties: Value| {
+            let body = json!({ "name": "Echo", "type": format!("Microsoft.Network/dnszones/{kind}"), "properties": properties });
+            Record::from_body(&body).unwrap().values.join(", ")
+        };
+        let address = json!({ "ARecords": [{ "ipv4Address": "203.0.113.9" }], "targetResource": {} });
+        assert_eq!(content("A", address), "203.0.113.9");
+        assert_eq!(content("CNAME", json!({ "CNAMERecord": { "cname": "a.example.net" } })), "a.example.net");
+        assert_eq!(content("TXT", json!({ "TXTRecords": [{ "value": ["v=", "1"] }] })), "v=1");
+        let alias = json!({ "targetResource": { "id": "/subscriptions/s/publicIPAddresses/pip-web" } });
+        assert_eq!(content("A", alias), "an alias of pip-web");
+        assert_eq!(content("SRV", json!({})), "");
     }
 }

@@ -39,7 +39,7 @@ pub(super) async fn check(
     for (address, hosts) in context.addresses.iter().zip(hosts) {
         for host in hosts {
             let Some(name) = relative(host, &zone.name) else { continue };
-            let is = records.iter().find(|record| record.name == name);
+            let is = records.iter().find(|record| record.is_named(&name));
             match (address, is) {
                 (Ok(address), Some(record)) if record.addresses == [address.to_string()] => held += 1,
                 (Ok(address), Some(record)) => {

@@ -352,8 +352,16 @@ async fn check(node: Arc<dyn Node>, plan_context: PlanContext, outputs: Outputs)
         .step_state(node.id())
         .is_some_and(|step_state| step_state.output.is_some());
     let identified = match exists && !recorded {
-        true => node.recover(&cx, &outputs).await.ok().flatten(),
+        true => identify(&*node, &cx, &outputs).await,
         false => None,
     };
     CheckResult { verdict, in_progress, notes, identified }
+}
+
+/// Returns the output of an existing resource, owned or foreign: later steps are checked against it.
+async fn identify(node: &dyn Node, cx: &Context, outputs: &Outputs) -> Option<NodeOutput> {
+    match node.existing(cx, outputs).await {
+        Ok(Some(existing)) => Some(existing),
+        _ => node.recover(cx, outputs).await.ok().flatten(),
+    }
 }

@@ -1,5 +1,11 @@
 //! DNS records: A records in a zone of the subscription, or the table to enter by hand.
 
+mod conflicts;
+mod zone;
+
+pub(crate) use conflicts::{Conflict, ZoneContent};
+pub(crate) use zone::{FoundZone, ZoneSearch};
+
 use crate::{
     Clients,
     error::{ErrorContext, TrackWrite},
@@ -23,22 +29,40 @@ use std::{collections::BTreeMap, net::Ipv4Addr, sync::Mutex, time::Duration};
 /// The time to live of a record, in seconds.
 const TTL: u64 = 300;
 
+/// The note that no zone can be listed.
+const UNREADABLE: &str = "the signed-in identity may not list the DNS zones of this subscription; create the records \
+                          yourself, or set dns.resource_group (DNS_ZONE_RG)";
+
 /// Publishes the gateways' addresses.
 pub struct Dns {
     azure: SubscriptionClient,
     mark: String,
     domain: String,
     zone: Option<String>,
-    group: Option<String>,
+    search: ZoneSearch,
 }
 
 /// The host names and their addresses.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Published {
-    /// The zone's resource id and name; `None` if the subscription has no zone for the domain.
+    /// The zone's resource id and name; `None` if landfall manages no zone.
     pub zone: Option<PublishedZone>,
-    /// Every host with its address.
+    /// Every host with its address; those outside the zone are entered by hand.
     pub records: Vec<(String, String)>,
+    /// True if the signed-in identity may not list the zones.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unreadable: bool,
+}
+
+impl Published {
+    fn unmanaged(records: Vec<(String, String)>, unreadable: bool) -> Self {
+        Self { zone: None, records, unreadable }
+    }
+
+    /// Returns the zone.
+    pub(crate) fn zone(&self) -> Option<Zone> {
+        self.zone.as_ref().map(|zone| Zone { id: zone.id.clone(), name: zone.name.clone() })
+    }
 }
 
 /// The zone of the records.
@@ -59,42 +83,17 @@ impl Dns {
             mark: names::mark(s, c.azure.id()),
             domain: s.domain.clone(),
             zone: s.dns.zone.clone(),
-            group: s.dns.resource_group.clone(),
+            search: ZoneSearch::new(&c.azure, s),
         }
     }
 
-    /// Returns the configured zone, or the nearest one above the hosts in the subscription.
+    /// Returns the zone of the records; `None` if landfall manages none.
     async fn find_zone(&self) -> Result<Option<Zone>, StepError> {
-        let what = format!("find the DNS zone of {}", self.domain);
-        let mut zones = self.azure.zones().await.context(&what)?;
-        if let Some(group) = &self.group {
-            zones.retain(|zone| zone.resource_group().eq_ignore_ascii_case(group));
+        match self.search.find().await.context(self.search.what())? {
+            FoundZone::Zone(zone) => Ok(Some(zone)),
+            FoundZone::None | FoundZone::Unreadable => Ok(None),
+            FoundZone::Wrong(error) => Err(error),
         }
-        let wanted = self.zone.as_deref().unwrap_or(&self.domain);
-        let nearest = zones
-            .iter()
-            .filter(|zone| match self.zone {
-                Some(_) => zone.name.eq_ignore_ascii_case(wanted),
-                None => relative(wanted, &zone.name).is_some(),
-            })
-            .max_by_key(|zone| zone.name.len());
-        let Some(nearest) = nearest else {
-            return match &self.zone {
-                None => Ok(None),
-                Some(zone) => Err(StepError::new(Kind::Failed, what)
-                    .cause(format!("the subscription has no zone {zone}"))
-                    .hint("create it, or omit dns.zone (DNS_ZONE_NAME) to get the records as a table")
-                    .leftover(Leftover::Nothing)),
-            };
-        };
-        let named = zones.iter().filter(|zone| zone.name.eq_ignore_ascii_case(&nearest.name)).count();
-        if named > 1 {
-            return Err(StepError::new(Kind::Failed, what)
-                .cause(format!("{named} zones are called {}", nearest.name))
-                .hint("select one with dns.resource_group (DNS_ZONE_RG)")
-                .leftover(Leftover::Nothing));
-        }
-        Ok(Some(nearest.clone()))
     }
 
     async fn records(&self, zone: &Zone) -> Result<Vec<Record>, StepError> {
@@ -116,22 +115,26 @@ impl Dns {
         let metadata = BTreeMap::from([(names::OWNER.to_owned(), self.mark.clone())]);
         let wait = Wait::new("the record to stay unchanged", Duration::from_secs(1), Duration::from_secs(60));
         cx.wait_until(wait, async || {
-            let existing_records = match self.azure.records(zone).await {
+            let sets = match self.azure.record_sets(zone).await {
                 Err(error) if operation::is_transient(&error) => {
                     return Ok(operation::no_response(&error, None));
                 }
-                listed => listed.context(&what)?.into_iter().find(|record| record.name == name),
+                listed => listed.context(&what)?,
             };
-            let condition = match existing_records {
+            let content = ZoneContent { zone, sets: &sets, mark: &self.mark };
+            let hosts = [(host.to_owned(), Some(address.to_owned()))];
+            if let Some(conflict) = content.conflicts(&hosts).into_iter().next() {
+                return Err(refused(conflict));
+            }
+            let condition = match content.record(host) {
                 // A foreign record with the owned address has the same effect; its TTL is the owner's
                 // decision.
                 Some(record)
-                    if record.addresses == [address] && (record.ttl == TTL || !self.is_owned(&record)) =>
+                    if record.addresses == [address] && (record.ttl == TTL || !content.is_owned(record)) =>
                 {
                     return Ok(Poll::Ready(()));
                 }
-                Some(record) if self.is_owned(&record) => Condition::IfMatch(record.etag),
-                Some(record) => return Err(self.foreign(host, &record)),
+                Some(record) => Condition::IfMatch(record.etag.clone()),
                 None => Condition::IfNoneMatch,
             };
             let put = self.azure.put_record(&zone.id, &name, &[parsed], TTL, &metadata, condition).await;
@@ -165,7 +168,8 @@ impl Dns {
             let record = match (first, relative(host, &zone.name)) {
                 (Some(found), _) => found,
                 (None, name) => {
-                    self.records(zone).await?.into_iter().find(|record| Some(&record.name) == name.as_ref())
+                    let name = name.unwrap_or_default();
+                    self.records(zone).await?.into_iter().find(|record| record.is_named(&name))
                 }
             };
             let Some(record) = record else { return Ok(Poll::Ready(Some(false))) };
@@ -208,13 +212,6 @@ impl Dns {
         self.azure
             .put_record(&zone.id, &record.name, &other_addresses, record.ttl, &metadata, condition)
             .await
-    }
-
-    fn foreign(&self, host: &str, record: &Record) -> StepError {
-        StepError::new(Kind::Foreign, format!("publish {host}"))
-            .cause(ownership_conflict(host, record))
-            .hint("delete the record, or choose another domain")
-            .leftover(Leftover::Nothing)
     }
 }
 
@@ -284,19 +281,42 @@ impl Step for Dns {
 
     async fn check(&self, cx: &Context, input: &ProgrammedGateways) -> Result<Check<Published>, StepError> {
         let wanted = wanted(input);
-        let Some(zone) = self.find_zone().await? else {
-            cx.note("no zone in this subscription; create the records yourself");
-            return Ok(Check::InSync(Published { zone: None, records: wanted }));
+        let zone = match self.search.find().await.context(self.search.what())? {
+            FoundZone::Zone(zone) => zone,
+            FoundZone::Wrong(error) => return Ok(Check::Refused { error }),
+            FoundZone::None => {
+                cx.note("no zone in this subscription; create the records yourself");
+                return Ok(Check::InSync(Published::unmanaged(wanted, false)));
+            }
+            FoundZone::Unreadable => {
+                cx.note(UNREADABLE);
+                return Ok(Check::InSync(Published::unmanaged(wanted, true)));
+            }
         };
-        let existing_records = self.records(&zone).await?;
+        let sets =
+            self.azure.record_sets(&zone).await.context(format!("list the records of {}", zone.name))?;
+        let content = ZoneContent { zone: &zone, sets: &sets, mark: &self.mark };
+        let hosts: Vec<_> =
+            wanted.iter().map(|(host, address)| (host.clone(), Some(address.clone()))).collect();
+        if let Some(conflict) = content.conflicts(&hosts).into_iter().next() {
+            return Ok(Check::Refused { error: refused(conflict) });
+        }
+        let outside: Vec<&str> = wanted
+            .iter()
+            .filter(|(host, _)| relative(host, &zone.name).is_none())
+            .map(|(host, _)| host.as_str())
+            .collect();
+        if !outside.is_empty() {
+            cx.note(format!(
+                "outside zone {}; create the records yourself: {}",
+                zone.name,
+                outside.join(", ")
+            ));
+        }
         let mut changes = Vec::new();
-        for (host, address) in &wanted {
-            let Some(name) = relative(host, &zone.name) else { continue };
-            match existing_records.iter().find(|record| record.name == name) {
+        for (host, address) in wanted.iter().filter(|(host, _)| relative(host, &zone.name).is_some()) {
+            match content.record(host) {
                 Some(record) if record.addresses == [address.clone()] => {}
-                Some(record) if !self.is_owned(record) => {
-                    return Ok(Check::NotOwned { why: ownership_conflict(host, record) });
-                }
                 record => changes.push(Change {
                     field: host.clone(),
                     is: record.map_or(Value::Null, |record| json!(record.addresses)),
@@ -315,8 +335,11 @@ impl Step for Dns {
 
     async fn apply(&self, cx: &Context, input: &ProgrammedGateways) -> Result<Published, StepError> {
         let wanted = wanted(input);
-        let Some(zone) = self.find_zone().await? else {
-            return Ok(Published { zone: None, records: wanted });
+        let zone = match self.search.find().await.context(self.search.what())? {
+            FoundZone::Zone(zone) => zone,
+            FoundZone::Wrong(error) => return Err(error),
+            FoundZone::None => return Ok(Published::unmanaged(wanted, false)),
+            FoundZone::Unreadable => return Ok(Published::unmanaged(wanted, true)),
         };
         let hosts = wanted.iter().filter(|(host, _)| relative(host, &zone.name).is_some());
         let puts = hosts.map(|(host, address)| self.put(cx, &zone, host, address));
@@ -334,9 +357,9 @@ impl Step for Dns {
         };
         let owned = |host: &str| {
             let name = relative(host, &zone.name);
-            existing_records
-                .iter()
-                .find(|record| Some(&record.name) == name.as_ref() && self.is_owned(record))
+            existing_records.iter().find(|record| {
+                name.as_ref().is_some_and(|name| record.is_named(name)) && self.is_owned(record)
+            })
         };
         let created = wanted(input).into_iter();
         let created: Vec<_> = created.filter(|(host, _)| owned(host).is_some()).collect();
@@ -353,7 +376,7 @@ impl Step for Dns {
         let existing_records = self.records(&zone).await?;
         let points_to_gateway = |(host, address): &(String, String)| {
             let name = relative(host, &zone.name);
-            let of_host = |record: &&Record| Some(&record.name) == name.as_ref();
+            let of_host = |record: &&Record| name.as_ref().is_some_and(|name| record.is_named(name));
             existing_records.iter().find(of_host).is_some_and(|record| record.addresses.contains(address))
         };
         let found: Vec<_> = wanted(input).into_iter().filter(points_to_gateway).collect();
@@ -367,8 +390,10 @@ impl Step for Dns {
 
     async fn undo(&self, cx: &Context, published: Published) -> Result<UndoOutcome, StepError> {
         // A zone may be newer than the output, and a publication in it may not have finished.
-        let zone = match published.zone {
-            Some(zone) => Some(Zone { id: zone.id, name: zone.name }),
+        let zone = match published.zone() {
+            Some(zone) => Some(zone),
+            // Nothing was published in zones that could not be listed.
+            None if published.unreadable => None,
             None => self.find_zone().await?,
         };
         let Some(zone) = zone else { return Ok(UndoOutcome::AlreadyDeleted) };
@@ -380,7 +405,7 @@ impl Step for Dns {
         let (mut foreign, mut unmarked) = (Vec::new(), Vec::new());
         for (host, address) in &published.records {
             let Some(name) = relative(host, &zone.name) else { continue };
-            let found = existing_records.iter().find(|record| record.name == name).cloned();
+            let found = existing_records.iter().find(|record| record.is_named(&name)).cloned();
             let is_found = found.as_ref().is_some_and(|record| {
                 !self.is_owned(record) && record.addresses.iter().any(|one| one == address)
             });
@@ -412,9 +437,13 @@ fn wanted(input: &ProgrammedGateways) -> Vec<(String, String)> {
 }
 
 fn published(zone: Zone, records: Vec<(String, String)>) -> Published {
-    Published { zone: Some(PublishedZone { id: zone.id, name: zone.name }), records }
+    Published { zone: Some(PublishedZone { id: zone.id, name: zone.name }), records, unreadable: false }
 }
 
-fn ownership_conflict(host: &str, record: &Record) -> String {
-    format!("{host} is not owned by landfall ({}, no owner mark)", record.addresses.join(", "))
+/// Returns the error of a conflict.
+fn refused(conflict: Conflict) -> StepError {
+    StepError::new(Kind::Refused, format!("publish {}", conflict.hosts.join(", ")))
+        .cause(conflict.why)
+        .hint(conflict.fix)
+        .leftover(Leftover::Nothing)
 }
