@@ -30,7 +30,7 @@ use std::{collections::BTreeMap, net::Ipv4Addr, sync::Mutex, time::Duration};
 const TTL: u64 = 300;
 
 /// The note that no zone can be listed.
-const UNREADABLE: &str = "the signed-in identity may not list the DNS zones of this subscription; create the records \
+pub(crate) const UNREADABLE: &str = "the signed-in identity may not list the DNS zones of this subscription; create the records \
                           yourself, or set dns.resource_group (DNS_ZONE_RG)";
 
 /// Publishes the gateways' addresses.

@@ -5,7 +5,7 @@ use super::{PreflightCheckId, finding::Finding, queries::QueryResult};
 use crate::{
     Clients,
     deployment::Records,
-    dns::{Conflict, FoundZone, Published, ZoneContent, ZoneSearch},
+    dns::{Conflict, FoundZone, Published, UNREADABLE, ZoneContent, ZoneSearch},
     gateways::published_hosts,
     manifests::Manifests,
     names,
@@ -32,6 +32,8 @@ pub(super) enum ZoneState {
     Read(Zone, Vec<Record>),
     /// The settings select no zone.
     Wrong(StepError),
+    /// Landfall manages no records, because the zones cannot be listed.
+    Unreadable,
     /// Landfall manages no records.
     Unmanaged,
 }
@@ -70,7 +72,8 @@ impl DnsCheck {
                 ZoneState::Read(zone, sets)
             }
             FoundZone::Wrong(error) => ZoneState::Wrong(error),
-            FoundZone::None | FoundZone::Unreadable => ZoneState::Unmanaged,
+            FoundZone::Unreadable => ZoneState::Unreadable,
+            FoundZone::None => ZoneState::Unmanaged,
         })
     }
 
@@ -79,6 +82,10 @@ impl DnsCheck {
         let (zone, sets) = match state {
             ZoneState::Read(zone, sets) => (zone, sets),
             ZoneState::Wrong(error) => return vec![Finding::of_error(PreflightCheckId::Dns, error)],
+            ZoneState::Unreadable => {
+                cx.note(UNREADABLE);
+                return Vec::new();
+            }
             ZoneState::Unmanaged => return Vec::new(),
         };
         if !self.hosts.is_empty() && self.hosts.iter().all(|host| relative(host, &zone.name).is_none()) {

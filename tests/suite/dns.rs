@@ -163,7 +163,7 @@ async fn a_host_outside_the_zone_is_listed_for_manual_entry() {
     env.write("own/shop.yaml", SHOP);
     let env = with_zone(env, &[]).await;
     in_background(env, |env| {
-        let up = env.expect(0, &["up"]).stdout;
+        let up = env.expect(0, &["up"]).stderr;
         let rows: Vec<&str> =
             up.lines().skip_while(|line| !line.contains("DNS ")).take(5).map(str::trim).collect();
         assert_eq!(
