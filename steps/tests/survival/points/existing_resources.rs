@@ -73,7 +73,7 @@ fn every_record_has_one_address_despite_concurrent_writes_and_paging() {
         }
         let other = zone(&env, "rg-other").await;
         let mark = env.sim.request_log().len();
-        let error = run_refused(&env, "dns").await;
+        let error = run_refused(&env, "preflight").await;
         assert!(error.hint.unwrap().contains("dns.resource_group"));
         assert!(writes(&env, mark).iter().all(|line| !line.contains("dnszones")));
 
