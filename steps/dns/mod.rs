@@ -87,11 +87,16 @@ impl Dns {
         }
     }
 
-    /// Returns the zone of the records; `None` if landfall manages none.
+    /// Returns the zone of existing records; `None` if there is none. Zones that cannot be listed are an error:
+    /// they may contain our records.
     async fn find_zone(&self) -> Result<Option<Zone>, StepError> {
         match self.search.find().await.context(self.search.what())? {
             FoundZone::Zone(zone) => Ok(Some(zone)),
-            FoundZone::None | FoundZone::Unreadable => Ok(None),
+            FoundZone::None => Ok(None),
+            FoundZone::Unreadable => Err(StepError::new(Kind::Refused, self.search.what())
+                .cause("the signed-in identity may not list the DNS zones of this subscription")
+                .hint("ask for the role Reader, or set dns.resource_group (DNS_ZONE_RG) to a group that you may read")
+                .leftover(Leftover::Nothing)),
             FoundZone::Wrong(error) => Err(error),
         }
     }
