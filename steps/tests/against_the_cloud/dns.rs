@@ -228,9 +228,8 @@ fn restrict(fixture: &Fixture, groups: &[&str]) {
         groups.iter().map(|group| fixture.path(&format!("/resourceGroups/{group}"))).collect();
     let owner = fixture.sim.connection().object_id.clone();
     let change = |state: &mut CloudState| {
-        let is_own = |one: &Assignment| one.principal_id == owner;
-        let own = state.roles.assignments.values().find(|one| is_own(one)).cloned().unwrap();
-        state.roles.assignments.retain(|_, one| !is_own(one));
+        let own = state.roles.assignments.values().find(|one| one.principal_id == owner).cloned().unwrap();
+        state.roles.assignments.retain(|_, one| one.principal_id != owner);
         for (at, scope) in scopes.iter().enumerate() {
             let name = format!("{}-{at}", own.name);
             let one = Assignment { name: name.clone(), scope: scope.clone(), ..own.clone() };
