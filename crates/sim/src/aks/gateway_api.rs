@@ -46,14 +46,21 @@ fn is_in_bundle(plural: &str, minor: u32) -> bool {
     }
 }
 
+/// Returns whether the release for that minor version serves a further version of a kind.
+fn is_version_in_bundle(plural: &str, version: &str, minor: u32) -> bool {
+    (plural, version) != ("referencegrants", "v1") || minor >= 36
+}
+
 /// Serves the kinds of the release for the cluster's version.
 pub(super) fn install(cx: &mut ReconcileContext<'_>) {
     if !cx.cluster_info.gateway_api {
         return;
     }
     let minor = cx.cluster_info.minor();
-    for definition in schema::gateway_api() {
+    for mut definition in schema::gateway_api() {
         if is_in_bundle(&definition.plural, minor) {
+            let plural = definition.plural.clone();
+            definition.further_versions.retain(|one| is_version_in_bundle(&plural, &one.version, minor));
             serve(cx, &definition, Some(bundle(minor)));
         }
     }

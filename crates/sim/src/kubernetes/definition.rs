@@ -1,7 +1,7 @@
 //! The definition of a kind: its names, scope, schema and table columns.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ use super::schema;
 pub struct Definition {
     /// The API group; empty for the core group.
     pub group: String,
-    /// The one served version.
+    /// The version of this definition. That of a [`Store`](super::Store) is the one in which objects are stored.
     pub version: String,
     /// The kind, `HTTPRoute`.
     pub kind: String,
@@ -41,6 +41,41 @@ pub struct Definition {
     #[serde(default)]
     #[serde(rename = "is_question")]
     pub is_review: bool,
+    /// The further versions in which the same objects are served.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub further_versions: Vec<FurtherVersion>,
+    /// The version in which objects are stored; empty if it is the version of this definition.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub storage_version: String,
+    #[serde(skip)]
+    views: Views,
+}
+
+/// A version in which a kind is served besides its storage version.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FurtherVersion {
+    /// The version, `v1beta1`.
+    pub version: String,
+    /// The schema; `None` for that of the storage version.
+    pub schema: Option<Value>,
+    /// The table columns; `None` for those of the storage version.
+    pub columns: Option<Vec<Column>>,
+}
+
+/// The definitions of the further versions, created on first use. Neither copied nor compared.
+#[derive(Debug, Default)]
+struct Views(OnceLock<Vec<Arc<Definition>>>);
+
+impl Clone for Views {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+impl PartialEq for Views {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
 }
 
 /// One column of the table of a kind.
@@ -89,6 +124,9 @@ impl Definition {
             custom: false,
             columns: Vec::new(),
             is_review: false,
+            further_versions: Vec::new(),
+            storage_version: String::new(),
+            views: Views::default(),
         }
     }
 
@@ -157,6 +195,42 @@ impl Definition {
         self
     }
 
+    /// Returns the kind with a further served version. `None` as schema stands for the same schema.
+    #[must_use]
+    pub fn also_served(mut self, version: &str, schema: Option<Value>) -> Self {
+        let schema = schema.map(schema::with_metadata);
+        self.further_versions.push(FurtherVersion { version: version.to_owned(), schema, columns: None });
+        self
+    }
+
+    /// Returns the definition of each served version, that of the storage version first.
+    pub fn served(self: &Arc<Self>) -> impl Iterator<Item = Arc<Self>> {
+        let views = self.views.0.get_or_init(|| {
+            self.further_versions.iter().map(|further| Arc::new(self.in_further_version(further))).collect()
+        });
+        std::iter::once(self).chain(views).map(Arc::clone)
+    }
+
+    fn in_further_version(&self, further: &FurtherVersion) -> Self {
+        Self {
+            version: further.version.clone(),
+            schema: further.schema.as_ref().map_or_else(|| self.schema.clone(), Value::clone),
+            columns: further.columns.as_ref().map_or_else(|| self.columns.clone(), Vec::clone),
+            further_versions: Vec::new(),
+            storage_version: self.version.clone(),
+            ..self.clone()
+        }
+    }
+
+    /// Returns the `apiVersion` of stored objects.
+    pub fn storage_api_version(&self) -> String {
+        match (self.storage_version.as_str(), self.group.as_str()) {
+            ("", _) => self.api_version(),
+            (version, "") => version.to_owned(),
+            (version, group) => format!("{group}/{version}"),
+        }
+    }
+
     /// Returns the resource name in stores: `pods`, `deployments.apps`.
     pub fn resource(&self) -> String {
         if self.group.is_empty() { self.plural.clone() } else { format!("{}.{}", self.plural, self.group) }
@@ -183,7 +257,7 @@ impl Definition {
         let spec = &object["spec"];
         let served =
             || spec["versions"].as_array().into_iter().flatten().filter(|version| version["served"] == true);
-        let version = served().find(|version| version["storage"] == true).or_else(|| served().next())?;
+        let stored = served().find(|version| version["storage"] == true).or_else(|| served().next())?;
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let texts = |value: &Value| value.as_array().into_iter().flatten().map(text).collect::<Vec<_>>();
         let column = |column: &Value| Column {
@@ -192,20 +266,31 @@ impl Definition {
             path: text(&column["jsonPath"]),
             priority: i32::try_from(column["priority"].as_i64().unwrap_or(0)).unwrap_or(0),
         };
-        let columns: Vec<Column> =
-            version["additionalPrinterColumns"].as_array().into_iter().flatten().map(column).collect();
+        let columns_of = |version: &Value| -> Vec<Column> {
+            let own = version["additionalPrinterColumns"].as_array().into_iter().flatten();
+            let own: Vec<Column> = own.map(column).collect();
+            let created = || vec![Column::new("Age", "date", ".metadata.creationTimestamp")];
+            if own.is_empty() { created() } else { own }
+        };
         let names = &spec["names"];
-        let schema = version["schema"]["openAPIV3Schema"].clone();
+        let schema_of = |version: &Value| version["schema"]["openAPIV3Schema"].clone();
         let (kind, plural) = (text(&names["kind"]), text(&names["plural"]));
-        let created = || vec![Column::new("Age", "date", ".metadata.creationTimestamp")];
+        let further = served().filter(|version| version["name"] != stored["name"]);
+        let further_versions = further.map(|version| FurtherVersion {
+            version: text(&version["name"]),
+            schema: Some(schema::with_metadata(schema_of(version))),
+            columns: Some(columns_of(version)),
+        });
         Some(Self {
+            further_versions: further_versions.collect(),
             short: texts(&names["shortNames"]),
             categories: texts(&names["categories"]),
             namespaced: spec["scope"] == "Namespaced",
-            has_status: version["subresources"]["status"].is_object(),
-            scale: version["subresources"]["scale"]["specReplicasPath"].as_str().map(str::to_owned),
-            columns: if columns.is_empty() { created() } else { columns },
-            ..Self::new(&text(&spec["group"]), &text(&version["name"]), &kind, &plural, schema).custom()
+            has_status: stored["subresources"]["status"].is_object(),
+            scale: stored["subresources"]["scale"]["specReplicasPath"].as_str().map(str::to_owned),
+            columns: columns_of(stored),
+            ..Self::new(&text(&spec["group"]), &text(&stored["name"]), &kind, &plural, schema_of(stored))
+                .custom()
         })
     }
 
@@ -216,14 +301,24 @@ impl Definition {
             "listKind": format!("{}List", self.kind), "shortNames": self.short, "categories": self.categories,
         });
         let condition = |kind: &str, reason: &str, message: &str| json!({"type": kind, "status": "True", "lastTransitionTime": at, "reason": reason, "message": message});
-        let mut schema = self.schema.clone();
-        schema["properties"]["metadata"] = json!({"type": "object"});
-        let mut version = json!({
-            "name": self.version, "served": true, "storage": true, "schema": {"openAPIV3Schema": schema},
-        });
-        if self.has_status {
-            version["subresources"] = json!({"status": {}});
-        }
+        let version = |name: &str, schema: &Value| {
+            let mut schema = schema.clone();
+            schema["properties"]["metadata"] = json!({"type": "object"});
+            let mut version = json!({
+                "name": name, "served": true, "storage": name == self.version,
+                "schema": {"openAPIV3Schema": schema},
+            });
+            if self.has_status {
+                version["subresources"] = json!({"status": {}});
+            }
+            version
+        };
+        let mut versions = vec![version(&self.version, &self.schema)];
+        versions.extend(
+            self.further_versions
+                .iter()
+                .map(|further| version(&further.version, further.schema.as_ref().unwrap_or(&self.schema))),
+        );
         json!({
             "apiVersion": "apiextensions.k8s.io/v1",
             "kind": "CustomResourceDefinition",
@@ -232,7 +327,7 @@ impl Definition {
                 "group": self.group,
                 "names": names,
                 "scope": if self.namespaced { "Namespaced" } else { "Cluster" },
-                "versions": [version],
+                "versions": versions,
                 "conversion": {"strategy": "None"},
             },
             "status": {

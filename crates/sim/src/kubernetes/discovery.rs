@@ -179,14 +179,15 @@ fn parts(kind: &Definition) -> Vec<Subresource<'_>> {
 
 fn aggregated(store: &Store, core: bool, version: &str) -> Value {
     let served = store.definitions();
-    let mut groups: BTreeMap<&str, BTreeMap<&str, Vec<Value>>> = BTreeMap::new();
+    // The preferred version of a group comes first.
+    let mut groups: BTreeMap<&str, Vec<(&str, Vec<Value>)>> = BTreeMap::new();
     for kind in served.iter().filter(|kind| kind.group.is_empty() == core) {
-        groups
-            .entry(&kind.group)
-            .or_default()
-            .entry(&kind.version)
-            .or_default()
-            .push(aggregated_resource(kind));
+        let versions = groups.entry(&kind.group).or_default();
+        let resource = aggregated_resource(kind);
+        match versions.iter_mut().find(|(version, _)| *version == kind.version) {
+            Some((_, resources)) => resources.push(resource),
+            None => versions.push((&kind.version, vec![resource])),
+        }
     }
     // A group without a backend has no list of resources, and its discovery is stale.
     let silent = if core { Vec::new() } else { aggregation::all(store) };

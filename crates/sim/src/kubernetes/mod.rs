@@ -28,6 +28,7 @@ pub mod fields;
 mod fixture;
 mod lifecycle;
 mod openapi;
+mod openapi_v2;
 pub mod ownership;
 mod patch;
 mod path;
@@ -42,6 +43,7 @@ pub mod store;
 mod store_tests;
 mod table;
 mod verbs;
+mod versions;
 pub mod watch;
 #[cfg(test)]
 mod watch_tests;

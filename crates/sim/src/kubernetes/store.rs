@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use super::address::Addresses;
 use super::definition::{self, Definition};
 use super::write::{self, Draft};
-use super::{custom_kinds, lifecycle};
+use super::{custom_kinds, lifecycle, versions};
 use crate::clock::SimTime;
 
 /// The maximum number of writes that a watch can lag behind.
@@ -216,11 +216,15 @@ impl Store {
         definition::built_in().get(resource).or_else(|| self.installed.get(resource)).cloned()
     }
 
-    /// Returns every served kind, in the order of their groups.
+    /// Returns every served kind in each of its versions, in the order of groups, versions and plurals. The
+    /// preferred version of a group comes first.
     pub fn definitions(&self) -> Vec<Arc<Definition>> {
-        let mut all: Vec<_> =
-            definition::built_in().values().chain(self.installed.values()).map(Arc::clone).collect();
-        all.sort_by(|a, b| (&a.group, &a.version, &a.plural).cmp(&(&b.group, &b.version, &b.plural)));
+        let kinds = definition::built_in().values().chain(self.installed.values());
+        let mut all: Vec<_> = kinds.flat_map(Definition::served).collect();
+        all.sort_by(|a, b| {
+            let order = a.group.cmp(&b.group).then_with(|| versions::order(&a.version, &b.version));
+            order.then_with(|| a.plural.cmp(&b.plural))
+        });
         all
     }
 

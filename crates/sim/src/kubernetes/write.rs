@@ -11,6 +11,7 @@ use super::lifecycle;
 use super::ownership::{self, ManagerOperation, Owner, Owners};
 use super::schema::{canonical, defaults};
 use super::store::{Store, names};
+use super::versions;
 use crate::clock::SimTime;
 
 /// The part of an object that a write can change.
@@ -89,7 +90,7 @@ pub(super) fn prepare(store: &Store, addresses: &mut Addresses, draft: &Draft, o
         let status = draft.live.as_ref().and_then(|live| live.get("status")).cloned();
         replace(&mut object, "status", status);
     }
-    admission::defaults(draft, addresses, &mut object);
+    admission::defaults(store, draft, addresses, &mut object);
     defaults::fill(&draft.definition.schema, &mut object);
     if !draft.definition.custom {
         canonical::rewrite(&draft.definition.group, &draft.definition.schema, &mut object);
@@ -159,8 +160,10 @@ pub(super) fn persist(store: &mut Store, draft: &Draft, object: Value) -> (Value
         return (live.clone(), false);
     }
     let at = draft.at;
+    let in_storage_version = versions::stored(&draft.definition, object);
+    let stored = store.commit(&resource, &namespace, &name, Some(in_storage_version), at);
     let stored =
-        store.commit(&resource, &namespace, &name, Some(object), at).expect("a write stores an object");
+        versions::converted(&draft.definition, &stored.expect("a write stores an object")).into_owned();
     if lifecycle::is_finished(&stored) {
         store.remove(&resource, &namespace, &name, at);
         return (stored, true);

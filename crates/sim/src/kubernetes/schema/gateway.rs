@@ -18,6 +18,7 @@ pub fn gateway_api() -> Vec<Definition> {
     vec![
         Definition::new(GROUP, "v1", "GatewayClass", "gatewayclasses", gateway_class())
             .custom()
+            .also_served("v1beta1", None)
             .status()
             .cluster_wide()
             .short(&["gc"])
@@ -30,6 +31,7 @@ pub fn gateway_api() -> Vec<Definition> {
             ]),
         Definition::new(GROUP, "v1", "Gateway", "gateways", gateway())
             .custom()
+            .also_served("v1beta1", None)
             .status()
             .short(&["gtw"])
             .categories(&["gateway-api"])
@@ -40,11 +42,13 @@ pub fn gateway_api() -> Vec<Definition> {
                 age(),
             ]),
         routes::http_route_definition()
+            .also_served("v1beta1", None)
             .columns(vec![Column::new("Hostnames", "string", ".spec.hostnames"), age()]),
         routes::grpc_route_definition()
             .columns(vec![Column::new("Hostnames", "string", ".spec.hostnames"), age()]),
         Definition::new(GROUP, "v1beta1", "ReferenceGrant", "referencegrants", reference_grant())
             .custom()
+            .also_served("v1", None)
             .short(&["refgrant"])
             .categories(&["gateway-api"])
             .columns(vec![age()]),

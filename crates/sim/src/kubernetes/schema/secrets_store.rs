@@ -13,6 +13,7 @@ pub fn secrets_store() -> Vec<Definition> {
     vec![
         Definition::new(GROUP, "v1", "SecretProviderClass", "secretproviderclasses", class())
             .custom()
+            .also_served("v1alpha1", None)
             .columns(vec![age()]),
         Definition::new(
             GROUP,
@@ -22,6 +23,7 @@ pub fn secrets_store() -> Vec<Definition> {
             pod_status(),
         )
         .custom()
+        .also_served("v1alpha1", None)
         .columns(vec![age()]),
     ]
 }

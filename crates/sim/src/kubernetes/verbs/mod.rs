@@ -14,6 +14,7 @@ use super::path::{ResourcePath, Subresource};
 use super::response_format::ResponseFormat;
 use super::status::{FieldError, StatusError, json_reply};
 use super::store::{Store, names};
+use super::versions;
 use super::write::{self, Draft, WriteScope};
 use crate::clock::SimTime;
 use crate::request::{Reply, Request};
@@ -40,15 +41,12 @@ impl ApiCall<'_> {
             .ok_or_else(|| StatusError::not_found(&self.resource_path.definition, self.resource_path.name()))
     }
 
-    /// Returns the object in the URL, if it exists.
+    /// Returns the object in the URL in the version of the URL, if it exists.
     pub fn find(&self, store: &Store) -> Option<Value> {
-        store
-            .get(
-                &self.resource_path.definition.resource(),
-                self.resource_path.namespace(),
-                self.resource_path.name(),
-            )
-            .cloned()
+        let definition = &self.resource_path.definition;
+        let (namespace, name) = (self.resource_path.namespace(), self.resource_path.name());
+        let stored = store.get(&definition.resource(), namespace, name)?;
+        Some(versions::converted(definition, stored).into_owned())
     }
 
     /// Creates the draft of a write.
