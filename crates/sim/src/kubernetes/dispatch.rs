@@ -11,7 +11,7 @@ use super::store::Store;
 use super::verbs::log::{self, Log};
 use super::verbs::{ApiCall, change, delete, read, scale};
 use super::watch::Watch;
-use super::{access_review, aggregation, custom_kinds, discovery, openapi};
+use super::{access_review, aggregation, custom_kinds, discovery, openapi, openapi_v2};
 use crate::clock::SimTime;
 use crate::request::{Reply, Request, Streaming};
 use crate::state::CloudState;
@@ -112,6 +112,7 @@ pub fn serve(store: &mut Store, request: &Request, user: &str, now: SimTime) -> 
         RequestTarget::GroupVersion(group, version) => discovery::resources(store, &group, &version),
         RequestTarget::Version => discovery::version(store),
         RequestTarget::Health => Reply::text(200, "ok"),
+        RequestTarget::OpenApiV2 => openapi_v2::document(store, request),
         RequestTarget::OpenApi(None) => openapi::index(store),
         RequestTarget::OpenApi(Some(resource_path)) => openapi::document(store, &resource_path),
         RequestTarget::Unavailable => aggregation::unavailable(),

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::definition::Definition;
 use super::status::{StatusError, json_reply};
 use super::store::Store;
 use crate::request::Reply;
@@ -22,6 +23,17 @@ fn place(group: &str, version: &str) -> String {
     if group.is_empty() { format!("api/{version}") } else { format!("apis/{group}/{version}") }
 }
 
+/// Returns the path of an object of a kind, with placeholders.
+pub(super) fn item_path(kind: &Definition) -> String {
+    let scope = if kind.namespaced { "/namespaces/{namespace}" } else { "" };
+    format!("/{}{scope}/{}/{{name}}", place(&kind.group, &kind.version), kind.plural)
+}
+
+/// Returns the query parameters of every patch.
+pub(super) fn parameters() -> impl Iterator<Item = &'static str> {
+    ["dryRun", "fieldManager", "fieldValidation", "force"].into_iter()
+}
+
 /// Handles `/openapi/v3/{place}`: per kind one path with its patch, and its schema.
 pub fn document(store: &Store, wanted: &str) -> Reply {
     let mut paths = Map::new();
@@ -31,13 +43,11 @@ pub fn document(store: &Store, wanted: &str) -> Reply {
             continue;
         }
         let named = json!({"group": kind.group, "version": kind.version, "kind": kind.kind});
-        let scope = if kind.namespaced { "/namespaces/{namespace}" } else { "" };
         let parameter = |name: &str| json!({"name": name, "in": "query", "schema": {"type": "string", "uniqueItems": true}});
-        let parameters: Vec<Value> =
-            ["dryRun", "fieldManager", "fieldValidation", "force"].into_iter().map(parameter).collect();
+        let parameters: Vec<Value> = parameters().map(parameter).collect();
         let body = json!({"content": {"application/apply-patch+yaml": {"schema": {"type": "object"}}}});
         paths.insert(
-            format!("/{wanted}{scope}/{}/{{name}}", kind.plural),
+            item_path(&kind),
             json!({"patch": {
                 "operationId": format!("patch{}", kind.kind), "parameters": parameters, "requestBody": body,
                 "responses": {"200": {"description": "OK"}},

@@ -38,6 +38,8 @@ pub enum RequestTarget {
     Version,
     /// `/readyz`, `/livez`, `/healthz`.
     Health,
+    /// `/openapi/v2`.
+    OpenApiV2,
     /// `/openapi/v3`, and the group version below it, `apis/apps/v1`.
     OpenApi(Option<String>),
     /// A path below an aggregated API without a backend.
@@ -94,6 +96,7 @@ pub fn parse(store: &Store, segments: &[String]) -> RequestTarget {
     match parts.as_slice() {
         ["version"] => RequestTarget::Version,
         ["readyz" | "livez" | "healthz", ..] => RequestTarget::Health,
+        ["openapi", "v2"] => RequestTarget::OpenApiV2,
         ["openapi", "v3"] => RequestTarget::OpenApi(None),
         ["openapi", "v3", rest @ ..] => RequestTarget::OpenApi(Some(rest.join("/"))),
         ["api"] => RequestTarget::CoreVersions,

@@ -6,7 +6,7 @@
 //! <https://kubernetes.io/docs/reference/using-api/api-concepts/#protobuf-encoding>.
 
 mod messages;
-mod wire;
+pub(super) mod wire;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

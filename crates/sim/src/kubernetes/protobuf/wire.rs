@@ -72,6 +72,27 @@ fn varint(bytes: &mut &[u8]) -> Result<u64, String> {
     Err("proto: integer overflow".into())
 }
 
+/// Writes a field with bytes: a string or a message.
+pub fn put_bytes(out: &mut Vec<u8>, field: u32, bytes: &[u8]) {
+    put_varint(out, u64::from(field) << 3 | 2);
+    put_varint(out, bytes.len() as u64);
+    out.extend_from_slice(bytes);
+}
+
+/// Writes a boolean field that is true.
+pub fn put_flag(out: &mut Vec<u8>, field: u32) {
+    put_varint(out, u64::from(field) << 3);
+    put_varint(out, 1);
+}
+
+fn put_varint(out: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        out.push((value & 0x7f) as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -84,6 +105,14 @@ mod tests {
         );
         let negative = [&[0x08][..], &[0xff; 9], &[0x01]].concat();
         assert_eq!(parts(&negative), Ok(vec![(1, WireValue::Number(-1))]));
+    }
+
+    #[test]
+    fn written_fields_are_read_again() {
+        let mut out = Vec::new();
+        put_bytes(&mut out, 31, &[b'x'; 300]);
+        put_flag(&mut out, 20);
+        assert_eq!(parts(&out), Ok(vec![(31, WireValue::Bytes(&[b'x'; 300])), (20, WireValue::Number(1))]));
     }
 
     #[test]
