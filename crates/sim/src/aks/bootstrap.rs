@@ -5,7 +5,7 @@ use serde_json::json;
 use super::cluster_info::{VaultObject, VaultReadError, VaultReader};
 use super::reconcile::ReconcileContext;
 use super::timers::Task;
-use super::{gateway_api, mesh, node, system};
+use super::{gateway_api, mesh, node, storage_classes, system};
 use crate::clock::SimTime;
 use crate::kubernetes::schema;
 
@@ -42,6 +42,7 @@ pub(super) fn create_objects(cx: &mut ReconcileContext<'_>) {
     );
     node::match_count(cx);
     system::install(cx);
+    storage_classes::install(cx);
     adapt_addons(cx, None);
 }
 

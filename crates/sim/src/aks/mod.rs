@@ -21,6 +21,7 @@ mod mesh;
 mod node;
 pub(crate) mod object;
 mod reconcile;
+mod storage_classes;
 mod system;
 mod timers;
 mod workload;
@@ -226,6 +227,8 @@ fn perform(cx: &mut ReconcileContext<'_>, task: Task) {
         Task::Mount { pod, volume, attempt } => csi::mount(cx, &pod, &volume, attempt),
         Task::StartPod { pod } => workload::start_pod(cx, &pod),
         Task::EndPod { pod } => workload::end_pod(cx, &pod),
+        Task::CompletePod { pod } => workload::complete_pod(cx, &pod),
+        Task::ExpireJob { job } => workload::expire_job(cx, &job),
         Task::FailRollout { deployment, replica_set } => {
             workload::fail_rollout(cx, &deployment, &replica_set);
         }

@@ -34,6 +34,10 @@ pub(super) enum Task {
     StartPod { pod: ObjectRef },
     /// Removes a pod that is being deleted.
     EndPod { pod: ObjectRef },
+    /// Ends the containers of a Job's pod successfully.
+    CompletePod { pod: ObjectRef },
+    /// Deletes a finished Job with a time to live.
+    ExpireJob { job: ObjectRef },
     /// Marks a rollout that exceeds its progress deadline.
     #[serde(rename = "give-up-progress")]
     FailRollout { deployment: ObjectRef, replica_set: String },

@@ -4,13 +4,18 @@ mod daemon_set;
 mod deployment;
 mod endpoint;
 mod image;
+mod job;
 mod namespace;
 mod pod;
+mod quota;
 mod replica_set;
 mod scaling;
+mod stateful_set;
+mod volume;
 
 pub(super) use deployment::fail_rollout;
 pub(super) use endpoint::has_ready_pod;
+pub(super) use job::{complete_pod, expire as expire_job};
 pub(super) use pod::{end as end_pod, is_over, mounted, start as start_pod, start_all};
 
 use super::reconcile::ReconcileContext;
@@ -23,7 +28,11 @@ pub(super) fn reconcile_all(cx: &mut ReconcileContext<'_>) {
     cx.run_if_changed("deployment",  &["deployments.apps", "replicasets.apps"],        |cx| deployment::reconcile_all(cx));
     cx.run_if_changed("replica-set", &["replicasets.apps", "pods"],                    |cx| replica_set::reconcile_all(cx));
     cx.run_if_changed("daemon-set",  &["daemonsets.apps", "nodes", "pods"],            |cx| daemon_set::reconcile_all(cx));
+    cx.run_if_changed("stateful-set", &["statefulsets.apps", "pods"],                  |cx| stateful_set::reconcile_all(cx));
+    cx.run_if_changed("job",         &["jobs.batch", "pods"],                          |cx| job::reconcile_all(cx));
+    cx.run_if_changed("volume",      volume::WATCHED,                                  |cx| volume::reconcile_all(cx));
     pod::reconcile_all(cx);
+    cx.run_if_changed("quota",       quota::WATCHED,                                   |cx| quota::reconcile_all(cx));
     cx.run_if_changed("endpoint",    &["services", "pods", "endpoints", endpoint::SLICES], |cx| endpoint::reconcile_all(cx));
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::image;
+use super::{image, job, volume};
 use crate::aks::condition::{self, Condition};
 use crate::aks::object::{
     controlled_by, hash, is_ending, label, list, name, namespace, object_ref, suffix, text, uid,
@@ -55,8 +55,11 @@ fn schedule(cx: &mut ReconcileContext<'_>, mut pod: Value) {
     let assigned = text(&pod, "/spec/nodeName").to_owned();
     let node = if assigned.is_empty() { node::least_loaded(cx) } else { cx.get("nodes", "", &assigned) };
     let Some(node) = node else {
-        return mark_unschedulable(cx, &pod);
+        return mark_unschedulable(cx, &pod, "no nodes available to schedule pods");
     };
+    if let Some(why) = volume::waits_for_claim(cx, &pod) {
+        return mark_unschedulable(cx, &pod, &why);
+    }
     let node_name = name(&node).to_owned();
     if assigned.is_empty() {
         pod["spec"]["nodeName"] = json!(node_name);
@@ -79,8 +82,7 @@ fn schedule(cx: &mut ReconcileContext<'_>, mut pod: Value) {
     }
 }
 
-fn mark_unschedulable(cx: &mut ReconcileContext<'_>, pod: &Value) {
-    let message = "no nodes available to schedule pods";
+fn mark_unschedulable(cx: &mut ReconcileContext<'_>, pod: &Value, message: &str) {
     let mut conditions = list(pod, "/status/conditions").to_vec();
     condition::set(
         &mut conditions,
@@ -159,6 +161,7 @@ pub(in crate::aks) fn start(cx: &mut ReconcileContext<'_>, target: &ObjectRef) {
     status["podIP"] = json!(address);
     status["podIPs"] = json!([{"ip": address}]);
     cx.status("pods", &pod, status, KUBELET);
+    job::schedule_completion(cx, &pod);
     for container in list(&pod, "/spec/containers") {
         let (container_name, image) = (text(container, "/name"), image::with_tag(text(container, "/image")));
         let pulled = format!("Container image \"{image}\" already present on machine");
@@ -252,6 +255,25 @@ fn container_status(cx: &ReconcileContext<'_>, pod: &Value, container: &Value, r
         status["containerID"] = json!(container_id(pod, container));
     }
     status
+}
+
+/// Returns the status of a pod whose containers have ended successfully.
+pub(super) fn completed_status(cx: &ReconcileContext<'_>, pod: &Value) -> Value {
+    let mut completed = pod["status"].clone();
+    completed["phase"] = json!("Succeeded");
+    let mut conditions = list(pod, "/status/conditions").to_vec();
+    for stage in ["Ready", "ContainersReady", "PodReadyToStartContainers"] {
+        let reason = if stage == "PodReadyToStartContainers" { "" } else { "PodCompleted" };
+        condition::set(&mut conditions, &Condition::no(stage, reason, ""), "lastProbeTime", cx.at);
+    }
+    completed["conditions"] = json!(conditions);
+    let containers = list(pod, "/spec/containers").iter().map(|container| {
+        let mut status = finished_status(cx, pod, container);
+        status["ready"] = json!(false);
+        status
+    });
+    completed["containerStatuses"] = json!(containers.collect::<Vec<_>>());
+    completed
 }
 
 fn finished_status(cx: &ReconcileContext<'_>, pod: &Value, container: &Value) -> Value {

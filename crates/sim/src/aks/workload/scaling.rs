@@ -10,8 +10,9 @@ use crate::aks::reconcile::{EventSpec, ReconcileContext};
 const AUTOSCALERS: &str = "horizontalpodautoscalers.autoscaling";
 const BUDGETS: &str = "poddisruptionbudgets.policy";
 const DEPLOYMENTS: &str = "deployments.apps";
+const STATEFUL_SETS: &str = "statefulsets.apps";
 /// The watched resources.
-pub(super) const WATCHED: &[&str] = &[AUTOSCALERS, BUDGETS, DEPLOYMENTS, "pods"];
+pub(super) const WATCHED: &[&str] = &[AUTOSCALERS, BUDGETS, DEPLOYMENTS, STATEFUL_SETS, "pods"];
 /// The CPU usage of an idle pod, in percent of its request.
 const IDLE: i64 = 3;
 
@@ -27,16 +28,18 @@ pub(super) fn reconcile_all(cx: &mut ReconcileContext<'_>) {
 
 /// Scales to the minimum number of replicas, because the cluster is idle.
 fn apply_bounds(cx: &mut ReconcileContext<'_>, autoscaler: &Value) {
-    if text(autoscaler, "/spec/scaleTargetRef/kind") != "Deployment" {
-        return;
-    }
+    let resource = match text(autoscaler, "/spec/scaleTargetRef/kind") {
+        "Deployment" => DEPLOYMENTS,
+        "StatefulSet" => STATEFUL_SETS,
+        _ => return,
+    };
     let target_name = text(autoscaler, "/spec/scaleTargetRef/name");
-    let Some(mut target) = cx.get(DEPLOYMENTS, namespace(autoscaler), target_name) else { return };
+    let Some(mut target) = cx.get(resource, namespace(autoscaler), target_name) else { return };
     let least = number(autoscaler, "/spec/minReplicas").unwrap_or(1);
     let current = number(&target, "/spec/replicas").unwrap_or(1);
     if current != least && current > 0 {
         target["spec"]["replicas"] = json!(least);
-        cx.put(DEPLOYMENTS, target, MANAGER);
+        cx.put(resource, target, MANAGER);
         let reason = if current < least {
             "Current number of replicas below Spec.MinReplicas"
         } else {

@@ -4,16 +4,33 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
+use super::{batch, storage};
 use crate::kubernetes::address::Addresses;
+use crate::kubernetes::store::Store;
+use crate::kubernetes::versions;
 use crate::kubernetes::write::Draft;
 
 /// Fills in defaults that depend on other fields; runs before the defaults of the schema.
-pub fn defaults(draft: &Draft, addresses: &mut Addresses, object: &mut Value) {
+pub fn defaults(store: &Store, draft: &Draft, addresses: &mut Addresses, object: &mut Value) {
+    if draft.definition.custom {
+        return;
+    }
     match draft.definition.kind.as_str() {
         "Namespace" => namespace(draft, object),
         "Secret" => secret(object),
         "Service" => service(draft, addresses, object),
-        "Deployment" | "ReplicaSet" | "DaemonSet" => workload(&draft.definition.kind, object),
+        "Deployment" | "ReplicaSet" | "DaemonSet" | "StatefulSet" => workload(&draft.definition.kind, object),
+        "Job" => {
+            batch::job_defaults(draft, object);
+            object.pointer_mut("/spec/template/spec").into_iter().for_each(pod_spec);
+        }
+        "CronJob" => {
+            let template = object.pointer_mut("/spec/jobTemplate/spec/template/spec");
+            template.into_iter().for_each(pod_spec);
+        }
+        "HorizontalPodAutoscaler" if draft.definition.version == "v2" => autoscaler(object),
+        "NetworkPolicy" => network_policy(object),
+        "PersistentVolumeClaim" => storage::claim_defaults(store, draft, object),
         "Pod" => object.get_mut("spec").into_iter().for_each(pod_spec),
         "RoleBinding" | "ClusterRoleBinding" => binding(object),
         _ => {}
@@ -21,7 +38,7 @@ pub fn defaults(draft: &Draft, addresses: &mut Addresses, object: &mut Value) {
 }
 
 /// Sets a field that is missing or null.
-fn fill(object: &mut Value, field: &str, value: Value) {
+pub(super) fn fill(object: &mut Value, field: &str, value: Value) {
     if object.is_object() && object[field].is_null() {
         object[field] = value;
     }
@@ -109,6 +126,7 @@ fn workload(kind: &str, object: &mut Value) {
     let (field, steps) = match kind {
         "Deployment" => ("strategy", json!({"maxUnavailable": "25%", "maxSurge": "25%"})),
         "DaemonSet" => ("updateStrategy", json!({"maxUnavailable": 1, "maxSurge": 0})),
+        "StatefulSet" => ("updateStrategy", json!({"partition": 0})),
         _ => ("", Value::Null),
     };
     if !field.is_empty() {
@@ -160,6 +178,21 @@ fn requests_from_limits(container: &mut Value) {
     fill(resources, "requests", json!({}));
     for (name, limit) in limits {
         fill(&mut resources["requests"], &name, limit);
+    }
+}
+
+fn autoscaler(object: &mut Value) {
+    if object["spec"].is_object() && object["spec"]["metrics"].as_array().is_none_or(Vec::is_empty) {
+        object["spec"]["metrics"] = versions::default_metrics();
+    }
+}
+
+/// A policy without types restricts ingress, and egress if it has rules for it.
+fn network_policy(object: &mut Value) {
+    let Some(spec) = object.get_mut("spec").filter(|spec| spec.is_object()) else { return };
+    if spec["policyTypes"].as_array().is_none_or(Vec::is_empty) {
+        let has_egress = spec["egress"].as_array().is_some_and(|rules| !rules.is_empty());
+        spec["policyTypes"] = if has_egress { json!(["Ingress", "Egress"]) } else { json!(["Ingress"]) };
     }
 }
 

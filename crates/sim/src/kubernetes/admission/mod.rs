@@ -1,11 +1,13 @@
 //! Admission beyond the schema: defaults that depend on other fields, and validation between fields or across
 //! an update.
 
+mod batch;
 mod defaults;
 mod gateways;
 mod identity;
 mod routes;
 mod services;
+mod storage;
 mod workloads;
 
 pub(super) use defaults::defaults;
@@ -26,14 +28,25 @@ pub(super) fn field_errors(draft: &Draft, object: &Value) -> Vec<FieldError> {
     // Rules between fields require that each field has its type.
     if errors.is_empty() {
         errors.extend(match definition.kind.as_str() {
-            "Deployment" | "ReplicaSet" | "DaemonSet" | "Pod" => workloads::field_errors(draft, object),
+            // A custom kind may have the name of a built-in one.
+            "GatewayClass" | "Gateway" => gateways::field_errors(draft, object),
+            "HTTPRoute" | "GRPCRoute" => routes::field_errors(object),
+            _ if definition.custom => Vec::new(),
+            "Deployment" | "ReplicaSet" | "DaemonSet" | "StatefulSet" | "Pod" => {
+                workloads::field_errors(draft, object)
+            }
+            "Job" => batch::job_errors(draft, object),
+            "CronJob" => batch::cron_job_errors(object),
+            "PersistentVolumeClaim" => storage::claim_errors(draft, object),
+            "PersistentVolume" | "StorageClass" | "PriorityClass" | "RuntimeClass" | "IngressClass" => {
+                storage::class_errors(draft, object)
+            }
+            "Ingress" => services::ingress_errors(object),
             "HorizontalPodAutoscaler" | "PodDisruptionBudget" => workloads::policy_errors(object),
             "Service" => services::field_errors(draft, object),
             "Secret" | "ConfigMap" => services::data_errors(draft, object),
             "RoleBinding" | "ClusterRoleBinding" => services::binding_errors(draft, object),
             "CustomResourceDefinition" => custom_kinds::field_errors(object),
-            "GatewayClass" | "Gateway" => gateways::field_errors(draft, object),
-            "HTTPRoute" | "GRPCRoute" => routes::field_errors(object),
             _ => Vec::new(),
         });
     }

@@ -51,6 +51,43 @@ pub fn field_errors(draft: &Draft, object: &Value) -> Vec<FieldError> {
         errors.push(FieldError::invalid(field, &spec["externalTrafficPolicy"], why));
     }
     errors.extend(address_change(draft, object));
+    errors.extend(class_change(draft, object));
+    errors
+}
+
+/// Returns an error if an update changes the class of a load balancer, which is fixed once set.
+fn class_change(draft: &Draft, object: &Value) -> Option<FieldError> {
+    let live = draft.live.as_ref()?;
+    let balances = |object: &Value| object["spec"]["type"] == "LoadBalancer";
+    let field = "spec.loadBalancerClass";
+    let changed = unchanged(draft, object, "/spec/loadBalancerClass", field, "may not change once set");
+    changed.filter(|_| balances(live) && balances(object))
+}
+
+/// Returns the validation errors of an Ingress.
+pub fn ingress_errors(object: &Value) -> Vec<FieldError> {
+    let spec = &object["spec"];
+    let mut errors = Vec::new();
+    if spec.get("defaultBackend").is_none() && each(spec, "/rules").next().is_none() {
+        let why = "either `defaultBackend` or `rules` must be specified";
+        errors.push(FieldError::invalid("spec", &json!([]), why));
+    }
+    for (rule_index, rule) in each(spec, "/rules") {
+        for (index, path) in each(rule, "/http/paths") {
+            let at = format!("spec.rules[{rule_index}].http.paths[{index}]");
+            let is_absolute = path["path"].as_str().is_some_and(|path| path.starts_with('/'));
+            if !is_absolute && path["pathType"] != "ImplementationSpecific" {
+                let why = "must be an absolute path";
+                errors.push(FieldError::invalid(&format!("{at}.path"), &path["path"], why));
+            }
+            let backend = &path["backend"];
+            let port = &backend["service"]["port"];
+            if backend.get("service").is_some() && port["number"].is_null() && port["name"].is_null() {
+                let why = "port name or number is required";
+                errors.push(FieldError::required(&format!("{at}.backend.service.port"), why));
+            }
+        }
+    }
     errors
 }
 

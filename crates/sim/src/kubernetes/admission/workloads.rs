@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::identity::{is_label, label_rule};
 use super::{each, unchanged};
+use crate::kubernetes::schema::quantity::amount;
 use crate::kubernetes::selector;
 use crate::kubernetes::status::FieldError;
 use crate::kubernetes::write::Draft;
@@ -29,7 +30,11 @@ pub fn field_errors(draft: &Draft, object: &Value) -> Vec<FieldError> {
             errors.push(FieldError::invalid("spec.template.metadata.labels", labels, why));
         }
     }
-    errors.extend(unchanged(draft, object, "/spec/selector", "spec.selector", "field is immutable"));
+    if draft.definition.kind == "StatefulSet" {
+        errors.extend(stateful_set_changes(draft, object));
+    } else {
+        errors.extend(unchanged(draft, object, "/spec/selector", "spec.selector", "field is immutable"));
+    }
     if object["spec"]["strategy"]["type"] == "Recreate"
         && object["spec"]["strategy"]["rollingUpdate"].is_object()
     {
@@ -37,7 +42,7 @@ pub fn field_errors(draft: &Draft, object: &Value) -> Vec<FieldError> {
         errors.push(FieldError::forbidden("spec.strategy.rollingUpdate", why));
     }
     if let Some(template) = object.pointer("/spec/template/spec") {
-        errors.extend(pod_errors(template, "spec.template.spec"));
+        errors.extend(template_errors(object, template));
         let policy = &template["restartPolicy"];
         if policy != "Always" {
             let field = "spec.template.spec.restartPolicy";
@@ -49,7 +54,52 @@ pub fn field_errors(draft: &Draft, object: &Value) -> Vec<FieldError> {
     errors
 }
 
-fn pod_errors(spec: &Value, path: &str) -> Vec<FieldError> {
+/// Returns the validation errors of a pod template. The claims of a StatefulSet are volumes of its pods.
+fn template_errors(object: &Value, template: &Value) -> Vec<FieldError> {
+    let claims: Vec<Value> = each(&object["spec"], "/volumeClaimTemplates")
+        .map(|(_, claim)| {
+            let name = &claim["metadata"]["name"];
+            json!({"name": name, "persistentVolumeClaim": {"claimName": name}})
+        })
+        .collect();
+    if claims.is_empty() {
+        return pod_errors(template, "spec.template.spec");
+    }
+    let mut template = template.clone();
+    let mut volumes = template["volumes"].as_array().cloned().unwrap_or_default();
+    volumes.retain(|volume| !claims.iter().any(|claim| claim["name"] == volume["name"]));
+    volumes.extend(claims);
+    template["volumes"] = Value::Array(volumes);
+    pod_errors(&template, "spec.template.spec")
+}
+
+/// Returns an error if an update changes another field of a StatefulSet than these.
+fn stateful_set_changes(draft: &Draft, object: &Value) -> Option<FieldError> {
+    const MUTABLE: [&str; 7] = [
+        "replicas",
+        "ordinals",
+        "template",
+        "updateStrategy",
+        "revisionHistoryLimit",
+        "persistentVolumeClaimRetentionPolicy",
+        "minReadySeconds",
+    ];
+    let live = draft.live.as_ref()?;
+    let fixed = |object: &Value| {
+        let mut spec = object["spec"].clone();
+        spec.as_object_mut().map(|spec| spec.retain(|field, _| !MUTABLE.contains(&field.as_str())));
+        spec
+    };
+    (fixed(live) != fixed(object)).then(|| {
+        let why = "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', \
+                   'updateStrategy', 'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and \
+                   'minReadySeconds' are forbidden";
+        FieldError::forbidden("spec", why)
+    })
+}
+
+/// Returns the validation errors of a pod's spec at a path.
+pub(super) fn pod_errors(spec: &Value, path: &str) -> Vec<FieldError> {
     let mut errors = Vec::new();
     for (index, volume) in each(spec, "/volumes") {
         let name = volume["name"].as_str().unwrap_or_default();
@@ -118,32 +168,6 @@ fn resource_errors(resources: &Value, path: &str) -> Vec<FieldError> {
         }
     }
     errors
-}
-
-/// Returns the value of a quantity as a number.
-fn amount(quantity: &Value) -> Option<f64> {
-    let Some(text) = quantity.as_str() else { return quantity.as_f64() };
-    let end =
-        text.find(|c: char| !(c.is_ascii_digit() || c == '.' || c == '-' || c == '+')).unwrap_or(text.len());
-    let (number, unit) = text.split_at(end);
-    let factor = match unit {
-        "" => 1.0,
-        "n" => 1e-9,
-        "u" => 1e-6,
-        "m" => 1e-3,
-        "k" => 1e3,
-        "M" => 1e6,
-        "G" => 1e9,
-        "T" => 1e12,
-        "P" => 1e15,
-        "E" => 1e18,
-        "Ki" => 1024.0,
-        "Mi" => 1024_f64.powi(2),
-        "Gi" => 1024_f64.powi(3),
-        "Ti" => 1024_f64.powi(4),
-        _ => return text.parse().ok(),
-    };
-    Some(number.parse::<f64>().ok()? * factor)
 }
 
 /// Returns an error if an update changes an immutable field of a pod; almost all fields are immutable.

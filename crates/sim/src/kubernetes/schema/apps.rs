@@ -1,9 +1,11 @@
-//! The apps group: Deployments, ReplicaSets and DaemonSets.
+//! The apps group: Deployments, ReplicaSets, DaemonSets, StatefulSets and their revisions.
 
 use serde_json::{Value, json};
 
-use super::build::{Constrain, boolean, conditions, int_or_string, integer, label_selector, object, string};
-use super::pod;
+use super::build::{
+    Constrain, anything, boolean, conditions, int_or_string, integer, label_selector, list, object, string,
+};
+use super::{pod, storage, with_metadata};
 use crate::kubernetes::definition::{Column, Definition};
 
 /// Returns the kinds of apps/v1.
@@ -57,7 +59,66 @@ pub fn kinds() -> Vec<Definition> {
             ]
             .concat(),
         ),
+        kind("StatefulSet", "statefulsets", "sts", stateful_set()).scaled().columns(vec![
+            Column::new("Ready", "string", "=workload.ready"),
+            age(),
+            Column::new("Containers", "string", "=workload.containers").wide(),
+            Column::new("Images", "string", "=workload.images").wide(),
+        ]),
+        Definition::new("apps", "v1", "ControllerRevision", "controllerrevisions", revision()).columns(vec![
+            Column::new("Controller", "string", "=workload.controller"),
+            column("Revision", ".revision"),
+            age(),
+        ]),
     ]
+}
+
+fn revision() -> Value {
+    object(&[("data", anything()), ("revision", integer())]).required(&["revision"])
+}
+
+fn stateful_set() -> Value {
+    let rolling =
+        object(&[("partition", integer().least(0).default(json!(0))), ("maxUnavailable", int_or_string())]);
+    let strategy = object(&[
+        ("type", string().one_of(&["OnDelete", "RollingUpdate"]).default(json!("RollingUpdate"))),
+        ("rollingUpdate", rolling),
+    ]);
+    let policy = || string().one_of(&["Delete", "Retain"]).default(json!("Retain"));
+    let retention = object(&[("whenDeleted", policy()), ("whenScaled", policy())]);
+    let claim = with_metadata(storage::claim()).and(&[
+        ("apiVersion", string().default(json!("v1"))),
+        ("kind", string().default(json!("PersistentVolumeClaim"))),
+    ]);
+    let spec = object(&[
+        ("replicas", integer().least(0).default(json!(1))),
+        ("selector", label_selector()),
+        ("template", pod::template()),
+        ("volumeClaimTemplates", list(claim)),
+        ("serviceName", string()),
+        (
+            "podManagementPolicy",
+            string().one_of(&["OrderedReady", "Parallel"]).default(json!("OrderedReady")),
+        ),
+        ("updateStrategy", strategy.default(json!({}))),
+        ("revisionHistoryLimit", integer().least(0).default(json!(10))),
+        ("minReadySeconds", integer().least(0)),
+        ("persistentVolumeClaimRetentionPolicy", retention.default(json!({}))),
+        ("ordinals", object(&[("start", integer().least(0))])),
+    ])
+    .required(&["selector", "template"]);
+    let status = counts(&[
+        "observedGeneration",
+        "replicas",
+        "readyReplicas",
+        "currentReplicas",
+        "updatedReplicas",
+        "availableReplicas",
+        "collisionCount",
+    ])
+    .and(&[("currentRevision", string()), ("updateRevision", string()), ("conditions", conditions())]);
+    let none_yet = json!({"replicas": 0, "availableReplicas": 0});
+    object(&[("spec", spec), ("status", status.default(none_yet))]).required(&["spec"])
 }
 
 /// Returns the wide columns of every workload with a pod template.

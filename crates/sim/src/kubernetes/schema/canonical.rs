@@ -9,17 +9,30 @@ use super::quantity;
 use super::shape::{field, items};
 
 /// The groups whose kinds are rewritten; others write some zero values.
-const GROUPS: [&str; 6] = ["", "apps", "autoscaling", "batch", "networking.k8s.io", "policy"];
+const GROUPS: [&str; 9] = [
+    "",
+    "apps",
+    "autoscaling",
+    "batch",
+    "networking.k8s.io",
+    "node.k8s.io",
+    "policy",
+    "scheduling.k8s.io",
+    "storage.k8s.io",
+];
 /// Optional fields that are pointers in the Go types: zero values are kept.
-const POINTERS: [&str; 61] = [
+const POINTERS: [&str; 74] = [
     "activeDeadlineSeconds",
     "allocateLoadBalancerNodePorts",
     "allowPrivilegeEscalation",
+    "allowVolumeExpansion",
     "appProtocol",
     "automountServiceAccountToken",
     "averageUtilization",
     "backoffLimit",
+    "backoffLimitPerIndex",
     "blockOwnerDeletion",
+    "completionMode",
     "completions",
     "controller",
     "defaultMode",
@@ -36,6 +49,9 @@ const POINTERS: [&str; 61] = [
     "ipFamilyPolicy",
     "loadBalancerClass",
     "localhostProfile",
+    "managedBy",
+    "manualSelector",
+    "maxFailedIndexes",
     "minDomains",
     "minReplicas",
     "mode",
@@ -46,12 +62,14 @@ const POINTERS: [&str; 61] = [
     "parallelism",
     "partition",
     "pathType",
+    "podReplacementPolicy",
     "preemptionPolicy",
     "priority",
     "privileged",
     "procMount",
     "progressDeadlineSeconds",
     "readOnlyRootFilesystem",
+    "reclaimPolicy",
     "recursiveReadOnly",
     "replicas",
     "revisionHistoryLimit",
@@ -68,10 +86,15 @@ const POINTERS: [&str; 61] = [
     "successfulJobsHistoryLimit",
     "supplementalGroupsPolicy",
     "suspend",
+    "targetCPUUtilizationPercentage",
     "terminationGracePeriodSeconds",
+    "timeZone",
     "timeoutSeconds",
     "tolerationSeconds",
     "trafficDistribution",
+    "ttlSecondsAfterFinished",
+    "volumeAttributesClassName",
+    "volumeBindingMode",
     "volumeMode",
 ];
 

@@ -11,15 +11,19 @@ pub mod type_check;
 pub mod validate;
 
 mod apps;
+mod batch;
 mod cluster;
 mod core;
 mod gateway;
+mod limits;
 mod network;
 mod pod;
 mod policy;
 mod review;
 mod routes;
 mod secrets_store;
+mod storage;
+mod webhooks;
 
 pub use gateway::gateway_api;
 pub use secrets_store::secrets_store;
@@ -31,8 +35,19 @@ use super::definition::Definition;
 
 /// Returns the built-in kinds of every cluster.
 pub fn builtin() -> Vec<Definition> {
-    [core::kinds(), apps::kinds(), policy::kinds(), network::kinds(), review::kinds(), cluster::kinds()]
-        .concat()
+    [
+        core::kinds(),
+        apps::kinds(),
+        batch::kinds(),
+        storage::kinds(),
+        limits::kinds(),
+        policy::kinds(),
+        network::kinds(),
+        review::kinds(),
+        cluster::kinds(),
+        webhooks::kinds(),
+    ]
+    .concat()
 }
 
 /// Returns the schema with the standard apiVersion, kind and metadata of every object.

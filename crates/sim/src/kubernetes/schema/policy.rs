@@ -19,6 +19,7 @@ pub fn kinds() -> Vec<Definition> {
             "horizontalpodautoscalers",
             autoscaler(),
         )
+        .also_served("v1", Some(autoscaler_v1()))
         .status()
         .short(&["hpa"])
         .categories(&["all"])
@@ -45,9 +46,31 @@ pub fn kinds() -> Vec<Definition> {
     ]
 }
 
+fn scale_target() -> Value {
+    object(&[("apiVersion", string()), ("kind", string()), ("name", string())]).required(&["kind", "name"])
+}
+
+/// The schema of autoscaling/v1: CPU utilization is its only metric.
+fn autoscaler_v1() -> Value {
+    let spec = object(&[
+        ("scaleTargetRef", scale_target().atomic_map()),
+        ("minReplicas", integer().least(1).default(json!(1))),
+        ("maxReplicas", integer().least(1)),
+        ("targetCPUUtilizationPercentage", integer().least(1)),
+    ])
+    .required(&["scaleTargetRef", "maxReplicas"]);
+    let status = object(&[
+        ("observedGeneration", integer()),
+        ("lastScaleTime", time()),
+        ("currentReplicas", integer()),
+        ("desiredReplicas", integer()),
+        ("currentCPUUtilizationPercentage", integer()),
+    ]);
+    object(&[("spec", spec), ("status", status.default(json!({"desiredReplicas": 0})))]).required(&["spec"])
+}
+
 fn autoscaler() -> Value {
-    let target = object(&[("apiVersion", string()), ("kind", string()), ("name", string())])
-        .required(&["kind", "name"]);
+    let target = scale_target();
     let aim = || {
         object(&[
             ("type", string().one_of(&["Utilization", "Value", "AverageValue"])),

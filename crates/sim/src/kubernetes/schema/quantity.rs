@@ -55,6 +55,32 @@ pub fn canonical(value: &Value, in_resource_list: bool) -> Option<String> {
     Some(format!("{}{name}", nanos / unit))
 }
 
+/// Returns the value of a quantity as a number; `None` if it is none.
+pub fn amount(quantity: &Value) -> Option<f64> {
+    let Some(text) = quantity.as_str() else { return quantity.as_f64() };
+    let end =
+        text.find(|c: char| !(c.is_ascii_digit() || c == '.' || c == '-' || c == '+')).unwrap_or(text.len());
+    let (number, unit) = text.split_at(end);
+    let factor = match unit {
+        "" => 1.0,
+        "n" => 1e-9,
+        "u" => 1e-6,
+        "m" => 1e-3,
+        "k" => 1e3,
+        "M" => 1e6,
+        "G" => 1e9,
+        "T" => 1e12,
+        "P" => 1e15,
+        "E" => 1e18,
+        "Ki" => 1024.0,
+        "Mi" => 1024_f64.powi(2),
+        "Gi" => 1024_f64.powi(3),
+        "Ti" => 1024_f64.powi(4),
+        _ => return text.parse().ok(),
+    };
+    Some(number.parse::<f64>().ok()? * factor)
+}
+
 /// Multiplies a decimal number by a unit in billionths, rounded up.
 fn scaled(number: &str, unit: i128) -> Option<i128> {
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{age, network, pod, workload};
+use super::{age, batch, network, pod, storage, workload};
 use crate::clock::SimTime;
 
 /// The text of an empty cell.
@@ -19,6 +19,13 @@ pub(super) fn cell(what: &str, object: &Value, now: SimTime) -> Value {
         ("event", what) => event(what, object, now),
         ("scaler", what) => workload::autoscaler(what, object),
         ("budget", what) => workload::budget(what, object),
+        ("job", what) => batch::job(what, object, now),
+        ("cron", what) => batch::cron_job(what, object, now),
+        ("volume", what) => storage::volume(what, object),
+        ("quota", what) => storage::quota(what, object),
+        ("ingress", what) => network::ingress(what, object),
+        ("policy", _) => workload::selector(&object["spec"]["podSelector"]),
+        ("webhooks", _) => json!(each(object, "/webhooks").count()),
         ("data", what) => data(what, object),
         ("binding", what) => binding(what, object),
         ("created", _) => object["metadata"]["creationTimestamp"].clone(),

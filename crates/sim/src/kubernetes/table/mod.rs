@@ -5,15 +5,18 @@
 //! <https://kubernetes.io/docs/reference/using-api/api-concepts/#receiving-resources-as-tables>; the columns
 //! of a built-in kind are those of `kubectl get`.
 
+mod batch;
 mod columns;
 mod network;
 mod pod;
+mod storage;
 mod workload;
 
 use serde_json::{Value, json};
 
 use super::definition::{Column, Definition};
 use super::response_format::metadata_of;
+use super::versions;
 use crate::clock::SimTime;
 
 /// Returns a Table of meta.k8s.io/v1; `about` is the list's own metadata.
@@ -34,8 +37,11 @@ pub(super) fn table<'o>(
         json!({"name": column.name, "type": kind, "format": format, "description": "", "priority": column.priority})
     });
     let rows = objects.map(|object| {
+        let shown = versions::converted(definition, object);
+        // The computed cells of a built-in kind are those of its storage version.
+        let object = if definition.custom { &*shown } else { object };
         let cells: Vec<Value> = columns.iter().map(|column| cell(definition, column, object, now)).collect();
-        json!({"cells": cells, "object": metadata_of(object)})
+        json!({"cells": cells, "object": metadata_of(&shown)})
     });
     let rows: Vec<Value> = rows.collect();
     json!({
@@ -173,6 +179,34 @@ mod tests {
         let shown = row("horizontalpodautoscalers.autoscaling", &autoscaler);
         let shown: Vec<&str> = shown.iter().skip(1).take(4).map(|(_, cell)| cell.as_str()).collect();
         assert_eq!(shown, ["Deployment/web", "cpu: <unknown>/80%", "<unset>", "5"]);
+    }
+
+    #[test]
+    fn jobs_volumes_and_ingresses_show_what_kubectl_shows() {
+        let job = json!({
+            "metadata": {"name": "once"},
+            "spec": {"completions": 1, "selector": {"matchLabels": {"a": "1"}}, "template": {"spec": {
+                "containers": [{"name": "c", "image": "i"}]}}},
+            "status": {"succeeded": 1, "startTime": NOW.plus_ms(-90_000).rfc3339(),
+                "completionTime": NOW.plus_ms(-80_000).rfc3339(),
+                "conditions": [{"type": "Complete", "status": "True"}]},
+        });
+        assert_eq!(cells("jobs.batch", &job), "once | Complete | 1/1 | 10s | <unknown> | c | i | a=1");
+        let claim = json!({
+            "metadata": {"name": "data"},
+            "spec": {"volumeName": "pvc-1", "storageClassName": "default", "volumeMode": "Filesystem"},
+            "status": {"phase": "Bound", "capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"]},
+        });
+        assert_eq!(
+            cells("persistentvolumeclaims", &claim),
+            "data | Bound | pvc-1 | 1Gi | RWO | default | <unset> | <unknown> | Filesystem"
+        );
+        let ingress =
+            json!({"metadata": {"name": "web"}, "spec": {"rules": [{"host": "a.test"}], "tls": [{}]}});
+        assert_eq!(
+            cells("ingresses.networking.k8s.io", &ingress),
+            "web | <none> | a.test |  | 80, 443 | <unknown>"
+        );
     }
 
     #[test]

@@ -9,6 +9,38 @@ use super::columns::{NONE, each, joined, labels, or_none, text};
 /// The maximum number of addresses or ports in a cell.
 const SHOWN_MAX: usize = 3;
 
+/// Returns a cell of an Ingress or an IngressClass.
+pub(super) fn ingress(what: &str, object: &Value) -> Value {
+    match what {
+        "class" => match text(object, "/spec/ingressClassName") {
+            "" => or_none(object, "/metadata/annotations/kubernetes.io~1ingress.class"),
+            class => json!(class),
+        },
+        "hosts" => match joined(each(object, "/spec/rules").map(|rule| text(rule, "/host").to_owned())) {
+            Value::String(none) if none == NONE => json!("*"),
+            hosts => hosts,
+        },
+        "address" => {
+            let points = each(object, "/status/loadBalancer/ingress");
+            let of = |point: &Value| match text(point, "/ip") {
+                "" => text(point, "/hostname").to_owned(),
+                address => address.to_owned(),
+            };
+            json!(points.map(of).collect::<Vec<_>>().join(","))
+        }
+        "ports" => json!(if each(object, "/spec/tls").next().is_some() { "80, 443" } else { "80" }),
+        _ => {
+            let parameters = &object["spec"]["parameters"];
+            let group = text(parameters, "/apiGroup");
+            let group = if group.is_empty() { String::new() } else { format!(".{group}") };
+            match text(parameters, "/kind") {
+                "" => json!(NONE),
+                kind => json!(format!("{kind}{group}/{}", text(parameters, "/name"))),
+            }
+        }
+    }
+}
+
 /// Returns a cell of a Service.
 pub(super) fn service(what: &str, service: &Value) -> Value {
     match what {

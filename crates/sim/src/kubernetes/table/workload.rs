@@ -16,13 +16,20 @@ pub(super) fn cell(what: &str, object: &Value) -> Value {
         "containers" => containers("/name"),
         "images" => containers("/image"),
         "node-selector" => labels(&object["spec"]["template"]["spec"]["nodeSelector"]),
+        "controller" => {
+            let owner = &object["metadata"]["ownerReferences"][0];
+            joined([match text(owner, "/kind") {
+                "" => String::new(),
+                kind => format!("{}.apps/{}", kind.to_lowercase(), text(owner, "/name")),
+            }])
+        }
         "ready" => json!(format!("{}/{}", number("/status/readyReplicas"), number("/spec/replicas"))),
         _ => selector(&object["spec"]["selector"]),
     }
 }
 
 /// Returns a LabelSelector in query format.
-fn selector(selector: &Value) -> Value {
+pub(super) fn selector(selector: &Value) -> Value {
     let Value::String(mut all) = labels(&selector["matchLabels"]) else { return Value::Null };
     for expression in each(selector, "/matchExpressions") {
         let key = text(expression, "/key");
