@@ -127,3 +127,35 @@ async fn the_small_changes_people_make_arrive() {
     assert!(fixture.kubectl("get nodes").await.fine().contains("Ready,SchedulingDisabled"));
     fixture.kubectl(&format!("uncordon {node}")).await.fine();
 }
+
+const LIST: &str = r#"{"apiVersion": "v1", "kind": "List", "items": [
+    {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "one"}, "data": {"a": "b"}},
+    {"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "db"}, "spec": {
+        "serviceName": "db", "selector": {"matchLabels": {"app": "db"}}, "template": {
+            "metadata": {"labels": {"app": "db"}}, "spec": {"containers": [{"name": "db", "image": "postgres:16"}]}}}}]}"#;
+
+#[tokio::test]
+async fn a_list_is_applied_and_its_items_are_validated() {
+    let Some(fixture) = Fixture::open().await else { return };
+    let created = fixture.kubectl_with("apply -f -", LIST).await;
+    assert_eq!(created.fine(), "configmap/one created\nstatefulset.apps/db created\n");
+    let again = fixture.kubectl_with("apply -f -", LIST).await;
+    assert_eq!(again.fine(), "configmap/one unchanged\nstatefulset.apps/db unchanged\n");
+    let typo = fixture.kubectl_with("apply -f -", &LIST.replace("serviceName", "servicName")).await;
+    assert!(typo.refused().contains("servicName"), "{}", typo.err);
+    fixture.kubectl("rollout status sts/db --timeout=20s").await.fine();
+    assert_eq!(fixture.kubectl("get sts db").await.rows()[1], "db | 1/1 | *");
+    fixture.kubectl_with("apply --server-side --force-conflicts -f -", LIST).await.fine();
+    assert_eq!(
+        fixture.kubectl("get sc managed-csi -o name").await.fine(),
+        "storageclass.storage.k8s.io/managed-csi\n"
+    );
+}
+
+#[tokio::test]
+async fn a_typed_list_is_applied_as_its_items() {
+    let Some(fixture) = Fixture::open().await else { return };
+    let list = r#"{"apiVersion": "v1", "kind": "ConfigMapList", "items": [
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "one"}, "data": {"a": "b"}}]}"#;
+    assert_eq!(fixture.kubectl_with("apply -f -", list).await.fine(), "configmap/one created\n");
+}
