@@ -50,6 +50,7 @@ impl Kind {
     pub const HPA: Kind =
         known("autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers", true);
     pub const HTTP_ROUTE: Kind = known(GATEWAY_API, "v1", "HTTPRoute", "httproutes", true);
+    pub const JOB: Kind = known("batch", "v1", "Job", "jobs", true);
     pub const NAMESPACE: Kind = known("", "v1", "Namespace", "namespaces", false);
     pub const NODE: Kind = known("", "v1", "Node", "nodes", false);
     pub const PDB: Kind = known("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets", true);
@@ -62,9 +63,10 @@ impl Kind {
         known("secrets-store.csi.x-k8s.io", "v1", "SecretProviderClass", "secretproviderclasses", true);
     pub const SERVICE: Kind = known("", "v1", "Service", "services", true);
     pub const SERVICE_ACCOUNT: Kind = known("", "v1", "ServiceAccount", "serviceaccounts", true);
+    pub const STATEFUL_SET: Kind = known("apps", "v1", "StatefulSet", "statefulsets", true);
 
     /// The kinds whose path is known without discovery.
-    pub const KNOWN: [Kind; 18] = [
+    pub const KNOWN: [Kind; 20] = [
         Kind::CONFIG_MAP,
         Kind::DAEMON_SET,
         Kind::DEPLOYMENT,
@@ -73,6 +75,7 @@ impl Kind {
         Kind::GATEWAY_CLASS,
         Kind::HPA,
         Kind::HTTP_ROUTE,
+        Kind::JOB,
         Kind::NAMESPACE,
         Kind::NODE,
         Kind::PDB,
@@ -83,6 +86,7 @@ impl Kind {
         Kind::SECRET_PROVIDER_CLASS,
         Kind::SERVICE,
         Kind::SERVICE_ACCOUNT,
+        Kind::STATEFUL_SET,
     ];
 }
 

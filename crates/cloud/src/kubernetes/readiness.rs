@@ -231,6 +231,92 @@ pub fn deployment(deployment: &DynamicObject) -> Readiness<()> {
     Ready(())
 }
 
+/// Evaluates a `StatefulSet` like `kubectl rollout status`: all replicas are ready, and those above the
+/// partition are of the current template. Without rolling updates a person replaces the pods.
+pub fn stateful_set(set: &DynamicObject) -> Readiness<()> {
+    let (spec, status) = (&set.data["spec"], &set.data["status"]);
+    let count = |name: &str| status[name].as_i64().unwrap_or(0);
+    if status["observedGeneration"].as_i64() < set.metadata.generation {
+        return Waiting("its controller has not reconciled the last change".to_owned());
+    }
+    let wanted = spec["replicas"].as_i64().unwrap_or(1);
+    let ready = count("readyReplicas");
+    if ready < wanted {
+        return Waiting(format!("{ready} of {wanted} replicas are ready"));
+    }
+    if spec["updateStrategy"]["type"] == "OnDelete" {
+        return Ready(());
+    }
+    let partition = spec["updateStrategy"]["rollingUpdate"]["partition"].as_i64().unwrap_or(0);
+    let (new, updated) = ((wanted - partition).max(0), count("updatedReplicas"));
+    if updated < new {
+        return Waiting(format!("{updated} of {new} replicas are up to date"));
+    }
+    Ready(())
+}
+
+/// Evaluates a `DaemonSet` like `kubectl rollout status`: a current and available pod on every node that it
+/// selects.
+pub fn daemon_set(set: &DynamicObject) -> Readiness<()> {
+    let status = &set.data["status"];
+    let count = |name: &str| status[name].as_i64().unwrap_or(0);
+    if status["observedGeneration"].as_i64() < set.metadata.generation {
+        return Waiting("its controller has not reconciled the last change".to_owned());
+    }
+    let (wanted, updated) = (count("desiredNumberScheduled"), count("updatedNumberScheduled"));
+    let available = count("numberAvailable");
+    if updated < wanted && set.data["spec"]["updateStrategy"]["type"] != "OnDelete" {
+        return Waiting(format!("{updated} of {wanted} pods are up to date"));
+    }
+    if available < wanted {
+        return Waiting(format!("{available} of {wanted} pods are available"));
+    }
+    Ready(())
+}
+
+/// Evaluates a `Job`: complete, or suspended, so that there is nothing to wait for.
+/// <https://kubernetes.io/docs/concepts/workloads/controllers/job/#job-termination-and-cleanup>
+pub fn job(job: &DynamicObject) -> Readiness<()> {
+    let status = &job.data["status"];
+    if let Some(failed) = condition(status, "Failed").filter(|failed| failed["status"] == "True") {
+        let text = |key: &str| failed[key].as_str().unwrap_or_default();
+        return Broken(describe("Failed", text("reason"), text("message")));
+    }
+    let is_suspended = job.data["spec"]["suspend"].as_bool() == Some(true);
+    if is_suspended || matches!(condition_status(status, "Complete", None), ConditionStatus::True) {
+        return Ready(());
+    }
+    let count = |name: &str| status[name].as_i64().unwrap_or(0);
+    Waiting(format!("{} pods are running, {} have succeeded", count("active"), count("succeeded")))
+}
+
+/// Evaluates an object by its kind; an object of a kind without a rollout is ready.
+pub fn workload(kind: &str, object: &DynamicObject) -> Readiness<()> {
+    match kind {
+        "Deployment" => deployment(object),
+        "StatefulSet" => stateful_set(object),
+        "DaemonSet" => daemon_set(object),
+        "Job" => job(object),
+        _ => Ready(()),
+    }
+}
+
+/// Returns the time at which a workload became ready; `None` if it is not, or if its status does not tell.
+pub fn workload_since(kind: &str, object: &DynamicObject) -> Option<SystemTime> {
+    match kind {
+        "Deployment" => deployment_since(object),
+        "Job" => time(&object.data["status"]["completionTime"]),
+        _ => workload(kind, object).is_ready().then(|| status_changed_at(object))?,
+    }
+}
+
+/// Returns the time of the last write to the status of an object without conditions.
+fn status_changed_at(object: &DynamicObject) -> Option<SystemTime> {
+    let entries = object.metadata.managed_fields.iter().flatten();
+    let written = entries.filter(|entry| entry.subresource.as_deref() == Some("status"));
+    written.filter_map(|entry| entry.time.as_ref()).map(|time| SystemTime::from(time.0)).max()
+}
+
 /// Parses the time of a change: `lastTransitionTime` in RFC 3339.
 fn time(value: &Value) -> Option<SystemTime> {
     value.as_str()?.parse::<Timestamp>().ok().map(SystemTime::from)

@@ -263,3 +263,55 @@ fn a_definition_is_ready_when_it_is_established() {
         json!([{"type": "NamesAccepted", "status": "False", "reason": "KindConflict", "message": "taken"}]);
     assert_eq!(evaluate(conflict), Broken("NamesAccepted: KindConflict: taken".to_owned()));
 }
+
+fn workload_of(kind: &str, spec: Value, status: Value) -> DynamicObject {
+    object(json!({"apiVersion": "apps/v1", "kind": kind, "metadata": {"name": "w", "generation": 2},
+        "spec": spec, "status": status}))
+}
+
+#[test]
+fn a_stateful_set_is_ready_when_its_replicas_above_the_partition_are_new() {
+    let set = |partition: i64, strategy: &str, ready: i64, updated: i64| {
+        workload(
+            "StatefulSet",
+            &workload_of(
+                "StatefulSet",
+                json!({"replicas": 3, "updateStrategy": {"type": strategy, "rollingUpdate": {"partition": partition}}}),
+                json!({"observedGeneration": 2, "readyReplicas": ready, "updatedReplicas": updated}),
+            ),
+        )
+    };
+    assert_eq!(set(0, "RollingUpdate", 3, 3), Ready(()));
+    assert_eq!(set(2, "RollingUpdate", 3, 1), Ready(()));
+    assert_eq!(set(0, "OnDelete", 3, 0), Ready(()));
+    assert_eq!(set(0, "RollingUpdate", 2, 3), Waiting("2 of 3 replicas are ready".to_owned()));
+    assert_eq!(set(0, "RollingUpdate", 3, 1), Waiting("1 of 3 replicas are up to date".to_owned()));
+    let old = workload_of("StatefulSet", json!({"replicas": 0}), json!({"observedGeneration": 1}));
+    assert!(matches!(stateful_set(&old), Waiting(_)));
+}
+
+#[test]
+fn a_daemon_set_is_ready_on_every_node_and_a_job_when_it_ends() {
+    let set = |updated: i64, available: i64| {
+        daemon_set(&workload_of(
+            "DaemonSet",
+            json!({}),
+            json!({"observedGeneration": 2, "desiredNumberScheduled": 2, "updatedNumberScheduled": updated,
+                "numberAvailable": available}),
+        ))
+    };
+    assert_eq!(set(2, 2), Ready(()));
+    assert_eq!(set(1, 2), Waiting("1 of 2 pods are up to date".to_owned()));
+    assert_eq!(set(2, 1), Waiting("1 of 2 pods are available".to_owned()));
+
+    let job_of = |suspend: bool, status: Value| job(&workload_of("Job", json!({"suspend": suspend}), status));
+    let ended =
+        |kind: &str| json!({"conditions": [{"type": kind, "status": "True", "reason": "R", "message": "m"}]});
+    assert_eq!(job_of(false, ended("Complete")), Ready(()));
+    assert_eq!(job_of(false, ended("Failed")), Broken("Failed: R: m".to_owned()));
+    assert_eq!(job_of(true, json!({})), Ready(()), "nothing to wait for");
+    assert_eq!(
+        job_of(false, json!({"active": 1})),
+        Waiting("1 pods are running, 0 have succeeded".to_owned())
+    );
+}
