@@ -4,7 +4,11 @@
 //! registered providers, the recorded names, the teardown's inventory, preconditions and preview. The wiring
 //! collects them ([`crate::wiring`]), so a new step needs no entry elsewhere.
 
-use crate::{deployment::Records, objects::Applied, settings::Settings};
+use crate::{
+    deployment::Records,
+    objects::{Applied, foreign::OwnedObjects},
+    settings::Settings,
+};
 use landfall_cloud::arm::Lock;
 use landfall_engine::{Context, JournalState, Step, StepState};
 use serde_json::Value;
@@ -355,25 +359,24 @@ impl Resources {
         self.all().iter().filter(|one| one.spec.applies_objects)
     }
 
-    /// Returns the owned objects by UID, as `past` records them in outputs and tickets; for the steps for which
+    /// Returns the owned objects, as `past` records them in outputs and tickets; for the steps for which
     /// `with_found` holds, the found objects too.
     pub(crate) fn owned_objects(
         &self,
         step_state: impl Fn(&str) -> StepState,
         with_found: impl Fn(&str) -> bool,
-    ) -> BTreeSet<String> {
-        let mut uids = BTreeSet::new();
+    ) -> OwnedObjects {
+        let mut owned = OwnedObjects::default();
         for one in self.of_objects() {
             let (step_state, with_found) = (step_state(one.id), with_found(one.id));
             let ticket = step_state.ticket.as_ref().filter(|_| !step_state.ticket_undoes);
             for applied in
                 [step_state.output.as_ref(), ticket].into_iter().flatten().filter_map(Applied::read)
             {
-                let counts = |uid: &String| with_found || !applied.found.contains(uid);
-                uids.extend(applied.objects.iter().map(|object| object.uid.clone()).filter(counts));
+                owned.add(&applied, with_found);
             }
         }
-        uids
+        owned
     }
 
     /// Returns whether the journal records a resource of this type.

@@ -293,7 +293,7 @@ impl Cluster {
         let with_found = |step: &str| cx.past_of(step).adopted || cx.adopted();
         let owned = self.resources.owned_objects(|step| cx.past_of(step), with_found);
         let what = format!("examine cluster {}", self.name());
-        let request = || foreign::in_cluster(&session.api, |object| foreign::is_among(&owned, object));
+        let request = || foreign::in_cluster(&session.api, |object| owned.owns(object));
         let foreign = operation::poll_until(cx, cluster_access::wait(), &what, request, |foreign| {
             Ok(Poll::Ready(foreign))
         })

@@ -108,6 +108,6 @@ impl Progress {
 
 fn same_place(one: &ObjectRef, other: &ObjectRef) -> bool {
     let space = |object: &ObjectRef| object.namespace.clone().unwrap_or_else(|| "default".to_owned());
-    (&one.api_version, &one.kind, &one.name, space(one))
-        == (&other.api_version, &other.kind, &other.name, space(other))
+    // A kind may be served in several versions.
+    (one.group(), &one.kind, &one.name, space(one)) == (other.group(), &other.kind, &other.name, space(other))
 }

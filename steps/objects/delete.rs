@@ -1,6 +1,6 @@
 //! Deletion of a set: only owned objects, and only while they have the recorded UID.
 
-use super::{Applied, ObjectRef, uid_of};
+use super::{Applied, ObjectRef, foreign::OwnedObjects, uid_of};
 use crate::{
     ClusterSession, Clusters,
     cluster_access::{ClusterAccess, access_cluster},
@@ -93,11 +93,11 @@ pub(super) struct DeletionResult {
 }
 
 /// Deletes the objects, last first, each only if it has the recorded UID. A namespace stays if it contains an
-/// object that is neither in the set nor `recorded`, by UID, for another step.
+/// object that is neither in the set nor `recorded` for another step.
 pub(super) async fn delete_objects(
     api: &Cluster,
     applied: &Applied,
-    recorded: &BTreeSet<String>,
+    recorded: &OwnedObjects,
 ) -> Result<DeletionResult, (String, ApiError)> {
     let mut deletion = DeletionResult { deleted: 0, kept: Vec::new() };
     for object in applied.created().rev() {
@@ -137,7 +137,7 @@ pub(super) fn is_system_namespace(namespace: &str) -> bool {
 pub(super) async fn foreign_objects(
     api: &Cluster,
     applied: &Applied,
-    recorded: &BTreeSet<String>,
+    recorded: &OwnedObjects,
     space: &str,
 ) -> Result<Vec<String>, ApiError> {
     let contents = api.list_objects(space).await?;
@@ -146,8 +146,7 @@ pub(super) async fn foreign_objects(
         let is_terminating = object.metadata.deletion_timestamp.is_some();
         // Managed fields are not sufficient: a bare object has none, and another environment's objects have
         // the same.
-        let owned = recorded.contains(uid_of(object))
-            || applied.created().any(|created| created.uid == uid_of(object));
+        let owned = recorded.owns(object) || applied.created().any(|created| created.uid == uid_of(object));
         (found || !owned) && !is_terminating
     };
     let named = |object: &DynamicObject| {

@@ -146,20 +146,24 @@ async fn read(session: &ClusterSession, manifests: &[Manifest]) -> Result<Vec<Ex
     let kinds = futures::future::try_join_all(kinds).await?;
     let known: Vec<(&Kind, &Manifest)> =
         kinds.iter().zip(manifests).filter_map(|(kind, manifest)| Some((kind.as_ref()?, manifest))).collect();
-    let mut places: BTreeMap<(String, Option<String>), Kind> = BTreeMap::new();
-    for &(kind, manifest) in &known {
+    // Kinds of different groups may have the same plural, and one kind may stand in several versions.
+    let key = |kind: &Kind, manifest: &Manifest| {
         let space = namespace(kind, &manifest.object).map(str::to_owned);
-        places.insert((kind.plural.to_string(), space), kind.clone());
+        (kind.api_version(), kind.plural.to_string(), space)
+    };
+    let mut places: BTreeMap<(String, String, Option<String>), Kind> = BTreeMap::new();
+    for &(kind, manifest) in &known {
+        places.insert(key(kind, manifest), kind.clone());
     }
-    let lists = places.iter().map(|((plural, space), kind)| async move {
+    let lists = places.iter().map(|(place, kind)| async move {
+        let (_, plural, space) = place;
         let listed = api.list(kind, space.as_deref(), None).await;
-        listed.context(format!("list {plural}")).map(|objects| ((plural.clone(), space.clone()), objects))
+        listed.context(format!("list {plural}")).map(|objects| (place.clone(), objects))
     });
     let lists: BTreeMap<_, _> = futures::future::try_join_all(lists).await?.into_iter().collect();
     let find = |(kind, manifest): (Option<Kind>, &Manifest)| {
         let kind = kind?;
-        let space = namespace(&kind, &manifest.object).map(str::to_owned);
-        let listed = lists.get(&(kind.plural.to_string(), space)).map(Vec::as_slice).unwrap_or_default();
+        let listed = lists.get(&key(&kind, manifest)).map(Vec::as_slice).unwrap_or_default();
         let live = listed.iter().find(|object| object.metadata.name == manifest.object.metadata.name);
         Some((kind, live.cloned()))
     };
@@ -214,7 +218,10 @@ pub(crate) async fn diff(
     };
     for ((found, manifest), compared) in found.iter().zip(&desired).zip(compared) {
         let (Some((kind, Some(live))), Some(compared)) = (found, compared) else {
-            diff.missing += 1;
+            match previous.expired(&session.uid, manifest, &diff.fingerprint) {
+                Some(expired) => diff.left.kept.push(expired),
+                None => diff.missing += 1,
+            }
             continue;
         };
         diff.changes.extend(changes(kind, manifest, live, compared.fields));
@@ -337,17 +344,4 @@ fn without_empty_labels(mut object: Value) -> Value {
 fn managers(live: &DynamicObject) -> BTreeSet<&str> {
     let entries = live.metadata.managed_fields.iter().flatten();
     entries.filter(|entry| entry.subresource.is_none()).filter_map(|entry| entry.manager.as_deref()).collect()
-}
-
-/// Returns the Deployments of the set by namespace, to wait for them.
-pub(crate) fn deployments(manifests: &[Manifest]) -> BTreeMap<String, BTreeSet<String>> {
-    let mut wanted: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for manifest in manifests {
-        let object = &manifest.object;
-        if object.types.as_ref().is_some_and(|types| types.kind == "Deployment") {
-            let space = object.metadata.namespace.clone().unwrap_or_else(|| "default".to_owned());
-            wanted.entry(space).or_default().extend(object.metadata.name.clone());
-        }
-    }
-    wanted
 }

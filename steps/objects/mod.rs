@@ -10,12 +10,14 @@ mod ownership;
 mod prerequisites;
 mod prune;
 mod replicas;
+mod workloads;
 
 pub(crate) use apply::{apply, existing, recover, references};
 pub(crate) use delete::undo;
-pub(crate) use diff::{deployments, diff, fingerprint, refused, verdict};
+pub(crate) use diff::{diff, fingerprint, refused, verdict};
 pub(crate) use prerequisites::await_namespaces;
 pub(crate) use prune::{DesiredObjects, PreviousApply};
+pub(crate) use workloads::{await_workloads, is_ready, workloads};
 
 use crate::resource::{Listed, ResourceSpec};
 use landfall_cloud::kubernetes::{DynamicObject, Kind, manifest::Manifest};
@@ -40,6 +42,13 @@ pub struct ObjectRef {
     pub name: String,
     /// The UID, which distinguishes it from a later object of the same name.
     pub uid: String,
+}
+
+impl ObjectRef {
+    /// Returns the API group; empty for the core group.
+    fn group(&self) -> &str {
+        self.api_version.rsplit_once('/').map_or("", |(group, _)| group)
+    }
 }
 
 /// The objects of a set, and their cluster.
@@ -143,7 +152,22 @@ fn rank_of(kind: &str) -> u8 {
     match kind {
         "Namespace" => 0,
         prerequisites::DEFINITION => DEFINITION_RANK,
-        "ServiceAccount" | "ConfigMap" | "Secret" | "SecretProviderClass" => 2,
+        "ClusterRole"
+        | "ClusterRoleBinding"
+        | "ConfigMap"
+        | "LimitRange"
+        | "NetworkPolicy"
+        | "PersistentVolume"
+        | "PersistentVolumeClaim"
+        | "PriorityClass"
+        | "ResourceQuota"
+        | "Role"
+        | "RoleBinding"
+        | "RuntimeClass"
+        | "Secret"
+        | "SecretProviderClass"
+        | "ServiceAccount"
+        | "StorageClass" => 2,
         "Service" => LAST_RANK,
         _ => 3,
     }

@@ -2,6 +2,7 @@
 
 use super::{
     Applied, ObjectRef, delete,
+    foreign::OwnedObjects,
     ownership::{is_created_by_landfall, refers_to},
     reference_of, uid_of,
 };
@@ -51,6 +52,24 @@ pub(crate) struct PreviousApply {
     /// The ticket of a later, unfinished attempt.
     pub(crate) unfinished: Option<Applied>,
     pub(crate) wanted: DesiredObjects,
+}
+
+impl PreviousApply {
+    /// Returns the record of a Job that an earlier run applied from the same manifests, and that the cluster has
+    /// deleted since: its time to live ends with it. It is not missing.
+    pub(super) fn expired(&self, cluster_uid: &str, job: &Manifest, fingerprint: &str) -> Option<ObjectRef> {
+        let types = job.object.types.as_ref()?;
+        let expires = job.object.data.pointer("/spec/ttlSecondsAfterFinished").is_some();
+        let output = self.output.as_ref().filter(|output| {
+            output.cluster_uid == cluster_uid && output.fingerprint.as_deref() == Some(fingerprint)
+        })?;
+        let is_it = |object: &&ObjectRef| {
+            (&object.api_version, &object.kind) == (&types.api_version, &types.kind)
+                && Some(&object.name) == job.object.metadata.name.as_ref()
+                && space(object.namespace.as_deref()) == space(job.object.metadata.namespace.as_deref())
+        };
+        output.objects.iter().find(is_it).filter(|_| types.kind == "Job" && expires).cloned()
+    }
 }
 
 /// The objects that an earlier run left.
@@ -104,7 +123,7 @@ impl PruneSet {
     pub(crate) async fn prune(self, session: &ClusterSession) -> Result<Vec<ObjectRef>, StepError> {
         let applied = Applied::of(&session.uid, self.to_prune);
         if !applied.objects.is_empty() {
-            let deletion = delete::delete_objects(&session.api, &applied, &BTreeSet::new()).await;
+            let deletion = delete::delete_objects(&session.api, &applied, &OwnedObjects::default()).await;
             deletion.or_else(|(what, error)| Err(error).context(what))?;
         }
         Ok(self.kept)
@@ -113,7 +132,7 @@ impl PruneSet {
 
 /// Returns whether a namespace is in use. The cluster itself uses a namespace that every cluster has.
 async fn is_in_use(api: &Cluster, output: &Applied, space: &str) -> Result<bool, StepError> {
-    let foreign_objects = delete::foreign_objects(api, output, &BTreeSet::new(), space).await;
+    let foreign_objects = delete::foreign_objects(api, output, &OwnedObjects::default(), space).await;
     let foreign_objects = foreign_objects.context(format!("list the contents of namespace {space}"))?;
     Ok(delete::is_system_namespace(space) || !foreign_objects.is_empty())
 }

@@ -250,8 +250,7 @@ impl TeardownScope<'_> {
         // A run that died during the apply has not recorded all names: marked objects are owned nevertheless.
         let found = if cluster_adopted { BTreeSet::new() } else { self.found() };
         let result = foreign::in_cluster(&session.api, |object| {
-            foreign::is_among(&owned, object)
-                || (foreign::is_marked(object) && !foreign::is_among(&found, object))
+            owned.owns(object) || (foreign::is_marked(object) && !foreign::is_among(&found, object))
         });
         result.await.map_err(|error| cluster_access::why(&error))
     }

@@ -5,7 +5,6 @@ mod wait;
 
 use crate::{
     Clients, ClusterSession, Clusters,
-    apps::await_deployments,
     certificate::VaultCertificate,
     cluster_ready::ReadyCluster,
     error::ErrorContext,
@@ -166,7 +165,7 @@ impl Step for TlsSecret {
         objects::await_namespaces(cx, &session.api, &wanted, &self.manifests.apps).await?;
         let applied = objects::apply(cx, &session, self.previous(cx), &wanted).await?;
         let secret = self.await_secret(cx, &session, input).await?;
-        let workload = await_deployments(cx, &session, &wanted).await?;
+        let workload = objects::await_workloads(cx, &session, &wanted).await?;
         cx.ended_at(workload.map_or(secret, |workload| workload.max(secret)));
         Ok(SyncedSecret {
             applied,
