@@ -17,6 +17,7 @@ mod immutable_settings;
 mod incomplete_checks;
 mod interrupted_writes;
 mod killed;
+mod kinds;
 mod kubectl;
 mod live_status;
 mod network;

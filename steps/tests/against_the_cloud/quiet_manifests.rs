@@ -10,17 +10,9 @@ use std::{
 };
 
 /// Cases that need more than a comparison: they are skipped.
-const OTHER_KINDS: [&str; 8] = [
-    "bare-namespace-keeps-cluster",
-    "crd-and-cr",
-    "exported-object",
-    "gateway-api-v1beta1",
-    "kinds-not-rehearsable",
-    "kustomization-in-folder",
-    "namespace-and-its-configmap",
-    "yaml-1.1-booleans",
-];
-const OTHER_FOLDERS: [&str; 4] = ["host-outside-zone", "immutable-change", "pfx-own-hosts", "tags-by-case"];
+const OTHER_KINDS: [&str; 4] =
+    ["bare-namespace-keeps-cluster", "exported-object", "kustomization-in-folder", "yaml-1.1-booleans"];
+const OTHER_FOLDERS: [&str; 3] = ["host-outside-zone", "pfx-own-hosts", "tags-by-case"];
 const DEPLOYMENT: &str = "/apis/apps/v1/namespaces/default/deployments/shop";
 
 /// Returns the folders with manifests of the examples, and of the shared cases if they are present.
