@@ -47,7 +47,7 @@ pub fn text(
 /// Returns the warnings of a run, one paragraph each; `None` if there is none.
 pub fn warnings(report: &Report, style: Styler) -> Option<String> {
     let paragraph = |(_, warning): &(String, String)| {
-        style.warn(&text::wrap("", &format!("Warning: {warning}"), COLUMNS))
+        style.warn(&text::wrap("", &format!("Warning: {warning}"), text::COLUMNS))
     };
     let all: Vec<String> = report.warnings.iter().map(paragraph).collect();
     (!all.is_empty()).then(|| all.join("\n"))

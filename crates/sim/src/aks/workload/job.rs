@@ -64,7 +64,7 @@ fn reconcile(cx: &mut ReconcileContext<'_>, job: &Value) {
     } else if job["spec"]["suspend"] != json!(true) {
         // Without a number of completions, the first success ends the creation of pods.
         let missing = wanted.map_or(if succeeded > 0 { 0 } else { parallel }, |wanted| wanted - succeeded);
-        for _ in count..missing.min(parallel) {
+        while count < missing.min(parallel) {
             create(cx, job);
             count += 1;
         }

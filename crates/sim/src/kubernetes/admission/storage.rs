@@ -24,9 +24,9 @@ pub fn claim_defaults(store: &Store, draft: &Draft, object: &mut Value) {
         list.push(json!(CLAIM_PROTECTION));
     }
     let classes = store.list("storageclasses.storage.k8s.io", None).into_iter();
-    let default =
+    let mut default =
         classes.filter(|class| class["metadata"]["annotations"][DEFAULT_CLASS] == "true").map(names);
-    if let (Some((_, name)), true) = (default.last(), object["spec"].is_object()) {
+    if let (Some((_, name)), true) = (default.next_back(), object["spec"].is_object()) {
         fill(&mut object["spec"], "storageClassName", json!(name));
     }
 }

@@ -87,7 +87,9 @@ fn stateful_set_changes(draft: &Draft, object: &Value) -> Option<FieldError> {
     let live = draft.live.as_ref()?;
     let fixed = |object: &Value| {
         let mut spec = object["spec"].clone();
-        spec.as_object_mut().map(|spec| spec.retain(|field, _| !MUTABLE.contains(&field.as_str())));
+        if let Some(spec) = spec.as_object_mut() {
+            spec.retain(|field, _| !MUTABLE.contains(&field.as_str()));
+        }
         spec
     };
     (fixed(live) != fixed(object)).then(|| {
