@@ -104,8 +104,12 @@ fn keeps_every_line(old: &str, new: &str) -> bool {
         let is_value = value.is_empty() || value.starts_with([' ', '\t', '\r']);
         is_value && (key == "current-context" || LISTS.contains(&key))
     };
-    let mut new = new.lines();
-    old.lines().filter(|line| !is_replaced(line)).all(|line| new.any(|other| other == line))
+    // A byte order mark belongs to no line.
+    let mut new = new.trim_start_matches('\u{feff}').lines();
+    old.trim_start_matches('\u{feff}')
+        .lines()
+        .filter(|line| !is_replaced(line))
+        .all(|line| new.any(|other| other == line))
 }
 
 /// Removes empty lists, which are equivalent to missing ones.
