@@ -19,6 +19,9 @@ use std::{
     time::Duration,
 };
 
+/// The kind of the claims of a StatefulSet.
+const CLAIM: &str = "PersistentVolumeClaim";
+
 /// Deletes a set, one object at a time, and waits for its load balancers: an unused public address costs
 /// money and belongs to no environment.
 ///
@@ -54,7 +57,15 @@ pub(crate) async fn undo(
     let applied = if cx.adopted() { &adopted } else { applied };
     // A namespace of this set may contain objects of other steps.
     let recorded = resources.owned_objects(|step| cx.past_of(step), |_| cx.adopted());
-    let deletion = match delete_objects(&session.api, applied, &recorded).await {
+    let deletion = async {
+        let deletion = delete_objects(&session.api, applied, &recorded).await?;
+        // In a foreign cluster the retention policy of the StatefulSet decides.
+        if owned {
+            delete_claims(cx, &session.api, applied).await?;
+        }
+        Ok::<_, (String, ApiError)>(deletion)
+    };
+    let deletion = match deletion.await {
         // The cluster answered a moment ago, and the client has retried repeatedly.
         Err((_, error)) if owned && operation::is_transient(&error) => {
             return Ok(with_the_cluster(cx, &format!("its API does not respond: {}", error.message)));
@@ -126,6 +137,28 @@ pub(super) async fn delete_objects(
         }
     }
     Ok(deletion)
+}
+
+/// Deletes the claims of the set's StatefulSets, which would count as foreign without their StatefulSet. The
+/// deletion of the cluster would delete their volumes.
+async fn delete_claims(cx: &Context, api: &Cluster, applied: &Applied) -> Result<(), (String, ApiError)> {
+    let mut owned = OwnedObjects::default();
+    owned.add(applied, false);
+    for space in owned.spaces_of_sets() {
+        let what = format!("delete the volume claims in {space}");
+        let failed = |error| (what.clone(), error);
+        let kind = api.find_kind("v1", CLAIM).await.map_err(failed)?;
+        let Some(kind) = kind else { continue };
+        for mut claim in api.list(&kind, Some(space), None).await.map_err(failed)? {
+            claim.types = Some(kind.types());
+            if owned.owns(&claim) && claim.metadata.deletion_timestamp.is_none() {
+                let name = claim.metadata.name.as_deref().unwrap_or_default();
+                api.delete(&kind, Some(space), name, Some(uid_of(&claim))).await.map_err(failed)?;
+                cx.note(format!("deleted {CLAIM} {space}/{name} of a deleted StatefulSet"));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Returns whether Kubernetes itself owns a namespace. A manifest may name it, but landfall never deletes it.

@@ -72,6 +72,11 @@ impl OwnedObjects {
         self.uids.contains(uid_of(object)) || self.is_claim_of_set(object)
     }
 
+    /// Returns the namespaces of the recorded StatefulSets.
+    pub(super) fn spaces_of_sets(&self) -> BTreeSet<&str> {
+        self.stateful_sets.iter().map(|(space, _)| space.as_str()).collect()
+    }
+
     /// A StatefulSet's claims have no owner reference by default. Their names are `TEMPLATE-SET-NUMBER`.
     fn is_claim_of_set(&self, object: &DynamicObject) -> bool {
         let is_claim = object.types.as_ref().is_some_and(|types| types.kind == "PersistentVolumeClaim");

@@ -94,6 +94,9 @@ mod tests {
         let mut cluster = Cluster::new();
         let listed = cluster.get("/apis/authentication.k8s.io/v1").value();
         assert_eq!(listed["resources"][0]["verbs"], json!(["create"]));
-        assert_eq!(cluster.post("/apis/batch/v1/namespaces/demo/jobs", &json!({})).status, 404);
+        assert_eq!(
+            cluster.post("/apis/resource.k8s.io/v1/namespaces/demo/resourceclaims", &json!({})).status,
+            404
+        );
     }
 }
