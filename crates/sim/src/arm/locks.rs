@@ -72,8 +72,13 @@ pub struct Locks(BTreeMap<String, Lock>);
 
 impl Locks {
     /// Adds a lock without checks.
-    pub(crate) fn set(&mut self, lock: Lock) {
+    pub fn set(&mut self, lock: Lock) {
         self.0.insert(id::key(&lock.id()), lock);
+    }
+
+    /// Removes the locks of that name.
+    pub fn remove(&mut self, name: &str) {
+        self.0.retain(|_, lock| lock.name != name);
     }
 
     /// Returns whether there is a lock of that name at that scope.

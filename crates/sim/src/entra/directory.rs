@@ -1,5 +1,7 @@
 //! The principals of the tenant: the owner's application, a user, and the managed identities of clusters.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -10,6 +12,12 @@ use crate::state::{CloudState, DOMAIN};
 
 /// The application id of the Azure CLI, the same in every tenant.
 pub const AZURE_CLI: &str = "04b07795-8ddb-461a-bbee-02f9e1bf7b46";
+
+/// The application id of the AKS server, the audience of tokens for API servers; the same in every tenant.
+pub const AKS_SERVER: &str = "6dae42f8-4368-4678-94ff-3960e28e3630";
+
+/// The application id of the AKS client, with which `kubelogin` signs in; the same in every tenant.
+pub const AKS_CLIENT: &str = "80faf920-1908-4b52-b5ef-a8e7bedfc67a";
 
 /// The kind of a principal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,6 +80,9 @@ pub struct Directory {
     pub tenant: String,
     /// All principals. The first is the owner's application, the second a user.
     pub principals: Vec<Principal>,
+    /// The members of each security group; both are object ids in lower case.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    groups: BTreeMap<String, BTreeSet<String>>,
     /// The key that signs tokens, base64url.
     signing_key: String,
     /// The lifetime of access tokens in real seconds.
@@ -110,6 +121,7 @@ impl Directory {
         Self {
             tenant: state.uuid("tenant"),
             principals: vec![application, person],
+            groups: BTreeMap::new(),
             signing_key: random_text(32),
             token_lifetime_real,
         }
@@ -159,6 +171,18 @@ impl Directory {
     /// Removes a principal; role assignments that name it stay.
     pub fn remove(&mut self, object_id: &str) {
         self.principals.retain(|principal| !principal.object_id.eq_ignore_ascii_case(object_id));
+    }
+
+    /// Adds a principal to a security group, which exists from its first member on.
+    pub fn add_member(&mut self, group: &str, object_id: &str) {
+        self.groups.entry(group.to_ascii_lowercase()).or_default().insert(object_id.to_ascii_lowercase());
+    }
+
+    /// Returns the object ids of a principal's groups, in lower case.
+    pub fn groups_of(&self, object_id: &str) -> Vec<String> {
+        let object_id = object_id.to_ascii_lowercase();
+        let with = self.groups.iter().filter(|(_, members)| members.contains(&object_id));
+        with.map(|(group, _)| group.clone()).collect()
     }
 
     /// Returns the principal with that object id.

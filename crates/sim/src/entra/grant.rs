@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::clock::SimTime;
 use crate::entra::authority::Tenant;
-use crate::entra::{AZURE_CLI, Principal, token};
+use crate::entra::{AKS_SERVER, AZURE_CLI, Principal, token};
 use crate::request::{Reply, Request};
 use crate::state::{CloudState, uuid_from};
 
@@ -189,7 +189,8 @@ impl Scope {
         let resource = resource.trim_end_matches('/');
         let bare =
             resource.strip_suffix(&format!(":{}", state.port)).unwrap_or(resource).to_ascii_lowercase();
-        let known = [state.arm_audience(), state.vault_audience(), state.graph_audience()];
+        let known =
+            [state.arm_audience(), state.vault_audience(), state.graph_audience(), AKS_SERVER.to_owned()];
         if !known.contains(&bare) {
             let why = format!(
                 "The resource principal named {resource} was not found in the tenant named {}. This can happen if the \

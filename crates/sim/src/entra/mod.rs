@@ -6,5 +6,5 @@ mod grant;
 mod token;
 
 pub use authority::serve;
-pub use directory::{AZURE_CLI, Directory, Principal, PrincipalKind};
+pub use directory::{AKS_CLIENT, AKS_SERVER, AZURE_CLI, Directory, Principal, PrincipalKind};
 pub use token::{Caller, TokenError, bearer, challenge, signer, token_for};

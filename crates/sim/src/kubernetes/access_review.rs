@@ -7,17 +7,16 @@ use serde_json::{Value, json};
 use super::decode;
 use super::query::WriteOptions;
 use super::status::{FieldError, StatusError};
+use super::store::Store;
+use super::user::{Action, User};
 use super::verbs::ApiCall;
 use crate::request::Reply;
 
-/// The groups of every user with a token of the cluster.
-const GROUPS: [&str; 2] = ["system:masters", "system:authenticated"];
-
-/// Answers a review of an authenticated user, who has all rights.
+/// Answers a review of an authenticated user about itself.
 ///
 /// # Errors
 /// 405 for other methods than POST, 422 for a review without its attributes, and the errors of any create.
-pub fn reply(call: &ApiCall<'_>, user: &str) -> Result<Reply, StatusError> {
+pub fn reply(store: &Store, call: &ApiCall<'_>, user: &User) -> Result<Reply, StatusError> {
     let definition = &call.resource_path.definition;
     if call.request.method != http::Method::POST || call.resource_path.name.is_some() {
         return Err(StatusError::method_not_allowed());
@@ -28,18 +27,23 @@ pub fn reply(call: &ApiCall<'_>, user: &str) -> Result<Reply, StatusError> {
     let warnings = decode::drop_unknown_fields(definition, &mut object, options.validation)?;
     object["metadata"] = json!({"creationTimestamp": call.now.rfc3339()});
     object["status"] = match definition.kind.as_str() {
-        "SelfSubjectReview" => json!({"userInfo": {"username": user, "groups": GROUPS}}),
+        "SelfSubjectReview" => json!({"userInfo": {"username": user.name, "groups": user.groups}}),
+        // Neither authorizer lists the rules of a user who is no master.
+        "SelfSubjectRulesReview" if !user.is_master() => json!({
+            "resourceRules": [], "nonResourceRules": [], "incomplete": true,
+            "evaluationError": "webhook authorizer does not support user rule resolution",
+        }),
         "SelfSubjectRulesReview" => json!({
             "resourceRules": [{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}],
             "nonResourceRules": [{"verbs": ["*"], "nonResourceURLs": ["*"]}],
             "incomplete": false,
         }),
-        _ => allowed(&object)?,
+        _ => allowed(store, &object, user)?,
     };
     Ok(call.reply(201, &object, &warnings))
 }
 
-fn allowed(object: &Value) -> Result<Value, StatusError> {
+fn allowed(store: &Store, object: &Value, user: &User) -> Result<Value, StatusError> {
     let about = |field: &str| object["spec"][field].is_object();
     if about("resourceAttributes") == about("nonResourceAttributes") {
         let why = "exactly one of nonResourceAttributes or resourceAttributes must be specified";
@@ -47,7 +51,27 @@ fn allowed(object: &Value) -> Result<Value, StatusError> {
             FieldError::invalid("spec.resourceAttributes", &object["spec"]["resourceAttributes"], why);
         return Err(StatusError::invalid("SelfSubjectAccessReview", "authorization.k8s.io", "", &[error]));
     }
-    Ok(json!({"allowed": true}))
+    let attributes = &object["spec"]["resourceAttributes"];
+    let text = |field: &str| attributes[field].as_str().unwrap_or_default();
+    let resource = match text("subresource") {
+        "" => text("resource").to_owned(),
+        part => format!("{}/{part}", text("resource")),
+    };
+    let namespace = Some(text("namespace")).filter(|namespace| !namespace.is_empty());
+    let action = Action { verb: text("verb"), group: text("group"), resource: &resource, namespace };
+    // A user who is no master may only discover: that is all that its non-resource URLs cover.
+    let allowed = match attributes.is_object() {
+        true => user.may(store, action),
+        false => user.is_master() || object["spec"]["nonResourceAttributes"]["verb"] == "get",
+    };
+    Ok(match allowed {
+        true => json!({"allowed": true}),
+        false if user.azure.is_some() => json!({
+            "allowed": false,
+            "reason": "User does not have access to the resource in Azure. Update role assignment to allow access.",
+        }),
+        false => json!({"allowed": false}),
+    })
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use super::query::ListOptions;
 use super::response_format::ResponseFormat;
 use super::status::{JSON, StatusError};
 use super::store::Store;
+use super::user::{Action, User};
 use super::verbs::log::{self, Log};
 use super::verbs::{ApiCall, change, delete, read, scale};
 use super::watch::Watch;
@@ -83,13 +84,17 @@ where
     }
 }
 
-/// Answers a request whose path is relative to the cluster's prefix. `user` is the user of the token, or
-/// [`ANONYMOUS`] without a token. For an unknown token call [`unauthorized`](super::status::unauthorized)
-/// instead.
+/// Like [`serve_as`], for a local account of the cluster, or for [`ANONYMOUS`].
 pub fn serve(store: &mut Store, request: &Request, user: &str, now: SimTime) -> ApiResponse {
+    serve_as(store, request, &User::local(user), now)
+}
+
+/// Answers a request of a user; its path is relative to the cluster's prefix. For an unknown token call
+/// [`unauthorized`](super::status::unauthorized) instead.
+pub fn serve_as(store: &mut Store, request: &Request, user: &User, now: SimTime) -> ApiResponse {
     store.advance_to(now);
     let target = path::parse(store, &request.segments());
-    if let Some(status_error) = authorize(&target, request, user) {
+    if let Some(status_error) = authorize(store, &target, request, user) {
         return ApiResponse::plain(status_error.reply());
     }
     if let RequestTarget::Objects(resource_path) = target {
@@ -121,25 +126,34 @@ pub fn serve(store: &mut Store, request: &Request, user: &str, now: SimTime) -> 
     })
 }
 
-/// Refuses anonymous requests except health checks and version; a user with a token of this cluster has all
-/// rights.
-fn authorize(target: &RequestTarget, request: &Request, user: &str) -> Option<StatusError> {
-    if user != ANONYMOUS || matches!(target, RequestTarget::Version | RequestTarget::Health) {
+/// Refuses what the user may not do. Everybody may read the health and the version; every authenticated user
+/// may also discover the kinds and review its own rights.
+fn authorize(store: &Store, target: &RequestTarget, request: &Request, user: &User) -> Option<StatusError> {
+    if user.is_master() || matches!(target, RequestTarget::Version | RequestTarget::Health) {
         return None;
     }
     if let RequestTarget::Objects(resource_path) = target {
-        return Some(forbidden_error(resource_path, request, user));
+        let is_own_review = resource_path.definition.is_review && !user.is_anonymous();
+        return (!is_own_review).then(|| forbidden(store, resource_path, request, user)).flatten();
+    }
+    if !user.is_anonymous() {
+        return None;
     }
     let verb = request.method.as_str().to_lowercase();
-    let path = &request.path;
+    let (path, user) = (&request.path, &user.name);
     let mut status_error =
         StatusError::new(403, "Forbidden", format!("forbidden: User {user:?} cannot {verb} path {path:?}"));
     status_error.details = Box::new(serde_json::json!({}));
     Some(status_error)
 }
 
-/// Returns the 403 of a user without the right.
-fn forbidden_error(resource_path: &ResourcePath, request: &Request, user: &str) -> StatusError {
+/// Returns the 403 of a user without the right; `None` if the user has it.
+fn forbidden(
+    store: &Store,
+    resource_path: &ResourcePath,
+    request: &Request,
+    user: &User,
+) -> Option<StatusError> {
     let watching = request.query("watch").is_some_and(|value| value == "true" || value == "1");
     let verb = resource_path.verb(&request.method, watching);
     let definition = &resource_path.definition;
@@ -149,22 +163,32 @@ fn forbidden_error(resource_path: &ResourcePath, request: &Request, user: &str) 
         Subresource::Scale => "/scale",
         Subresource::Log => "/log",
     };
-    let scope = match &resource_path.namespace {
+    let resource = format!("{}{part}", definition.plural);
+    let namespace = resource_path.namespace.as_deref();
+    if user.may(store, Action { verb, group: &definition.group, resource: &resource, namespace }) {
+        return None;
+    }
+    let scope = match namespace {
         Some(namespace) => format!("in the namespace {namespace:?}"),
         None => "at the cluster scope".to_owned(),
     };
-    let why = format!(
-        "User {user:?} cannot {verb} resource \"{}{part}\" in API group {:?} {scope}",
-        definition.plural, definition.group
+    let name = &user.name;
+    let mut why = format!(
+        "User {name:?} cannot {verb} resource {resource:?} in API group {:?} {scope}",
+        definition.group
     );
-    StatusError::forbidden(definition, resource_path.name(), &why)
+    if user.azure.is_some() {
+        why +=
+            ": User does not have access to the resource in Azure. Update role assignment to allow access.";
+    }
+    Some(StatusError::forbidden(definition, resource_path.name(), &why))
 }
 
 fn objects(
     store: &mut Store,
     request: &Request,
     resource_path: ResourcePath,
-    user: &str,
+    user: &User,
     now: SimTime,
 ) -> Result<ApiResponse, StatusError> {
     if resource_path.subresource == Subresource::Log {
@@ -173,7 +197,7 @@ fn objects(
     let form = ResponseFormat::of(request)?;
     let call = ApiCall { request, resource_path, form, now };
     if call.resource_path.definition.is_review {
-        return access_review::reply(&call, user).map(ApiResponse::plain);
+        return access_review::reply(store, &call, user).map(ApiResponse::plain);
     }
     if call.resource_path.subresource == Subresource::Scale {
         return scale::serve(store, &call).map(ApiResponse::plain);

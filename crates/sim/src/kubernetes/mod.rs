@@ -42,6 +42,7 @@ pub mod store;
 #[cfg(test)]
 mod store_tests;
 mod table;
+pub mod user;
 mod verbs;
 mod versions;
 pub mod watch;
@@ -51,7 +52,7 @@ mod write;
 
 pub(crate) use competing_writer::{compact_store, overwrite_as_other_client};
 pub use definition::Definition;
-pub use dispatch::{ANONYMOUS, ApiResponse, serve};
+pub use dispatch::{ANONYMOUS, ApiResponse, serve, serve_as};
 pub use lifecycle::Propagation;
 pub use status::{too_many_requests, unauthorized, unavailable};
 pub use store::Store;

@@ -3,6 +3,10 @@
 //! Source: "Configure networking security for Azure Key Vault". No client here is one of the trusted services
 //! that `bypass` admits; the driver on a node is not one.
 
+use std::net::Ipv4Addr;
+
+use ipnet::Ipv4Net;
+
 use crate::arm::vaults::Vault;
 use crate::entra::Caller;
 
@@ -34,10 +38,9 @@ pub(super) fn decide(vault: &Vault, caller: &Caller, from: ClientLocation) -> Re
     let listed = |key: &str| rules[key].as_array().map(Vec::as_slice).unwrap_or_default();
     let admitted = match from {
         _ if rules["defaultAction"] != "Deny" => true,
-        ClientLocation::Local => listed("ipRules")
-            .iter()
-            .filter_map(|rule| rule["value"].as_str())
-            .any(|value| value.split('/').next() == Some(LOCAL_ADDRESS)),
+        ClientLocation::Local => {
+            listed("ipRules").iter().filter_map(|rule| rule["value"].as_str()).any(covers_local)
+        }
         ClientLocation::Node => !listed("virtualNetworkRules").is_empty(),
     };
     if admitted {
@@ -51,4 +54,10 @@ pub(super) fn decide(vault: &Vault, caller: &Caller, from: ClientLocation) -> Re
         caller.object_id
     );
     Err(VaultError::inner(403, "Forbidden", "ForbiddenByFirewall", message))
+}
+
+/// Returns whether a rule, an address or a range in CIDR notation, covers this machine.
+fn covers_local(value: &str) -> bool {
+    let local = Ipv4Addr::LOCALHOST;
+    value.parse::<Ipv4Net>().is_ok_and(|range| range.contains(&local)) || value.parse() == Ok(local)
 }

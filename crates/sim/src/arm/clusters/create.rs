@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use super::put::{self, OperationTarget, today};
 use super::{
-    Identities, ManagedCluster, ManagedIdentityIds, PendingWrite, Work, WriteOutcome, credential, defaults,
-    id_of, version_support,
+    Identities, ManagedCluster, ManagedIdentityIds, PendingWrite, Work, WriteOutcome, api_access, credential,
+    defaults, id_of, version_support,
 };
 use crate::aks::Controllers;
 use crate::arm::error::ArmError;
@@ -79,6 +79,7 @@ fn body(state: &mut CloudState, call: &Call<'_>, desired: &Value, identities: &I
         resource.as_object_mut().expect("it was made as an object").shift_remove("tags");
     }
     defaults::fill(&mut resource, today(call.now));
+    api_access::fill(&mut resource["properties"], &state.directory.tenant);
     let short = state.hex("fqdn")[..8].to_owned();
     let uid = state.hex("resource-uid")[..24].to_owned();
     let properties = &mut resource["properties"];
@@ -91,6 +92,9 @@ fn body(state: &mut CloudState, call: &Call<'_>, desired: &Value, identities: &I
     properties["fqdn"] = json!(format!("{prefix}-{short}.hcp.{location}.azmk8s.io"));
     properties["azurePortalFQDN"] = json!(format!("{prefix}-{short}.portal.hcp.{location}.azmk8s.io"));
     properties["resourceUID"] = json!(uid);
+    if api_access::is_private(properties) {
+        api_access::name_private(properties, &id_of(call), &prefix, &uid, &location);
+    }
     for profile in properties["addonProfiles"].as_object_mut().into_iter().flatten() {
         profile.1["identity"] = Value::Null;
     }

@@ -1,7 +1,8 @@
 //! The kubeconfigs of a cluster, and the tokens in them that its API accepts.
 //!
 //! Source: `listClusterUserCredential` and `listClusterAdminCredential`. Without Entra integration the user
-//! kubeconfig contains a client certificate and a token. It grants the same rights as the admin kubeconfig.
+//! kubeconfig contains a client certificate and a token. It grants the same rights as the admin kubeconfig. With
+//! Entra integration the user kubeconfig contains no secret: it names the program that signs in.
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
@@ -11,7 +12,7 @@ use rcgen::{CertificateParams, DnType, KeyPair};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{ManagedCluster, error, find};
+use super::{ManagedCluster, entra_access, error, find};
 use crate::arm::error::ArmError;
 use crate::arm::{Call, id};
 use crate::request::Reply;
@@ -74,7 +75,7 @@ pub(super) fn admin(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, Ar
 
 fn list_credential(state: &CloudState, call: &Call<'_>, admin: bool) -> Result<Reply, ArmError> {
     let cluster = find(state, call)?;
-    if admin && cluster.properties()["disableLocalAccounts"] == true {
+    if admin && entra_access::has_no_local_accounts(cluster.properties()) {
         let message =
             "Getting static credential isn't allowed because this cluster is set to disable local accounts.";
         return Err(error::bad("BadRequest", message));
@@ -97,12 +98,20 @@ fn kubeconfig(state: &CloudState, cluster: &ManagedCluster, name: &str, admin: b
     let own = &cluster.credential;
     let token = if admin { &own.admin_token } else { &own.user_token };
     let authority = STANDARD.encode(state.clusters.authority_pem.as_bytes());
-    let (certificate, key) = (STANDARD.encode(&own.certificate_pem), STANDARD.encode(&own.key_pem));
+    let sign_in = match !admin && entra_access::is_integrated(cluster.properties()) {
+        true => entra_access::kubelogin(&state.directory.tenant),
+        false => {
+            let (certificate, key) = (STANDARD.encode(&own.certificate_pem), STANDARD.encode(&own.key_pem));
+            format!(
+                "    client-certificate-data: {certificate}\n    client-key-data: {key}\n    token: {token}\n"
+            )
+        }
+    };
     let server = format!("https://127.0.0.1:{}/kubernetes/{}", state.port, cluster.uid());
     format!(
         "apiVersion: v1\nclusters:\n- cluster:\n    certificate-authority-data: {authority}\n    server: {server}\n  \
          name: {name}\ncontexts:\n- context:\n    cluster: {name}\n    user: {user}\n  name: {name}\n\
-         current-context: {name}\nkind: Config\npreferences: {{}}\nusers:\n- name: {user}\n  user:\n    \
-         client-certificate-data: {certificate}\n    client-key-data: {key}\n    token: {token}\n"
+         current-context: {name}\nkind: Config\npreferences: {{}}\nusers:\n- name: {user}\n  user:\n\
+         {sign_in}"
     )
 }

@@ -1,11 +1,11 @@
 //! Access to the inside of a cluster: requests to its Kubernetes API, and the controllers that reconcile its
 //! objects.
 
-use super::{ManagedCluster, addresses, power};
+use super::{ManagedCluster, addresses, api_access, entra_access, power};
 use crate::aks;
 use crate::clock::{SimTime, Timing};
 use crate::fault::DelaySubject;
-use crate::kubernetes::{self, ANONYMOUS, Store, unauthorized};
+use crate::kubernetes::{self, ANONYMOUS, Store, unauthorized, user::User};
 use crate::request::{Delivery, Reply, Request};
 use crate::state::CloudState;
 use crate::vault::NodeVaultReader;
@@ -14,7 +14,8 @@ use crate::vault::NodeVaultReader;
 /// prefix.
 ///
 /// The API server exists from the first successful write of the cluster on. Before that, and after the
-/// deletion, its real name does not resolve; the simulated cloud closes the connection instead.
+/// deletion, its real name does not resolve; the simulated cloud closes the connection instead. It does the same
+/// to a client outside of the networks that the cluster admits.
 pub fn serve_kubernetes(
     state: &mut CloudState,
     uid: &str,
@@ -22,7 +23,10 @@ pub fn serve_kubernetes(
     now: SimTime,
     timing: &Timing,
 ) -> Reply {
-    if store(state, uid).is_none() {
+    let mut all = state.clusters.all.values();
+    let is_reachable =
+        |cluster: &ManagedCluster| answers(cluster) && api_access::admits_client(cluster.properties());
+    if !all.any(|cluster| cluster.uid() == uid && is_reachable(cluster)) {
         let mut reply = Reply::empty(503);
         reply.delivery = Delivery::Cut;
         return reply;
@@ -33,16 +37,10 @@ pub fn serve_kubernetes(
     }
     let mut all = state.clusters.all.iter();
     let (key, cluster) = all.find(|(_, cluster)| cluster.uid() == uid).expect("its store was just found");
-    let user = match bearer(request) {
-        None => ANONYMOUS,
-        Some(token) => match cluster.credential.user_of(token) {
-            Some(user) => user,
-            None => return unauthorized(),
-        },
-    };
+    let Some(user) = user(state, cluster, request, now) else { return unauthorized() };
     let key = key.clone();
     let Some(cluster) = state.clusters.all.get_mut(&key) else { return unauthorized() };
-    let answer = kubernetes::serve(&mut cluster.store, request, user, now);
+    let answer = kubernetes::serve_as(&mut cluster.store, request, &user, now);
     let uid = uid.to_owned();
     // A watch does not hold the cluster: it finds its store by the UID at each poll, and ends with it.
     let reply = answer.into_reply(move |state| store(state, &uid));
@@ -61,6 +59,15 @@ pub fn store<'a>(state: &'a CloudState, uid: &str) -> Option<&'a Store> {
 /// stopped.
 fn answers(cluster: &ManagedCluster) -> bool {
     cluster.cluster_info.is_some() && !power::is_stopped(cluster)
+}
+
+/// Returns the user of a request: a local account, an Entra principal, or nobody without a token. `None` for a
+/// token that the cluster does not accept.
+fn user(state: &CloudState, cluster: &ManagedCluster, request: &Request, now: SimTime) -> Option<User> {
+    let Some(token) = bearer(request) else { return Some(User::local(ANONYMOUS)) };
+    let account = cluster.credential.user_of(token);
+    let account = account.filter(|_| !entra_access::has_no_local_accounts(cluster.properties()));
+    account.map(User::local).or_else(|| entra_access::user(state, cluster, request, now))
 }
 
 fn bearer(request: &Request) -> Option<&str> {

@@ -5,12 +5,14 @@
 
 mod address_plan;
 mod addresses;
+mod api_access;
 mod compute;
 mod condition;
 mod create;
 mod credential;
 mod defaults;
 mod delete;
+mod entra_access;
 mod error;
 mod features;
 mod finish;
@@ -394,5 +396,7 @@ fn advance_to(state: &mut CloudState, due: SimTime, timing: &Timing) {
     }
 }
 
+#[cfg(test)]
+mod restriction_tests;
 #[cfg(test)]
 mod tests;

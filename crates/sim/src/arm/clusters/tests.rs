@@ -12,7 +12,7 @@ pub(super) fn at(rest: &str) -> String {
     format!("{PATH}{rest}?api-version=2026-06-01")
 }
 
-fn body() -> Value {
+pub(super) fn body() -> Value {
     json!({
         "location": "East US",
         "identity": {"type": "SystemAssigned"},
@@ -39,11 +39,11 @@ fn body() -> Value {
     })
 }
 
-fn put(cloud: &mut TestCloud, body: &Value) -> Reply {
+pub(super) fn put(cloud: &mut TestCloud, body: &Value) -> Reply {
     cloud.arm(Method::PUT, &at(""), Some(body))
 }
 
-fn get(cloud: &mut TestCloud) -> Value {
+pub(super) fn get(cloud: &mut TestCloud) -> Value {
     cloud.arm(Method::GET, &at(""), None).value()
 }
 

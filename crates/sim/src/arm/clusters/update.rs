@@ -9,7 +9,8 @@ use super::error::{bad, change, parameter};
 use super::features::{self, KEY_VAULT_ADDON};
 use super::put::{self, OperationTarget, free, today};
 use super::{
-    ManagedCluster, PendingWrite, Work, WriteOutcome, condition, create, defaults, find, version_support,
+    ManagedCluster, PendingWrite, Work, WriteOutcome, api_access, condition, create, defaults, find,
+    version_support,
 };
 use crate::arm::error::ArmError;
 use crate::arm::operation::Style;
@@ -35,10 +36,11 @@ const FIXED: [&str; 11] = [
 /// Immutable properties of a pool.
 const FIXED_IN_POOL: [&str; 6] = ["vnetSubnetID", "vmSize", "osType", "type", "maxPods", "osDiskType"];
 /// Read-only properties.
-const READ_ONLY: [&str; 9] = [
+const READ_ONLY: [&str; 10] = [
     "fqdn",
     "azurePortalFQDN",
     "privateFQDN",
+    "privateLinkResources",
     "resourceUID",
     "powerState",
     "currentKubernetesVersion",
@@ -57,6 +59,7 @@ pub(super) fn merged(existing: &ManagedCluster, desired: &Value) -> Result<Value
         return Err(parameter("properties", "the request has no properties."));
     }
     fixed(old, new)?;
+    api_access::check_change(old, new)?;
     in_use(existing, new)?;
     upgrade(old, new)?;
     let mut properties = new.clone();
@@ -67,6 +70,9 @@ pub(super) fn merged(existing: &ManagedCluster, desired: &Value) -> Result<Value
         properties[*name] = old[*name].clone();
     }
     carry(&mut properties, old, "/kubernetesVersion");
+    // Neither can be switched off; the service keeps what a PUT omits.
+    carry(&mut properties, old, "/aadProfile");
+    carry(&mut properties, old, "/apiServerAccessProfile/enablePrivateCluster");
     properties["agentPoolProfiles"] = Value::Array(pools(old, new)?);
     for (name, profile) in properties["addonProfiles"].as_object_mut().into_iter().flatten() {
         profile["identity"] = old["addonProfiles"][name]["identity"].clone();
@@ -225,6 +231,7 @@ pub(super) fn begin(state: &mut CloudState, call: &Call<'_>, mut body: Value) ->
     let lasts = if fresh { durations::CLUSTER_CREATE } else { durations::CLUSTER_UPDATE };
     let kept = before.properties()["currentKubernetesVersion"].clone();
     defaults::fill(&mut body, today(call.now));
+    api_access::fill(&mut body["properties"], &state.directory.tenant);
     create::versions(state, &mut body, call.now);
     if !upgrades {
         // A minor version as alias never upgrades a running cluster to a newer patch.

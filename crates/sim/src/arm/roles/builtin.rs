@@ -88,10 +88,11 @@ fn matches(pattern: &str, action: &str) -> bool {
     rest.ends_with(last)
 }
 
-const READS: &[&str] = &[
+const CLUSTER_READS: &[&str] = &[
     "Microsoft.Authorization/*/read",
     "Microsoft.Resources/subscriptions/resourceGroups/read",
     "Microsoft.Resources/deployments/*",
+    "Microsoft.ContainerService/managedClusters/listClusterUserCredential/action",
 ];
 const VAULT_READS: &[&str] = &[
     "Microsoft.Authorization/*/read",
@@ -293,9 +294,29 @@ pub const BUILTIN: &[Role] = &[
         "b1ff04bb-8a4e-4dc4-8eb5-8693973ce19b",
         "Azure Kubernetes Service RBAC Cluster Admin",
         "Lets you manage all resources in the cluster.",
-        READS,
+        CLUSTER_READS,
         &[],
         &["Microsoft.ContainerService/managedClusters/*"]
+    ),
+    role!(
+        "7f6c6a51-bcf8-42ba-9220-52d62157d7db",
+        "Azure Kubernetes Service RBAC Reader",
+        "Allows read-only access to see most objects in a namespace. It does not allow viewing roles or role bindings. \
+         This role does not allow viewing Secrets.",
+        CLUSTER_READS,
+        &[],
+        &[
+            "Microsoft.ContainerService/managedClusters/apps/*/read",
+            "Microsoft.ContainerService/managedClusters/autoscaling/horizontalpodautoscalers/read",
+            "Microsoft.ContainerService/managedClusters/configmaps/read",
+            "Microsoft.ContainerService/managedClusters/endpoints/read",
+            "Microsoft.ContainerService/managedClusters/events/read",
+            "Microsoft.ContainerService/managedClusters/namespaces/read",
+            "Microsoft.ContainerService/managedClusters/pods/read",
+            "Microsoft.ContainerService/managedClusters/policy/poddisruptionbudgets/read",
+            "Microsoft.ContainerService/managedClusters/serviceaccounts/read",
+            "Microsoft.ContainerService/managedClusters/services/read"
+        ]
     ),
     role!(
         "4abbcc35-e782-43d8-92c5-2d3f1bd2253f",

@@ -74,14 +74,24 @@ fn routes() -> Vec<Route> {
 
 impl CloudState {
     /// Returns whether a principal has a right at a scope at that instant, through any assignment at or above
-    /// the scope.
+    /// the scope, of the principal or of one of its groups.
     pub fn allows(&self, principal: &str, right: Right<'_>, scope: &str, at: SimTime) -> bool {
-        self.roles.assignments.values().any(|assignment| {
-            assignment.principal_id.eq_ignore_ascii_case(principal)
-                && assignment.effective <= at
-                && id::within(scope, &assignment.scope)
-                && builtin::by_id(&assignment.role).is_some_and(|role| role.gives(right))
-        })
+        self.grants_of(principal, at).any(|(role, granted)| id::within(scope, granted) && role.gives(right))
+    }
+
+    /// Returns the roles of a principal and of its groups at that instant, each with its scope.
+    pub fn grants_of<'a>(
+        &'a self,
+        principal: &'a str,
+        at: SimTime,
+    ) -> impl Iterator<Item = (&'static Role, &'a str)> {
+        let groups = self.directory.groups_of(principal);
+        let effective = self.roles.assignments.values().filter(move |assignment| {
+            let is = |id: &str| assignment.principal_id.eq_ignore_ascii_case(id);
+            assignment.effective <= at && (is(principal) || groups.iter().any(|group| is(group)))
+        });
+        effective
+            .filter_map(|assignment| Some((builtin::by_id(&assignment.role)?, assignment.scope.as_str())))
     }
 }
 

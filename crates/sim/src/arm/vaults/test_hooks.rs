@@ -22,6 +22,15 @@ impl Vaults {
             && !self.foreign_names.contains(&key)
     }
 
+    /// Sets whether the vault of that name, also a deleted one, refuses every public network.
+    pub fn set_private(&mut self, name: &str, private: bool) {
+        let (access, key) = (if private { "Disabled" } else { "Enabled" }, name.to_ascii_lowercase());
+        let deleted = self.deleted.get_mut(&key).map(|deleted| &mut deleted.vault);
+        for vault in self.live.get_mut(&key).into_iter().chain(deleted) {
+            vault.resource["properties"]["publicNetworkAccess"] = json!(access);
+        }
+    }
+
     /// Returns the id of an existing vault.
     pub(crate) fn id_of(&self, name: &str, at: SimTime) -> Option<String> {
         self.reachable(&name.to_ascii_lowercase(), at).map(|vault| vault.id().to_owned())
