@@ -3,7 +3,7 @@
 use crate::{
     ApiError, Endpoints, RequestCounter, Secret, Transport,
     arm::{self, SubscriptionClient},
-    kubernetes::Cluster,
+    kubernetes::{Cluster, ClusterOrigin, Connection, ProxyRules},
     secret_sync::SyncDiagnosis,
     vault::Vaults,
 };
@@ -61,6 +61,7 @@ pub struct Clusters {
     transport: Option<Arc<dyn Transport>>,
     request_counter: RequestCounter,
     time_scale: f64,
+    proxies: ProxyRules,
     /// The open clusters by UID: a recreated cluster with the same name is a different one.
     open: Arc<Mutex<HashMap<String, ClusterSession>>>,
 }
@@ -81,7 +82,13 @@ impl Clusters {
     #[must_use]
     pub fn new(azure: SubscriptionClient, endpoints: &Endpoints, request_counter: RequestCounter) -> Self {
         let transport = endpoints.transport.clone();
-        Self { azure, transport, request_counter, time_scale: endpoints.time_scale, open: Arc::default() }
+        // As for Resource Manager: no proxy reaches a cloud on this machine.
+        let proxies = match endpoints.is_loopback() {
+            true => ProxyRules::default(),
+            false => ProxyRules::from_environment(),
+        };
+        let (time_scale, open) = (endpoints.time_scale, Arc::default());
+        Self { azure, transport, request_counter, time_scale, proxies, open }
     }
 
     /// Returns the cluster from Resource Manager; `None` if it does not exist.
@@ -102,9 +109,13 @@ impl Clusters {
             return Ok(session.clone());
         }
         let kubeconfig = self.azure.cluster_credential(&cluster.id).await?;
+        let connection = Connection {
+            transport: self.transport.clone(),
+            proxies: self.proxies.clone(),
+            origin: Some(ClusterOrigin::new(&self.azure, &cluster.id)),
+        };
         let api =
-            Cluster::connect(&kubeconfig, self.transport.clone(), &self.request_counter, self.time_scale)
-                .await?;
+            Cluster::connect_over(&kubeconfig, connection, &self.request_counter, self.time_scale).await?;
         let uid = api.uid().await?;
         let session = ClusterSession { api, kubeconfig: Arc::new(kubeconfig), uid };
         open.insert(cluster.uid.clone(), session.clone());

@@ -1,8 +1,12 @@
 //! Endpoints of a cloud: the only difference between one cloud and another.
 
-use crate::Transport;
+use crate::{EndpointOwner, Transport};
 use std::{sync::Arc, time::Duration};
 use url::Url;
+
+/// The scope of tokens for the API servers of AKS clusters with Entra integration. The application has the same id
+/// in every cloud and tenant. <https://learn.microsoft.com/azure/aks/kubelogin-authentication>
+pub(crate) const CLUSTER_SCOPE: &str = "6dae42f8-4368-4678-94ff-3960e28e3630/.default";
 
 /// The addresses and names of one cloud.
 #[derive(Clone, Debug)]
@@ -66,6 +70,18 @@ impl Endpoints {
         scope(&self.vault_audience)
     }
 
+    /// Returns the scope of tokens for clusters' API servers, which Resource Manager names; `None` if sign-in and
+    /// Resource Manager belong to different parties. Its audience is the same in every cloud, so such a token
+    /// would be valid for clusters of the cloud of the sign-in.
+    pub(crate) fn cluster_scope(&self) -> Option<&'static str> {
+        let known = |owner| match owner {
+            EndpointOwner::Known(cloud) => Some(cloud),
+            EndpointOwner::Loopback | EndpointOwner::Custom => None,
+        };
+        let (login, arm) = (EndpointOwner::of_login(&self.login), EndpointOwner::of_arm(&self.arm));
+        (known(login) == known(arm)).then_some(CLUSTER_SCOPE)
+    }
+
     /// Returns whether every server is on this machine, where no proxy can reach it.
     pub fn is_loopback(&self) -> bool {
         [&self.login, &self.arm].iter().all(|url| crate::resolve::is_loopback_host(url))
@@ -105,6 +121,16 @@ mod tests {
         endpoints.arm_audience.push('/');
         assert_eq!(endpoints.arm_scope(), "https://management.azure.com/.default");
         assert_eq!(endpoints.vault_scope(), "https://vault.azure.net/.default");
+    }
+
+    #[test]
+    fn a_token_for_clusters_never_leaves_the_cloud_of_the_sign_in() {
+        let mut endpoints = Endpoints::public();
+        assert_eq!(endpoints.cluster_scope(), Some(CLUSTER_SCOPE));
+        endpoints.arm = Url::parse("https://management.landfall.localhost:1").unwrap();
+        assert_eq!(endpoints.cluster_scope(), None);
+        endpoints.login = Url::parse("https://login.landfall.localhost:1").unwrap();
+        assert_eq!(endpoints.cluster_scope(), Some(CLUSTER_SCOPE));
     }
 
     #[test]

@@ -4,8 +4,8 @@ mod api_server;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use api_server::{ApiServer, End, ReceivedRequest, Reply, failure};
-use landfall_cloud::kubernetes::{Cluster, DynamicObject, Force, Kind, Selection};
+use api_server::{ApiServer, End, PUBLIC_NAME, ReceivedRequest, Reply, failure};
+use landfall_cloud::kubernetes::{Cluster, Connection, DynamicObject, Force, Kind, ProxyRules, Selection};
 use landfall_cloud::{ApiErrorKind, RequestCounter, SendStatus};
 use serde_json::{Value, json};
 
@@ -74,6 +74,33 @@ async fn a_cluster_is_reached_below_a_path_and_by_names_under_localhost() {
             received.last().unwrap().headers.get("authorization").map(|value| value.to_str().unwrap());
         assert_eq!(shown, token.map(|_| "Bearer t0ken"));
     }
+}
+
+#[tokio::test]
+async fn a_proxy_leads_to_every_server_that_no_proxy_does_not_name() {
+    let server =
+        ApiServer::start(|_| Reply::Json(200, json!({"metadata": {"name": "kube-system", "uid": "u-1"}})));
+    let server = server.await;
+    let (proxy, asked) = server.proxy().await;
+    let connect = async |host: &str, no_proxy: &str| {
+        let connection = Connection { proxies: ProxyRules::new(&proxy, no_proxy), ..Connection::default() };
+        let kubeconfig = server.kubeconfig_by(host, None);
+        Cluster::connect_over(&kubeconfig, connection, &RequestCounter::new(), f64::INFINITY).await.unwrap()
+    };
+    let through = connect(PUBLIC_NAME, "").await;
+    assert_eq!(through.uid().await.unwrap(), "u-1");
+    let head = asked.lock().unwrap().pop().unwrap();
+    assert!(head.starts_with(&format!("CONNECT {PUBLIC_NAME}:")), "{head}");
+    assert!(head.to_ascii_lowercase().contains("proxy-authorization: basic "), "{head}");
+    assert_eq!(connect("127.0.0.1", "").await.uid().await.unwrap(), "u-1");
+    assert_eq!(asked.lock().unwrap().len(), 0, "no proxy reaches this machine");
+    let broken = Connection { proxies: ProxyRules::new("http://127.0.0.1:1", ""), ..Connection::default() };
+    let kubeconfig = server.kubeconfig_by(PUBLIC_NAME, None);
+    let cluster =
+        Cluster::connect_over(&kubeconfig, broken, &RequestCounter::new(), f64::INFINITY).await.unwrap();
+    let error = cluster.uid().await.unwrap_err();
+    assert_eq!((error.kind, error.sent), (ApiErrorKind::Transport, SendStatus::Never));
+    assert!(error.causes().iter().any(|cause| cause.contains("through the proxy 127.0.0.1:1")), "{error:?}");
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use super::{
 };
 use crate::{
     ApiError, Endpoints, RequestCounter,
+    endpoints::CLUSTER_SCOPE,
     error::from_sdk,
     http_client::{HttpClient, TOKEN_RESPONSE_BYTES_MAX},
 };
@@ -30,7 +31,7 @@ pub struct Credential(Arc<Inner>);
 struct Inner {
     sources: Vec<CredentialSource>,
     /// The only audiences of token requests, whatever a challenge names.
-    scopes: [String; 2],
+    scopes: Vec<String>,
     /// The requested tenant.
     tenant: Option<String>,
     state: Mutex<State>,
@@ -79,7 +80,8 @@ impl Credential {
     }
 
     fn from_sources(sources: Vec<CredentialSource>, endpoints: &Endpoints, tenant: Option<String>) -> Self {
-        let scopes = [endpoints.arm_scope(), endpoints.vault_scope()];
+        let mut scopes = vec![endpoints.arm_scope(), endpoints.vault_scope()];
+        scopes.extend(endpoints.cluster_scope().map(str::to_owned));
         // Only an id can be compared with the token's; a tenant may also be given as one of its domains.
         let tenant = tenant.filter(|tenant| uuid::Uuid::parse_str(tenant).is_ok());
         Self(Arc::new(Inner { sources, scopes, tenant, state: Mutex::default() }))
@@ -93,6 +95,13 @@ impl Credential {
         let token = self.token(scope).await.map_err(|error| from_sdk(error, "", ""))?;
         let via = self.via().await.unwrap_or_default();
         Identity::from_token(token.token.secret(), &via)
+    }
+
+    /// Returns a token for the API servers of clusters with Entra integration.
+    ///
+    /// Fails with [`SignIn`](crate::ApiErrorKind::SignIn) like [`identity`](Self::identity).
+    pub(crate) async fn cluster_token(&self) -> Result<AccessToken, ApiError> {
+        self.token(CLUSTER_SCOPE).await.map_err(|error| from_sdk(error, "", ""))
     }
 
     /// Returns the source that worked, "Azure CLI"; `None` before the first token.

@@ -116,6 +116,8 @@ pub struct ApiErrorFacts {
     pub sent: SendStatus,
     /// The wait that the service demanded, in real time.
     pub retry_after: Option<Duration>,
+    /// The action that fixes it, if the client knows more than the kind and the codes say.
+    pub remedy: Option<String>,
     source: Option<Box<dyn Error + Send + Sync>>,
 }
 
@@ -136,6 +138,7 @@ impl ApiError {
             details: Vec::new(),
             sent: SendStatus::Answered,
             retry_after: None,
+            remedy: None,
             source: None,
         }))
     }
@@ -181,6 +184,12 @@ impl ApiError {
     /// Adds a code with its message.
     pub fn with_detail(mut self, code: impl Into<String>, message: impl Into<String>) -> Self {
         self.details.push((code.into(), message.into()));
+        self
+    }
+
+    /// Sets the action that fixes it.
+    pub fn with_remedy(mut self, remedy: impl Into<String>) -> Self {
+        self.remedy = Some(remedy.into());
         self
     }
 

@@ -6,10 +6,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::APIResourceList;
 use kube::api::{GetParams, ListParams};
 use kube::core::{DynamicObject, ObjectList, Request, TypeMeta};
+use serde_json::{Value, json};
 
+use super::access::ClusterOrigin;
 use super::connection;
 use super::error;
 use super::kind::Kind;
+use super::proxy::ProxyRules;
 use super::request::RequestSender;
 use crate::error::{ApiError, ApiErrorKind};
 use crate::request_counter::RequestCounter;
@@ -18,6 +21,17 @@ use crate::transport::Transport;
 
 /// The number of objects per page of a list.
 const PAGE: u32 = 500;
+
+/// The way to an API server.
+#[derive(Clone, Default)]
+pub struct Connection {
+    /// Replaces HTTPS over the network.
+    pub transport: Option<Arc<dyn Transport>>,
+    /// The proxies on the way.
+    pub proxies: ProxyRules,
+    /// The cluster in Resource Manager. With it, a kubeconfig that names `kubelogin` uses landfall's own token.
+    pub origin: Option<ClusterOrigin>,
+}
 
 /// A connection to one cluster. Cheap to clone; clones share connections and discovered kinds.
 #[derive(Clone)]
@@ -29,8 +43,8 @@ pub struct Cluster {
 impl Cluster {
     /// Connects to the current context of a kubeconfig, which stays in memory. Sends no request yet.
     ///
-    /// `meter` counts the requests. Pauses between retries are cloud time, `pace` times faster than real
-    /// time. `transport` replaces HTTPS over the network, as in [`Endpoints`](crate::Endpoints).
+    /// `request_counter` counts the requests. Pauses between retries are cloud time, `time_scale` times faster
+    /// than real time. `transport` replaces HTTPS over the network, as in [`Endpoints`](crate::Endpoints).
     ///
     /// # Errors
     /// `SignIn` if the text is no kubeconfig, or requires a sign-in program.
@@ -40,9 +54,24 @@ impl Cluster {
         request_counter: &RequestCounter,
         time_scale: f64,
     ) -> Result<Cluster, ApiError> {
-        let client = connection::client(kubeconfig, transport, request_counter).await?;
+        let connection = Connection { transport, proxies: ProxyRules::default(), origin: None };
+        Self::connect_over(kubeconfig, connection, request_counter, time_scale).await
+    }
+
+    /// Like [`Cluster::connect`], over this connection.
+    ///
+    /// # Errors
+    /// `SignIn` if the text is no kubeconfig, or requires a sign-in program and the connection has no origin.
+    pub async fn connect_over(
+        kubeconfig: &Secret<String>,
+        connection: Connection,
+        request_counter: &RequestCounter,
+        time_scale: f64,
+    ) -> Result<Cluster, ApiError> {
+        let origin = connection.origin.clone();
+        let (client, sign_in) = connection::client(kubeconfig, connection, request_counter).await?;
         Ok(Self {
-            request_sender: RequestSender::new(client, time_scale, fastrand::u64(..)),
+            request_sender: RequestSender::new(client, time_scale, fastrand::u64(..)).with(origin, sign_in),
             discovered: Arc::default(),
         })
     }
@@ -53,6 +82,27 @@ impl Cluster {
         system
             .and_then(|system| system.metadata.uid)
             .ok_or_else(|| error::incomplete("read the UID of the kube-system namespace"))
+    }
+
+    /// Returns whether the API server authorizes a verb on a kind, in a namespace or in the whole cluster. The
+    /// request is a POST that changes nothing.
+    /// <https://kubernetes.io/docs/reference/kubernetes-api/authorization-resources/self-subject-access-review-v1/>
+    ///
+    /// # Errors
+    /// Any error of the request.
+    pub async fn allows(&self, verb: &str, kind: &Kind, namespace: Option<&str>) -> Result<bool, ApiError> {
+        let review = json!({
+            "apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview",
+            "spec": { "resourceAttributes": {
+                "verb": verb, "group": kind.group, "resource": kind.plural, "namespace": namespace.unwrap_or_default(),
+            } },
+        });
+        let request = http::Request::post("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews")
+            .header(http::header::CONTENT_TYPE, "application/json")
+            .body(review.to_string().into_bytes())
+            .map_err(|cause| error::invalid_request("the review of the own rights", Box::new(cause)))?;
+        let answer: Value = self.request_sender.json(request).await?;
+        Ok(answer["status"]["allowed"].as_bool().unwrap_or_default())
     }
 
     /// Returns the API path and scope of an object's kind; `None` if the cluster does not know the kind

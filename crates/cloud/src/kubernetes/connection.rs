@@ -1,9 +1,9 @@
 //! The connection to an API server: name resolution, trust, sign-in and request counting.
 //!
-//! This module assembles the stack below the client, for three reasons. First, names under `.localhost` must
+//! This module assembles the stack below the client, for four reasons. First, names under `.localhost` must
 //! reach the loopback interface, whatever the system's resolver answers (RFC 6761 §6.3). Second, each request
 //! is counted below every layer that might retry it. Third, the client's own retries stay out, because this
-//! crate has one retry policy.
+//! crate has one retry policy. Fourth, proxies follow the same rules as those of Resource Manager.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -17,27 +17,44 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::dns::Name;
 use hyper_util::rt::TokioExecutor;
 use kube::client::{Body, ConfigExt};
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::config::{AuthInfo, KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use tower::{BoxError, ServiceBuilder};
 
+use super::client::Connection;
 use super::error;
+use super::proxy::{ProxyConnector, ProxyRules};
+use crate::endpoints::CLUSTER_SCOPE;
 use crate::error::ApiError;
 use crate::request_counter::RequestCounter;
 use crate::secret::Secret;
 use crate::transport::Transport;
 
-/// Creates a client from the current context of a kubeconfig in memory.
+/// The source of the credential of requests to an API server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SignInMethod {
+    /// A certificate or token in the kubeconfig.
+    Kubeconfig,
+    /// Landfall's own token for the AKS server application.
+    Entra,
+}
+
+/// Creates a client from the current context of a kubeconfig in memory; also returns its sign-in.
 ///
 /// # Errors
-/// `SignIn` if the text is not a kubeconfig, names no usable server or requires a sign-in program.
+/// `SignIn` if the text is not a kubeconfig, names no usable server or requires a sign-in program other than
+/// that of AKS, whose place the connection's origin takes.
 pub(super) async fn client(
     kubeconfig: &Secret<String>,
-    transport: Option<Arc<dyn Transport>>,
+    connection: Connection,
     request_counter: &RequestCounter,
-) -> Result<Client, ApiError> {
-    let parsed = Kubeconfig::from_yaml(kubeconfig.expose())
+) -> Result<(Client, SignInMethod), ApiError> {
+    let mut parsed = Kubeconfig::from_yaml(kubeconfig.expose())
         .map_err(|cause| error::invalid_kubeconfig("it cannot be read", Some(Box::new(cause))))?;
+    let sign_in = match connection.origin.is_some() {
+        true => replace_kubelogin(&mut parsed)?,
+        false => SignInMethod::Kubeconfig,
+    };
     check_self_contained(&parsed)?;
     let config =
         Config::from_custom_kubeconfig(parsed, &KubeConfigOptions::default()).await.map_err(|cause| {
@@ -47,13 +64,47 @@ pub(super) async fn client(
         let why = "its server is not trusted; only HTTPS with a known authority is supported";
         return Err(error::invalid_kubeconfig(why, None));
     }
-    let assembled = match transport {
+    let assembled = match connection.transport {
         Some(transport) => over_transport(&config, transport, request_counter),
-        None => assemble(&config, request_counter),
+        None => assemble(&config, connection.proxies, request_counter),
     };
-    assembled.map_err(|cause| {
+    let client = assembled.map_err(|cause| {
         error::invalid_kubeconfig("its certificates or keys are invalid", Some(Box::new(cause)))
-    })
+    })?;
+    Ok((client, sign_in))
+}
+
+/// Removes the sign-in with `kubelogin` from every user; returns [`SignInMethod::Entra`] if the current context
+/// has it.
+fn replace_kubelogin(kubeconfig: &mut Kubeconfig) -> Result<SignInMethod, ApiError> {
+    let current = kubeconfig.current_context.clone();
+    let mut contexts = kubeconfig.contexts.iter().filter(|named| Some(&named.name) == current.as_ref());
+    let user = contexts.next().and_then(|named| named.context.as_ref()?.user.clone());
+    let mut sign_in = SignInMethod::Kubeconfig;
+    for named in &mut kubeconfig.auth_infos {
+        let Some(auth) = named.auth_info.as_mut() else { continue };
+        let Some(server) = kubelogin_server(auth) else { continue };
+        if CLUSTER_SCOPE.strip_suffix("/.default") != Some(server.as_str()) {
+            let why = format!(
+                "its API server is the Entra application {server}; only the application of AKS is supported, which \
+                 AKS-managed Entra integration uses"
+            );
+            return Err(error::invalid_kubeconfig(&why, None));
+        }
+        auth.exec = None;
+        if Some(&named.name) == user.as_ref() {
+            sign_in = SignInMethod::Entra;
+        }
+    }
+    Ok(sign_in)
+}
+
+/// Returns the id of the application that `kubelogin` would sign in to; `None` if the user does not name it.
+fn kubelogin_server(auth: &AuthInfo) -> Option<String> {
+    let exec = auth.exec.as_ref().filter(|exec| exec.command.as_deref() == Some("kubelogin"))?;
+    let args = exec.args.as_deref().unwrap_or_default();
+    let at = args.iter().position(|arg| arg == "--server-id")?;
+    args.get(at + 1).cloned()
 }
 
 /// Refuses a kubeconfig that names a program to run or a file of this machine, before either is touched.
@@ -81,13 +132,18 @@ fn check_self_contained(kubeconfig: &Kubeconfig) -> Result<(), ApiError> {
     })
 }
 
-fn assemble(config: &Config, request_counter: &RequestCounter) -> Result<Client, kube::Error> {
+fn assemble(
+    config: &Config,
+    proxies: ProxyRules,
+    request_counter: &RequestCounter,
+) -> Result<Client, kube::Error> {
     // This has no effect if the program has installed it already.
     rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
     let mut connector = HttpConnector::new_with_resolver(tower::service_fn(resolve));
     connector.enforce_http(false);
     connector.set_nodelay(true);
     connector.set_connect_timeout(config.connect_timeout);
+    let connector = ProxyConnector::new(connector, proxies);
     let connector = config.rustls_https_connector_with_connector(connector)?;
     let request_counter = request_counter.clone();
     let service = ServiceBuilder::new()
@@ -163,8 +219,10 @@ mod tests {
                     contexts: [{name: c, context: {cluster: c, user: u}}]\n\
                     users: [{name: u, user: {exec: {apiVersion: client.authentication.k8s.io/v1beta1, \
                     command: kubelogin, interactiveMode: Never}}}]\n";
-        let refused =
-            client(&Secret::new(text.to_owned()), None, &RequestCounter::new()).await.err().unwrap();
+        let refused = client(&Secret::new(text.to_owned()), Connection::default(), &RequestCounter::new())
+            .await
+            .err()
+            .unwrap();
         assert_eq!(refused.kind, crate::ApiErrorKind::SignIn);
         assert!(refused.message.contains("another program"), "{}", refused.message);
     }
@@ -180,7 +238,8 @@ mod tests {
                 "apiVersion: v1\nkind: Config\ncurrent-context: c\nclusters: [{{name: c, cluster: {{{cluster}}}}}]\n\
                  contexts: [{{name: c, context: {{cluster: c, user: u}}}}]\nusers: [{{name: u, user: {{{user}}}}}]\n"
             );
-            let refused = client(&Secret::new(text), None, &RequestCounter::new()).await.err();
+            let refused =
+                client(&Secret::new(text), Connection::default(), &RequestCounter::new()).await.err();
             assert_eq!(
                 refused.map(|error| error.kind),
                 Some(crate::ApiErrorKind::SignIn),
@@ -205,7 +264,10 @@ mod tests {
                      contexts: [{{name: c, context: {{cluster: c, user: c}}}}]\n\
                      users: [{{name: {name}, user: {{{user}}}}}, {{name: {other}, user: {{token: t}}}}]\n"
                 );
-                let refused = client(&Secret::new(text), None, &RequestCounter::new()).await.err().unwrap();
+                let refused = client(&Secret::new(text), Connection::default(), &RequestCounter::new())
+                    .await
+                    .err()
+                    .unwrap();
                 assert_eq!(refused.kind, crate::ApiErrorKind::SignIn);
                 assert!(refused.message.contains(key), "{}", refused.message);
             }
@@ -216,7 +278,9 @@ mod tests {
     async fn an_invalid_kubeconfig_is_refused() {
         for text in ["", "]", "current-context: nowhere\n"] {
             assert!(
-                client(&Secret::new(text.to_owned()), None, &RequestCounter::new()).await.is_err(),
+                client(&Secret::new(text.to_owned()), Connection::default(), &RequestCounter::new())
+                    .await
+                    .is_err(),
                 "{text:?}"
             );
         }

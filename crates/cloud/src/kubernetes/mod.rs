@@ -5,6 +5,7 @@
 //! So `Retry-After`, audit ids and plain-text bodies are preserved. [`manifest`], [`differences`] and
 //! [`readiness`] are pure.
 
+mod access;
 mod apply;
 mod client;
 mod confidential;
@@ -18,6 +19,7 @@ mod kind;
 mod kind_lookup;
 mod list_all;
 pub mod manifest;
+mod proxy;
 mod quantity;
 pub mod readiness;
 mod request;
@@ -27,8 +29,9 @@ mod system_objects;
 pub mod tls_secret;
 mod watch;
 
+pub use access::{ClusterOrigin, NOT_REACHABLE, ROLE_MISSING};
 pub use apply::{Creation, FIELD_MANAGER, Force};
-pub use client::Cluster;
+pub use client::{Cluster, Connection};
 pub use confidential::Confidential;
 pub use differences::{Difference, confirmed, differences};
 pub use immutable::immutable_differences;
@@ -36,4 +39,5 @@ pub use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 pub use kind::Kind;
 pub use kube::core::{DynamicObject, TypeMeta};
 pub use list_all::{AggregatedApi, ObjectList};
+pub use proxy::ProxyRules;
 pub use watch::Selection;

@@ -5,12 +5,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use fastrand::Rng;
+use http::header::{AUTHORIZATION, HeaderValue};
 use http::{Request, Response};
 use http_body_util::BodyExt as _;
 use kube::Client;
 use kube::client::Body;
 use serde::de::DeserializeOwned;
 
+use super::access::ClusterOrigin;
+use super::connection::SignInMethod;
 use super::error::{self, RequestInfo};
 use super::retry;
 use crate::error::{ApiError, ApiErrorKind, SendStatus};
@@ -60,6 +63,18 @@ pub(super) struct RequestSender {
     time_scale: f64,
     seed: u64,
     sequence: Arc<AtomicU64>,
+    origin: Option<ClusterOrigin>,
+    sign_in: SignInMethod,
+}
+
+/// Adds a bearer token.
+fn signed(mut request: Request<Vec<u8>>, token: Option<&str>) -> Request<Vec<u8>> {
+    // A token is base64url text, so it is a valid header value.
+    if let Some(mut value) = token.and_then(|token| HeaderValue::from_str(&format!("Bearer {token}")).ok()) {
+        value.set_sensitive(true);
+        request.headers_mut().insert(AUTHORIZATION, value);
+    }
+    request
 }
 
 /// The part of an answer to wait for.
@@ -74,7 +89,13 @@ enum ResponseMode {
 impl RequestSender {
     /// Wraps a client; `pace` scales the pauses, and `seed` seeds their jitter.
     pub(super) fn new(client: Client, time_scale: f64, seed: u64) -> Self {
-        Self { client, time_scale, seed, sequence: Arc::default() }
+        let (origin, sign_in) = (None, SignInMethod::Kubeconfig);
+        Self { client, time_scale, seed, sequence: Arc::default(), origin, sign_in }
+    }
+
+    /// Returns this sender for the cluster of that origin, with that sign-in.
+    pub(super) fn with(self, origin: Option<ClusterOrigin>, sign_in: SignInMethod) -> Self {
+        Self { origin, sign_in, ..self }
     }
 
     /// Returns a new random sequence for each caller: steps that fail together must not retry together.
@@ -142,14 +163,25 @@ impl RequestSender {
         let mut in_doubt = false;
         // The greatest effect that the earlier attempts may have had.
         let mut earlier = SendStatus::Never;
+        let mut has_renewed = false;
         for attempt in 1.. {
-            let error = match self.attempt_once(request_info, request.clone(), mode).await {
+            let token = self.token().await.map_err(|error| (error, in_doubt))?;
+            let signed = signed(request.clone(), token.as_deref());
+            let error = match self.attempt_once(request_info, signed, mode).await {
                 Ok(response) => return Ok((response, in_doubt)),
                 Err(failed) => failed,
             };
+            // A token is refused early if its principal or the cluster changed: a fresh one may be accepted.
+            if let (ApiErrorKind::Unauthorized, Some(origin), Some(token), false) =
+                (error.kind, &self.origin, &token, has_renewed)
+            {
+                origin.invalidate(token).await;
+                has_renewed = true;
+                continue;
+            }
             let Some(pause) = retry::retry_delay(attempt, &error, self.time_scale, &mut rng) else {
                 let earlier = if earlier >= SendStatus::Unknown { earlier } else { SendStatus::Never };
-                return Err((error.at_least(earlier), in_doubt));
+                return Err((self.explained(error.at_least(earlier)).await, in_doubt));
             };
             earlier = earlier.max(error.sent);
             in_doubt |= error.sent == SendStatus::Unknown || error.kind == ApiErrorKind::Unavailable;
@@ -166,6 +198,22 @@ impl RequestSender {
             tokio::time::sleep(pause).await;
         }
         unreachable!("the policy ends the loop after {} attempts", retry::ATTEMPTS_MAX)
+    }
+
+    /// Returns the token of a request; `None` if the kubeconfig contains the credential.
+    async fn token(&self) -> Result<Option<String>, ApiError> {
+        match (self.sign_in, &self.origin) {
+            (SignInMethod::Entra, Some(origin)) => origin.token().await.map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// Adds to a final error what the cluster's restrictions say about it.
+    async fn explained(&self, error: ApiError) -> ApiError {
+        match &self.origin {
+            Some(origin) => origin.explain(error, self.sign_in == SignInMethod::Entra).await,
+            None => error,
+        }
     }
 
     async fn attempt_once(

@@ -19,11 +19,15 @@ use rustls::pki_types::PrivatePkcs8KeyDer;
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
 /// The path below which the API is served.
 pub const PREFIX: &str = "/kubernetes/5f1c7c1e-7d0b-4f0e-8a3e-000000000001";
+
+/// A name of the server that only a proxy resolves.
+pub const PUBLIC_NAME: &str = "aks-demo.hcp.eastus.example";
 
 /// A received request.
 #[derive(Clone, Debug)]
@@ -90,7 +94,7 @@ impl ApiServer {
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = || KeyPair::generate().expect("a P-256 key can be made");
         let authority = CertifiedIssuer::self_signed(params, key()).expect("the authority can be made");
-        let names = ["127.0.0.1".to_owned(), "api.landfall.localhost".to_owned()];
+        let names = ["127.0.0.1".to_owned(), "api.landfall.localhost".to_owned(), PUBLIC_NAME.to_owned()];
         let server_key = key();
         let server = CertificateParams::new(names)
             .and_then(|params| params.signed_by(&server_key, &authority))
@@ -147,6 +151,21 @@ impl ApiServer {
         self.kubeconfig_by("127.0.0.1", None)
     }
 
+    /// Starts a proxy that tunnels every connection to this server; returns its address and the names that
+    /// clients asked for.
+    pub async fn proxy(&self) -> (String, Arc<Mutex<Vec<String>>>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("there is a free port");
+        let address = listener.local_addr().expect("a bound socket has an address");
+        let (server, asked): (_, Arc<Mutex<Vec<String>>>) = (self.port, Arc::default());
+        let names = asked.clone();
+        tokio::spawn(async move {
+            while let Ok((socket, _)) = listener.accept().await {
+                tokio::spawn(tunnel(socket, server, names.clone()));
+            }
+        });
+        (format!("http://me:pass@{address}"), asked)
+    }
+
     /// Returns the requests so far.
     pub fn received(&self) -> Vec<ReceivedRequest> {
         self.received.lock().expect("no test panics while it looks").clone()
@@ -161,6 +180,21 @@ async fn accept(
 ) {
     while let Ok((socket, _)) = listener.accept().await {
         tokio::spawn(serve(socket, tls.clone(), script.clone(), received.clone()));
+    }
+}
+
+/// Answers a CONNECT, then copies bytes in both directions.
+async fn tunnel(mut client: TcpStream, server: u16, asked: Arc<Mutex<Vec<String>>>) {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let Ok(byte) = client.read_u8().await else { return };
+        head.push(byte);
+    }
+    asked.lock().expect("no test panics while it looks").push(String::from_utf8_lossy(&head).into_owned());
+    let Ok(mut server) = TcpStream::connect(("127.0.0.1", server)).await else { return };
+    if client.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await.is_ok() {
+        // Either end may close first.
+        tokio::io::copy_bidirectional(&mut client, &mut server).await.ok();
     }
 }
 
