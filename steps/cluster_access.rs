@@ -4,7 +4,7 @@ use crate::{
     ClusterSession, Clusters, cluster::AcceptedCluster, cluster::body as cluster_body,
     cluster_ready::ReadyCluster, error::ErrorContext, operation,
 };
-use landfall_cloud::{ApiError, ApiErrorKind, arm::State};
+use landfall_cloud::{ApiError, ApiErrorKind, arm::State, kubernetes::NOT_REACHABLE};
 use landfall_engine::{Context, Kind, Poll, RecordOf, StepError, Wait};
 use serde_json::Value;
 use std::time::Duration;
@@ -88,6 +88,9 @@ pub(crate) fn why(error: &ApiError) -> String {
         ApiErrorKind::Forbidden | ApiErrorKind::Unauthorized => {
             "the signed-in identity may not access it".to_owned()
         }
-        _ => format!("its API does not respond: {}", error.message),
+        _ => match error.details.first().filter(|_| error.is(NOT_REACHABLE)) {
+            Some((_, why)) => format!("its API does not respond: {why}"),
+            None => format!("its API does not respond: {}", error.message),
+        },
     }
 }

@@ -1,7 +1,7 @@
 //! Conversion of cloud errors to step errors. It requires a context, and contains the only table *service
 //! error code → kind, residue, hint*.
 
-use landfall_cloud::{ApiError, ApiErrorKind, SendStatus};
+use landfall_cloud::{ApiError, ApiErrorKind, SendStatus, kubernetes::NOT_REACHABLE};
 use landfall_engine::{Context, Kind, Leftover, StepError};
 
 /// Adds the context to a cloud error.
@@ -48,7 +48,7 @@ pub fn step_error(what: impl Into<String>, error: &ApiError) -> StepError {
     if let Some(code) = code(error) {
         failed = failed.code(code);
     }
-    failed = failed.hint(hint(error));
+    failed = failed.hint(error.remedy.as_deref().unwrap_or_else(|| hint(error)));
     if let Some(id) = &error.request_id {
         failed = failed.request_id(id.clone());
     }
@@ -79,7 +79,8 @@ fn kind(error: &ApiError) -> Kind {
 
 /// Returns whether a code is a permanent refusal by the cloud: policy, quota, region.
 fn is_refusal(code: &str) -> bool {
-    const REFUSAL_CODES: [&str; 10] = [
+    const REFUSAL_CODES: [&str; 11] = [
+        NOT_REACHABLE,
         "ScopeLocked",
         "QuotaExceeded",
         "InsufficientVCPUQuota",
@@ -161,6 +162,15 @@ fn hint(error: &ApiError) -> &'static str {
             "the signed-in identity does not see this subscription; check subscription and tenant"
         }
         "AKV10032" => "the token is of another tenant than the vault's: set tenant to the vault's",
+        "ForbiddenByConnection" => {
+            "publicNetworkAccess of the vault is Disabled: run landfall in a network with a private endpoint of the \
+             vault, or enable it: az keyvault update --name VAULT --public-network-access Enabled; if an Azure Policy \
+             disables it, ask the owner of the policy for an exemption"
+        }
+        "ForbiddenByFirewall" => {
+            "networkAcls of the vault do not admit this machine: add its public address (az keyvault network-rule add \
+             --name VAULT --ip-address ADDRESS), or run landfall in an admitted network"
+        }
         "AccessDenied" => {
             "the vault uses access policies instead of role-based access: choose another vault name"
         }

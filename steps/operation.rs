@@ -4,6 +4,7 @@ use crate::error::ErrorContext;
 use landfall_cloud::{
     ApiError, ApiErrorKind, SendStatus,
     arm::{ArmClient, Operation, Progress, WriteResult},
+    kubernetes::NOT_REACHABLE,
 };
 use landfall_engine::{Context, Poll, StepError, Wait};
 use serde_json::Value;
@@ -180,4 +181,5 @@ pub(crate) fn display_state(state: &str) -> String {
 pub(crate) fn is_transient(error: &ApiError) -> bool {
     matches!(error.kind, ApiErrorKind::Unavailable | ApiErrorKind::Transport | ApiErrorKind::Throttled)
         && !error.is("UntrustedCertificate")
+        && !error.is(NOT_REACHABLE)
 }

@@ -33,6 +33,9 @@ pub enum PreflightCheckId {
     Dns,
     /// No policy denies the resources.
     Policy,
+    /// The existing vault and cluster admit this machine and the signed-in principal, and no lock forbids
+    /// writes.
+    Access,
 }
 
 impl PreflightCheckId {
@@ -52,6 +55,7 @@ impl PreflightCheckId {
         Self::Ranges,
         Self::Dns,
         Self::Policy,
+        Self::Access,
     ];
 
     /// Returns the name.
@@ -72,6 +76,7 @@ impl PreflightCheckId {
             Self::Ranges => "ranges",
             Self::Dns => "dns",
             Self::Policy => "policy",
+            Self::Access => "access",
         }
     }
 

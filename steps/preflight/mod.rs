@@ -3,6 +3,7 @@
 //! All queries run in one round; resources of an earlier run need none. All findings are reported at once,
 //! each with its fix. A refused query is not a finding: then only the action itself may fail.
 
+mod access;
 mod addresses;
 mod check_id;
 mod dns;
@@ -199,6 +200,9 @@ impl Evaluation<'_> {
         findings.extend(ranges::evaluate(s, network.flatten().as_ref()));
         let denied = self.result_of(PreflightCheckId::Policy, results.policies)?.unwrap_or_default();
         findings.extend(policy::evaluate(&denied));
+        if let Some(results) = results.access {
+            self.access(results, &mut findings)?;
+        }
         findings.retain(|finding| self.queries.is_enabled(finding.check_id));
         Ok((version, findings))
     }
@@ -232,6 +236,24 @@ impl Evaluation<'_> {
             findings.push(refused);
         }
         Ok(wanted.unwrap_or_default().to_owned())
+    }
+
+    /// Evaluates the restrictions of the existing resources. Those that admit this run are noted.
+    fn access(&self, results: access::AccessResults, findings: &mut Vec<Finding>) -> Result<(), StepError> {
+        let mut evaluated = Vec::new();
+        for result in [results.cluster, results.vault] {
+            evaluated.extend(self.result_of(PreflightCheckId::Access, Some(result))?.flatten());
+        }
+        let locks = self.result_of(PreflightCheckId::Access, Some(results.locks))?.unwrap_or_default();
+        let group = self.queries.azure().group_id(&self.queries.settings().resource_group);
+        evaluated.extend(access::locks(&locks, &group));
+        for evaluated in evaluated {
+            match evaluated {
+                access::Evaluated::Refused(finding) => findings.push(*finding),
+                access::Evaluated::Noted(note) => self.cx.note(note),
+            }
+        }
+        Ok(())
     }
 
     /// Evaluates the rights of the signed-in identity.

@@ -1,14 +1,15 @@
 //! The queries of all checks, sent concurrently, and their responses.
 
-use super::{PreflightCheckId, journal_resources::AlreadyCreated, policy, ranges, vault_name};
+use super::{PreflightCheckId, access, journal_resources::AlreadyCreated, policy, ranges, vault_name};
 use crate::{
-    Clients,
+    Clients, Clusters,
     key_vault::KeyVault,
+    manifests::Manifests,
     resource::Resources,
     settings::{Settings, Teardown},
 };
 use landfall_cloud::{
-    ApiError,
+    ApiError, Vaults,
     arm::{
         KubernetesVersion, MachineSize, Permissions, Registration, Subscription, SubscriptionClient, Usage,
     },
@@ -35,6 +36,7 @@ pub(super) struct QueryResults {
     pub(super) addresses: QueryResult<Vec<Usage>>,
     pub(super) network: QueryResult<Option<Value>>,
     pub(super) policies: QueryResult<Vec<policy::Denied>>,
+    pub(super) access: Option<access::AccessResults>,
 }
 
 /// The input of the queries.
@@ -43,6 +45,9 @@ pub(super) struct Queries {
     settings: Settings,
     vault: KeyVault,
     resources: Resources,
+    clusters: Clusters,
+    vaults: Vaults,
+    manifests: Manifests,
 }
 
 async fn when<T>(wanted: bool, query: impl Future<Output = Result<T, ApiError>>) -> QueryResult<T> {
@@ -52,7 +57,15 @@ async fn when<T>(wanted: bool, query: impl Future<Output = Result<T, ApiError>>)
 impl Queries {
     pub(super) fn new(c: &Clients, s: &Settings, resources: &Resources) -> Self {
         let vault = KeyVault::new(c, s, &Teardown::default(), &resources.records);
-        Self { azure: c.azure.clone(), settings: s.clone(), vault, resources: resources.clone() }
+        Self {
+            azure: c.azure.clone(),
+            settings: s.clone(),
+            vault,
+            resources: resources.clone(),
+            clusters: c.clusters.clone(),
+            vaults: c.vaults.clone(),
+            manifests: Manifests::new(s),
+        }
     }
 
     pub(super) fn resources(&self) -> &Resources {
@@ -106,9 +119,10 @@ impl Queries {
                 creates && is_enabled(PreflightCheckId::Policy),
                 policy::query(cx, azure, &self.resources, group)
             ),
+            self.access(is_enabled(PreflightCheckId::Access)),
         );
         let (versions, subscription, locations, providers, group_rights, rights, ..) = results;
-        let (.., vault_name, sizes, cores, addresses, network, policies) = results;
+        let (.., vault_name, sizes, cores, addresses, network, policies, access) = results;
         QueryResults {
             versions,
             subscription,
@@ -122,6 +136,19 @@ impl Queries {
             addresses,
             network,
             policies,
+            access,
         }
+    }
+
+    /// Queries the access to existing resources.
+    async fn access(&self, wanted: bool) -> Option<access::AccessResults> {
+        let subject = access::Subject {
+            azure: &self.azure,
+            clusters: &self.clusters,
+            vaults: &self.vaults,
+            settings: &self.settings,
+            manifests: &self.manifests,
+        };
+        if wanted { Some(access::query(&subject).await) } else { None }
     }
 }

@@ -78,6 +78,18 @@ impl Fixture {
         Self { whole: false, ..Self::instant().await }
     }
 
+    /// Replaces the clients, as a new process would: sessions and tokens of before are gone.
+    pub fn reconnect(&mut self) {
+        self.clients = clients(&self.sim);
+    }
+
+    /// Changes the properties of a cluster or a vault directly, and waits for the end.
+    pub async fn change(&self, id: &str, change: impl FnOnce(&mut Value)) {
+        let mut body = self.get(id).await;
+        change(&mut body["properties"]);
+        self.put(id, body).await;
+    }
+
     fn graph(&self) -> Graph {
         self.deployment().0
     }
@@ -177,11 +189,15 @@ impl Fixture {
         preconditions(&self.clients, &self.settings, &resources, &journal_state, &owned_steps).await
     }
 
-    /// Locks a scope.
+    /// Locks a scope against deletion.
     pub async fn lock(&self, scope: &str) -> String {
+        self.lock_as(scope, "CanNotDelete").await
+    }
+
+    /// Locks a scope with this level.
+    pub async fn lock_as(&self, scope: &str, level: &str) -> String {
         let id = format!("{scope}/providers/Microsoft.Authorization/locks/keep");
-        let body =
-            serde_json::json!({ "properties": { "level": "CanNotDelete", "notes": "until the audit" } });
+        let body = serde_json::json!({ "properties": { "level": level, "notes": "until the audit" } });
         self.clients.azure.arm().put(&id, arm::lock::API, &body, Condition::None).await.unwrap();
         id
     }
@@ -323,9 +339,11 @@ impl Fixture {
     pub fn writes(&self, mark: usize) -> Vec<String> {
         // A vault first answers with its token authority; the client then repeats the request.
         let challenge = |line: &RequestRecord| line.status == 401 && line.host.contains(".vault.");
-        // Name availability and policy checks are POSTs that change nothing.
-        let checks =
-            |line: &RequestRecord| line.path.rsplit('/').next().is_some_and(|last| last.starts_with("check"));
+        // Name availability, policy checks and reviews of rights are POSTs that change nothing.
+        let checks = |line: &RequestRecord| {
+            let last = line.path.rsplit('/').next();
+            last.is_some_and(|last| last.starts_with("check") || last.ends_with("accessreviews"))
+        };
         let is_read = |line: &RequestRecord| {
             line.method == "GET"
                 || line.is_dry_run()

@@ -27,6 +27,7 @@ mod ownership;
 mod preflight;
 mod quiet_manifests;
 mod real_cluster;
+mod restrictions;
 mod roles;
 mod settings;
 mod teardown;

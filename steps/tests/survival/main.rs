@@ -12,6 +12,7 @@ mod foreign_resources;
 mod inventory;
 mod other_writer;
 mod points;
+mod restriction;
 mod rotation_diagnosis;
 mod rotations;
 #[path = "../against_the_cloud/settings.rs"]

@@ -11,6 +11,7 @@ use crate::{
     foreign_resources::ForeignResources,
     inventory,
     other_writer::OtherWriter,
+    restriction::Restriction,
     settings,
 };
 use fastrand::Rng;
@@ -72,6 +73,7 @@ fn run_storm_with(seed: u64, verbose: bool, shared: bool) -> Result<StormResult,
         // A separate generator, so that the other choices of a seed never change.
         let mut other = Rng::with_seed(!seed);
         let rotates = other.bool();
+        let mut restrictions = Rng::with_seed(seed.wrapping_mul(37).wrapping_add(11));
         // Another program changes the user's kubeconfig during the runs; drawn separately for the same
         // reason.
         let writer = OtherWriter::new(&env, seed.wrapping_mul(31).wrapping_add(7));
@@ -100,9 +102,12 @@ fn run_storm_with(seed: u64, verbose: bool, shared: bool) -> Result<StormResult,
                         "{command:?} does not come to its end in {FAULT_FREE_RUNS_MAX} runs in fair weather"
                     ));
                 }
-                log(format!("{command:?} in {conditions:?}"));
+                let restriction = Restriction::draw(&mut restrictions, runs_of_command <= stormy_runs);
+                log(format!("{command:?} in {conditions:?}, {restriction:?}"));
+                restriction.set(&env.sim);
                 drawn_faults.extend(conditions.faults.iter().map(|armed| armed.fault));
                 let end = run(&mut env, command, &conditions, shared.then_some(&writer)).await;
+                restriction.lift(&env.sim);
                 runs += usize::from(command == Command::Up);
                 match end {
                     End::Cut => log("  died".to_owned()),

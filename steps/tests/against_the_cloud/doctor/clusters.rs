@@ -27,6 +27,21 @@ pub const CASES: &[Case] = &[
     case!("no node is ready", "NODES_NOT_READY", "0 of", h => {
         h.arm("nodes-lost");
     }),
+    case!("the cluster signs in through Entra ID, without a role for us", "CLUSTER_ROLE_MISSING", "Microsoft Entra ID", h => {
+        h.cluster(|cluster| {
+            cluster["disableLocalAccounts"] = json!(true);
+            cluster["aadProfile"] = json!({ "managed": true, "enableAzureRBAC": true });
+        }).await;
+    }),
+    case!("the API server admits others only", "CLUSTER_ADDRESS_NOT_AUTHORIZED", "could not read the objects", h => {
+        h.cluster(|cluster| {
+            cluster["apiServerAccessProfile"] = json!({ "authorizedIPRanges": ["203.0.113.7"] });
+        }).await;
+    }),
+    case!("the group is read-only", "READ_ONLY_LOCK", "its level is ReadOnly", h => {
+        let group = h.fixture.path(&format!("/resourceGroups/{}", crate::settings::GROUP));
+        h.fixture.lock_as(&group, "ReadOnly").await;
+    }),
     case!("the gateways' add-on is off", "GATEWAY_API_OFF", "appRoutingIstio.mode", h => {
         h.cluster(|cluster| {
             cluster["ingressProfile"]["webAppRouting"]["gatewayAPIImplementations"]["appRoutingIstio"]["mode"] =
