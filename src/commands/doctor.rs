@@ -56,7 +56,7 @@ pub async fn run(cli_context: &CliContext, args: &Args) -> Result<Exit, Failure>
         true => stream::out().json(&doctor::document(&shown, cloud)),
         false => stream::out().line(&doctor::text(&shown, cli_context.terminal.out)),
     }
-    Ok(if found.findings.is_empty() { Exit::Success } else { Exit::Failed })
+    Ok(if found.is_clean() { Exit::Success } else { Exit::Failed })
 }
 
 /// Reads the created resources, under their recorded names.

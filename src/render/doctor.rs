@@ -1,7 +1,7 @@
 //! Output of `doctor`: the root cause first, with its evidence and remedy, and then the rest.
 
 use super::{style::Styler, text};
-use landfall_diagnose::doctor::{Diagnosis, Finding};
+use landfall_diagnose::doctor::{CheckOutcome, CheckResult, Diagnosis, Finding};
 use landfall_engine::Report;
 use serde_json::{Value, json};
 
@@ -69,8 +69,19 @@ fn bullets(title: &str, lines: impl Iterator<Item = String>) -> String {
 fn no_findings(diagnosis: &Diagnosis, style: Styler) -> String {
     let read_counts: Vec<String> =
         diagnosis.read_counts.iter().map(|(count, noun)| plural(*count, noun)).collect();
-    let seen = format!("no problem found: {} checked.", text::list(&read_counts));
-    let mut lines = vec![text::wrap(&format!("{} ", style.good("✓")), &seen, text::COLUMNS)];
+    let not_run: Vec<String> = diagnosis.not_run().map(|outcome| outcome.check.to_owned()).collect();
+    let (mark, seen) = match diagnosis.is_clean() {
+        true => (style.good("✓"), format!("no problem found: {} checked.", text::list(&read_counts))),
+        false if not_run.is_empty() => {
+            (style.warn("!"), "no problem found, but not everything could be read.".to_owned())
+        }
+        false => {
+            let count = format!("{} of {} checks", not_run.len(), diagnosis.checks.len());
+            let seen = format!("no problem found, but {count} could not run: {}.", text::list(&not_run));
+            (style.warn("!"), seen)
+        }
+    };
+    let mut lines = vec![text::wrap(&format!("{mark} "), &seen, text::COLUMNS)];
     if !diagnosis.symptoms.is_empty() {
         lines.push(bullets("Notes:", diagnosis.symptoms.iter().cloned()));
     }
@@ -121,8 +132,18 @@ pub fn document(shown: &DiagnosisView<'_>, cloud: &str) -> Value {
         read_counts.iter().map(|(count, noun)| json!({ "what": noun, "count": count })).collect();
     json!({
         "environment": shown.environment, "cloud": cloud, "findings": findings, "symptoms": symptoms,
+        "checks": shown.diagnosis.checks.iter().map(check).collect::<Vec<_>>(),
         "unseen": failed_reads, "looked": read_counts,
     })
+}
+
+fn check(outcome: &CheckOutcome) -> Value {
+    let (result, because) = match &outcome.result {
+        CheckResult::Ok => ("ok", None),
+        CheckResult::Problem => ("problem", None),
+        CheckResult::NotRun(because) => ("could-not-run", Some(because)),
+    };
+    json!({ "check": outcome.check, "result": result, "because": because })
 }
 
 /// Returns the text after a failed run, if the diagnosis adds information to its errors.
@@ -186,6 +207,26 @@ mod tests {
         let read_counts = vec![(2, "gateway"), (6, "route"), (8, "request from outside")];
         let diagnosis = Diagnosis { read_counts, ..Diagnosis::default() };
         insta::assert_snapshot!(text(&shown(&diagnosis), Styler::PLAIN));
+    }
+
+    #[test]
+    fn a_check_that_could_not_run_is_never_good() {
+        let why = "could not read nodes: 403 Forbidden: nodes is forbidden".to_owned();
+        let outcome = |check, result| CheckOutcome { check, result };
+        let diagnosis = Diagnosis {
+            checks: vec![
+                outcome("cluster", CheckResult::Ok),
+                outcome("nodes", CheckResult::NotRun(why.clone())),
+            ],
+            failed_reads: vec![why],
+            read_counts: vec![(2, "gateway")],
+            ..Diagnosis::default()
+        };
+        let text = text(&shown(&diagnosis), Styler::PLAIN);
+        assert!(!text.contains('✓') && !diagnosis.is_clean(), "{text}");
+        insta::assert_snapshot!(text);
+        let document = document(&shown(&diagnosis), "sim");
+        assert_eq!(document["checks"][1]["result"], "could-not-run");
     }
 
     #[test]

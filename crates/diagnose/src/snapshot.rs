@@ -50,6 +50,14 @@ impl Unread {
         }
     }
 
+    /// Returns the error of the API; `None` if it did not answer in time.
+    pub(crate) fn error(&self) -> Option<&ApiError> {
+        match &self.cause {
+            Cause::Api(error) => Some(error),
+            Cause::Timeout(_) => None,
+        }
+    }
+
     /// Returns the message of the cause.
     pub(crate) fn message(&self) -> String {
         match &self.cause {

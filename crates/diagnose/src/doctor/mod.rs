@@ -1,14 +1,15 @@
 //! Diagnosis of an environment that does not work: one root cause, its evidence and its remedy.
 //!
 //! It reads everything concurrently and changes nothing (`snapshot`). Then `rules` runs the checks in order of
-//! dependency: subscription, cluster, control plane, certificate, gateway, route, responses from outside,
-//! names. Each check passes, reports a cause, or cannot decide. The first cause is the root cause, and the
-//! other findings follow it in the report. A failed read is not a cause: the report lists it, and every
-//! finding is based on data that was read.
+//! dependency: subscription, locks, cluster, access, control plane, certificate, gateway, route, responses
+//! from outside, names. Each check passes, reports a cause, or could not run. The first cause is the root cause, and the
+//! other findings follow it in the report. A failed read is not a cause: the checks that need it could not run,
+//! the report lists it, and every finding is based on data that was read.
 //!
 //! To add a check, write it in the file of its resource and give its finding a code of its own. Then add a
 //! case to `steps/tests/against_the_cloud/doctor` and a line to `docs/doctor.md`.
 
+mod access;
 mod certificate;
 mod cluster;
 mod external;
@@ -64,6 +65,8 @@ pub struct Diagnosis {
     pub findings: Vec<Finding>,
     /// The visible consequences of the causes: conditions, responses.
     pub symptoms: Vec<String>,
+    /// The result of every check, in order of dependency.
+    pub checks: Vec<CheckOutcome>,
     /// The reads that failed.
     pub failed_reads: Vec<String>,
     /// The number of objects read, by kind.
@@ -72,7 +75,39 @@ pub struct Diagnosis {
     pub not_created: bool,
 }
 
+/// The result of one check.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckOutcome {
+    /// The name of the check.
+    pub check: &'static str,
+    /// The result.
+    pub result: CheckResult,
+}
+
+/// The result of a check.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CheckResult {
+    /// It found no problem.
+    Ok,
+    /// It reported at least one finding.
+    Problem,
+    /// It could not decide, for this reason: a failed read, or a problem upstream.
+    NotRun(String),
+}
+
 impl Diagnosis {
+    /// Returns whether every check ran and found no problem.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        let ran = self.checks.iter().all(|outcome| outcome.result == CheckResult::Ok);
+        ran && self.findings.is_empty() && self.failed_reads.is_empty()
+    }
+
+    /// Returns the checks that could not run.
+    pub fn not_run(&self) -> impl Iterator<Item = &CheckOutcome> {
+        self.checks.iter().filter(|outcome| matches!(outcome.result, CheckResult::NotRun(_)))
+    }
+
     /// Returns the root cause, which explains the other findings.
     #[must_use]
     pub fn root(&self) -> Option<&Finding> {

@@ -8,7 +8,9 @@ use crate::{
 use jiff::Timestamp;
 use landfall_cloud::{
     AddOnIdentity, ApiError, ApiErrorKind, ReadyCluster,
-    arm::{Assignment, Record, Registration, State, Subscription, SubscriptionClient, Usage, Zone, cluster},
+    arm::{
+        Assignment, Lock, Record, Registration, State, Subscription, SubscriptionClient, Usage, Zone, cluster,
+    },
     environment::{Environment, PublishedRecords},
     kubernetes::DynamicObject,
     vault::{CertificateVersion, StoredCertificate},
@@ -32,7 +34,9 @@ pub(super) struct Snapshot<'a> {
     pub(super) vaults: &'a landfall_cloud::Vaults,
     pub(super) subscription: Read<Option<Subscription>>,
     pub(super) providers: Read<Vec<(String, Registration)>>,
-    pub(super) features: Vec<(String, Registration)>,
+    pub(super) features: Read<Vec<(String, Registration)>>,
+    /// The management locks at the resource group, above it and below it.
+    pub(super) locks: Read<Vec<Lock>>,
     pub(super) group: Read<Option<Value>>,
     pub(super) cluster: Read<Option<Value>>,
     pub(super) vault: Read<Option<Value>>,
@@ -46,7 +50,8 @@ pub(super) struct Snapshot<'a> {
     pub(super) stored: Read<Option<StoredCertificate>>,
     /// The recorded zone and its DNS records; `None` inside if the zone no longer exists.
     pub(super) names: Names,
-    cluster_objects: Option<Read<ClusterSnapshot>>,
+    group_id: String,
+    cluster_objects: Option<Result<ClusterSnapshot, Unread>>,
     pub(super) external: Vec<ProbeResult>,
 }
 
@@ -74,13 +79,14 @@ impl<'a> Snapshot<'a> {
         let DoctorContext { clients, environment, address_map, timeouts, now } = *context;
         let (azure, max) = (&clients.azure, timeouts.cloud);
         let group = &environment.resource_group;
-        let (subscription, providers, found, cluster, vault, addresses, names) = futures::join!(
+        let (subscription, providers, found, cluster, vault, addresses, locks, names) = futures::join!(
             read("the subscription", max, azure.arm().subscription(azure.id())),
             read("the resource providers", max, azure.providers()),
             read("the resource group", max, azure.group(group)),
             read("the cluster", max, azure.cluster(group, &environment.cluster_name)),
             read("the vault", max, azure.vault(group, &environment.vault_name)),
             read("the region's limits", max, azure.network_usages(&environment.location)),
+            read("the locks", max, azure.locks(group)),
             zone(azure, environment.published.clone(), max),
         );
         let mut snapshot = Self {
@@ -89,7 +95,9 @@ impl<'a> Snapshot<'a> {
             vaults: &clients.vaults,
             subscription,
             providers,
-            features: Vec::new(),
+            features: Ok(Vec::new()),
+            locks,
+            group_id: azure.group_id(group),
             group: found,
             cluster,
             vault,
@@ -145,7 +153,10 @@ impl<'a> Snapshot<'a> {
         (assignments, Some(versions), stored)
     }
 
-    async fn read_cluster_objects(&self, context: &DoctorContext<'_>) -> Option<Read<ClusterSnapshot>> {
+    async fn read_cluster_objects(
+        &self,
+        context: &DoctorContext<'_>,
+    ) -> Option<Result<ClusterSnapshot, Unread>> {
         let Ok(Some(body)) = &self.cluster else { return None };
         let responds = !cluster::is_stopped(body)
             && State::of(body) != State::Deleting
@@ -154,7 +165,8 @@ impl<'a> Snapshot<'a> {
             return None;
         }
         let (max, ready) = (context.timeouts.cloud, ready(body));
-        let session = read("the objects in the cluster", max, context.clients.clusters.open(&ready)).await;
+        let open = context.clients.clusters.open(&ready);
+        let session = snapshot::read("the objects in the cluster", Some(max), open).await;
         Some(match session {
             Ok(session) => Ok(ClusterSnapshot::of_environment(&session, self.environment, max).await),
             Err(why) => Err(why),
@@ -162,16 +174,27 @@ impl<'a> Snapshot<'a> {
     }
 
     /// Reads the preview flags. They matter only until a cluster exists.
-    async fn flags(&self, context: &DoctorContext<'_>) -> Vec<(String, Registration)> {
+    async fn flags(&self, context: &DoctorContext<'_>) -> Read<Vec<(String, Registration)>> {
         if !matches!(self.cluster, Ok(None)) {
-            return Vec::new();
+            return Ok(Vec::new());
         }
         let read_flag = |flag: &'static str| async move {
             let request = context.clients.azure.feature(PROVIDER, flag);
-            let state = timeout(context.timeouts.cloud, request).await.ok()?.ok()??;
-            Some((format!("{}/{flag}", PROVIDER), state))
+            let state = read(&format!("the preview feature {flag}"), context.timeouts.cloud, request).await?;
+            Ok::<_, String>(state.map(|state| (format!("{PROVIDER}/{flag}"), state)))
         };
-        futures::future::join_all(FLAGS.map(read_flag)).await.into_iter().flatten().collect()
+        let flags = futures::future::try_join_all(FLAGS.map(read_flag)).await?;
+        Ok(flags.into_iter().flatten().collect())
+    }
+
+    /// Returns the id of the resource group.
+    pub(super) fn group_id(&self) -> String {
+        self.group_id.clone()
+    }
+
+    /// Returns the error of opening the cluster.
+    pub(super) fn cluster_error(&self) -> Option<&Unread> {
+        self.cluster_objects.as_ref()?.as_ref().err()
     }
 
     /// Returns the objects in the cluster, if it could be opened.
@@ -211,6 +234,9 @@ impl<'a> Snapshot<'a> {
             of(self.assignments.as_ref().err()),
             of(self.addresses.as_ref().err()),
             of(self.stored.as_ref().err()),
+            of(self.features.as_ref().err()),
+            of(self.locks.as_ref().err()),
+            self.unread_versions(),
             of(self.names.as_ref().and_then(|(_, _, records)| records.as_ref().err())),
         ]
         .into_iter()
@@ -220,10 +246,38 @@ impl<'a> Snapshot<'a> {
             Some(Ok(cluster_objects)) => {
                 failed_reads.extend(cluster_objects.unread().map(Unread::description))
             }
-            Some(Err(why)) => failed_reads.push(why.clone()),
+            Some(Err(unread)) => failed_reads.push(unread.description()),
             None => {}
         }
         failed_reads
+    }
+
+    /// Returns the failed read of the versions, unless the certificate itself could not be read either.
+    fn unread_versions(&self) -> Option<String> {
+        let error = self.versions.as_ref()?.as_ref().err().filter(|_| self.stored.is_ok())?;
+        Some(format!("could not read the versions of the certificate: {error}"))
+    }
+
+    /// Returns the failed reads that the checks of the certificate need.
+    pub(super) fn unread_certificate(&self) -> Vec<String> {
+        let failed = [self.vault.as_ref().err().cloned(), self.stored.as_ref().err().cloned()];
+        failed.into_iter().chain([self.unread_versions()]).flatten().collect()
+    }
+
+    /// Returns the failed reads in the cluster that `select` chooses. If the cluster was not opened, that is the
+    /// one.
+    pub(super) fn unread_objects<'s>(
+        &'s self,
+        select: impl Fn(&'s ClusterSnapshot) -> Vec<Option<&'s Unread>>,
+    ) -> Vec<String> {
+        match (&self.cluster_objects, &self.cluster) {
+            (Some(Ok(objects)), _) => {
+                select(objects).into_iter().flatten().map(Unread::description).collect()
+            }
+            (Some(Err(unread)), _) => vec![unread.description()],
+            (None, Err(why)) => vec![why.clone()],
+            (None, Ok(_)) => vec!["the API server of the cluster was not asked".to_owned()],
+        }
     }
 
     /// Returns the number of objects read, by kind.

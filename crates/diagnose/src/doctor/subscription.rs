@@ -79,7 +79,7 @@ fn providers(snapshot: &Snapshot<'_>, findings: &mut Findings) {
 }
 
 fn features(snapshot: &Snapshot<'_>, findings: &mut Findings) {
-    for (flag, state) in &snapshot.features {
+    for (flag, state) in snapshot.features.iter().flatten() {
         let Registration::InProgress(word) = state else { continue };
         let (namespace, name) = flag.split_once('/').unwrap_or(("Microsoft.ContainerService", flag));
         let finding = Finding::new(
