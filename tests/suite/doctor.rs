@@ -41,3 +41,20 @@ fn nodes_that_are_lost_explain_everything_in_the_cluster() {
     let env = env.with("LANDFALL_SIM_FAULTS", "nodes-lost");
     shows("doctor_nodes_lost", &env.expect(1, &["doctor"]).stdout);
 }
+
+#[test]
+fn a_check_that_could_not_run_is_no_success() {
+    let env = TestEnvironment::instant();
+    env.expect(0, &["up"]);
+    let env = env.with("LANDFALL_SIM_FAULTS", "server-error@GET microsoft.authorization/locks*999");
+    let output = env.expect(1, &["doctor"]).stdout;
+    assert!(!output.contains('✓') && output.contains("1 of 13 checks could not run: locks."), "{output}");
+    assert!(output.contains("Could not read:"), "{output}");
+    let document = env.expect(1, &["doctor", "--format", "json"]).stdout;
+    let document: Value = serde_json::from_str(&document).unwrap();
+    let result = |check: &str| {
+        let all = document["checks"].as_array().unwrap();
+        all.iter().find(|outcome| outcome["check"] == check).unwrap()["result"].clone()
+    };
+    assert_eq!((result("locks"), result("cluster")), (json!("could-not-run"), json!("ok")));
+}

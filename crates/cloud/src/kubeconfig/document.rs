@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::encoding::split_mark;
-use super::{Added, CURRENT, KubeconfigError, SECTIONS};
+use super::{Added, CURRENT, KubeconfigError, SECTIONS, sign_in_program};
 use crate::yaml;
 
 /// A parsed kubeconfig: a mapping, with nothing lost.
@@ -203,14 +203,18 @@ impl Document {
 /// Returns the key by which a cluster or a user refers outside the kubeconfig: to a file of this machine, or
 /// to a program.
 ///
-/// A cluster's kubeconfig is self-contained. A path in it would send a file of this machine to the server.
+/// A cluster's kubeconfig is self-contained. A path in it would send a file of this machine to the server. The one
+/// program that it may name is the sign-in of AKS, which the user's kubectl starts, and landfall never does.
 fn outside(cluster: &Value, user: &Value) -> Option<&'static str> {
     const CLUSTER: [&str; 1] = ["certificate-authority"];
     const USER: [&str; 5] = ["client-certificate", "client-key", "tokenFile", "exec", "auth-provider"];
     let is_set =
         |value: &Value, key: &str| value.get(key).is_some_and(|value| !value.is_null() && value != "");
     let of_cluster = CLUSTER.into_iter().find(|key| is_set(&cluster["cluster"], key));
-    of_cluster.or_else(|| USER.into_iter().find(|key| is_set(&user["user"], key)))
+    let is_outside = |key: &&str| {
+        is_set(&user["user"], key) && !(*key == "exec" && sign_in_program::is_of_aks(&user["user"]["exec"]))
+    };
+    of_cluster.or_else(|| USER.into_iter().find(is_outside))
 }
 
 impl Added {

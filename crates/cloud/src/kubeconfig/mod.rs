@@ -13,6 +13,7 @@ mod file;
 mod flow;
 mod in_place;
 mod lock;
+mod sign_in_program;
 mod text;
 
 use std::path::PathBuf;

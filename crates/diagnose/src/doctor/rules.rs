@@ -141,7 +141,7 @@ const CHECKS: [DoctorCheck; 13] = [
         },
         evaluate: |snapshot, findings| in_cluster(snapshot, findings, secret::evaluate),
     },
-    // After the Secrets: a refusal of the nodes is the cause, a refusal of this machine harms nobody else.
+    // After the Secrets: a refusal of the nodes is the cause, a refusal of this machine has no other effect.
     DoctorCheck {
         name: "vault access",
         unread: |snapshot| snapshot.unread_certificate(),

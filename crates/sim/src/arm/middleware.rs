@@ -225,6 +225,7 @@ pub(super) fn scope_exists(state: &CloudState, scope: &str) -> Result<(), ArmErr
         return Err(ArmError::group_not_found(group));
     }
     let Some(namespace) = id::part(scope, "providers") else { return Ok(()) };
+    let scope = without_namespace(scope);
     let known = networks::subnet(state, scope).is_some()
         || PROVIDERS
             .iter()
@@ -235,6 +236,14 @@ pub(super) fn scope_exists(state: &CloudState, scope: &str) -> Result<(), ArmErr
     }
     let kind = format!("{namespace}/{}", id::part(scope, namespace).unwrap_or_default());
     Err(ArmError::resource_not_found(&kind, id::name(scope), group))
+}
+
+/// Returns the cluster of a scope inside of it. Azure RBAC accepts assignments at a cluster's namespaces, which
+/// Resource Manager does not know.
+fn without_namespace(scope: &str) -> &str {
+    let at = scope.to_ascii_lowercase().find("/namespaces/");
+    let at = at.filter(|_| id::part(scope, "managedClusters").is_some());
+    at.map_or(scope, |at| &scope[..at])
 }
 
 /// Adds the headers of every Resource Manager response, above all the ids for support.

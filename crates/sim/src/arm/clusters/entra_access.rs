@@ -23,7 +23,7 @@ pub(super) fn is_integrated(properties: &Value) -> bool {
     properties["aadProfile"]["managed"] == true
 }
 
-/// Returns whether the cluster has no local accounts: its certificates and static tokens sign nobody in. (AKS
+/// Returns whether the cluster has no local accounts: its certificates and static tokens are refused. (AKS
 /// revokes those of before at the next rotation of the certificates; the simulated cloud does so at once.)
 pub(super) fn has_no_local_accounts(properties: &Value) -> bool {
     properties["disableLocalAccounts"] == true

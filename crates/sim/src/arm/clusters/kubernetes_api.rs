@@ -61,7 +61,7 @@ fn answers(cluster: &ManagedCluster) -> bool {
     cluster.cluster_info.is_some() && !power::is_stopped(cluster)
 }
 
-/// Returns the user of a request: a local account, an Entra principal, or nobody without a token. `None` for a
+/// Returns the user of a request: a local account, an Entra principal, or the anonymous user without a token. `None` for a
 /// token that the cluster does not accept.
 fn user(state: &CloudState, cluster: &ManagedCluster, request: &Request, now: SimTime) -> Option<User> {
     let Some(token) = bearer(request) else { return Some(User::local(ANONYMOUS)) };
