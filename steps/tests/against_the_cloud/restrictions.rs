@@ -1,7 +1,7 @@
 //! Restricted clusters and vaults: Entra integration, Azure RBAC, authorized ranges, private clusters, vaults
 //! without public access, read-only locks. A restriction that refuses a run is found before any change.
 
-use crate::{fixture::Fixture, settings};
+use crate::{doctor::current_diagnosis, fixture::Fixture, settings};
 use landfall_engine::{Action, How, Kind, Outcome, StepError};
 use landfall_steps::preflight::PreflightCheckId;
 use serde_json::{Value, json};
@@ -176,6 +176,9 @@ async fn a_private_cluster_is_refused_from_outside_its_network() {
     fixture.reconnect();
     let error = refused(&fixture).await;
     says(&error, "ApiServerNotReachable", &["enablePrivateCluster", "privatelink.eastus", "virtual network"]);
+    let found = current_diagnosis(&fixture).await;
+    assert_eq!(found.root().map(|root| root.code), Some("CLUSTER_PRIVATE"), "{found:#?}");
+    assert!(!found.is_clean() && found.not_run().any(|outcome| outcome.check == "nodes"), "{found:#?}");
     // Without the check, a step reports the same, and does not wait for an answer.
     fixture.settings.skip_preflight = [PreflightCheckId::Access].into();
     let result = fixture.up().await;
@@ -236,6 +239,20 @@ async fn a_vault_that_loses_public_access_during_the_run_is_refused_by_name() {
     let error = result.error("certificate");
     assert_eq!(error.kind, Kind::Refused);
     says(error, "ForbiddenByConnection", &["publicNetworkAccess", "Azure Policy"]);
+}
+
+#[tokio::test]
+async fn the_doctor_reports_a_vault_that_does_not_admit_this_machine() {
+    let mut fixture = Fixture::instant().await;
+    fixture.up_ready().await;
+    let disable = |properties: &mut Value| properties["publicNetworkAccess"] = json!("Disabled");
+    fixture.change(&fixture.vault_id(), disable).await;
+    fixture.reconnect();
+    let found = current_diagnosis(&fixture).await;
+    let finding = found.findings.iter().find(|finding| finding.code == "VAULT_NOT_REACHABLE");
+    let finding = finding.unwrap_or_else(|| panic!("{found:#?}"));
+    assert!(finding.cause.contains("publicNetworkAccess is Disabled"), "{finding:#?}");
+    assert!(!found.is_clean() && found.not_run().any(|outcome| outcome.check == "certificate"), "{found:#?}");
 }
 
 #[tokio::test]

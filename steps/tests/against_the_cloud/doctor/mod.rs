@@ -103,7 +103,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 /// Returns the current diagnosis.
-async fn current_diagnosis(fixture: &Fixture) -> Diagnosis {
+pub async fn current_diagnosis(fixture: &Fixture) -> Diagnosis {
     diagnosis_at(fixture, jiff::Timestamp::now()).await
 }
 
