@@ -8,7 +8,7 @@ use crate::{
 use landfall_cloud::ApiError;
 use landfall_engine::{JournalError, Kind, Leftover, OpenError, StepError};
 use landfall_sim::SimError;
-use std::error::Error;
+use std::{error::Error, io};
 
 /// The failure of a command, ready to print.
 #[derive(Debug)]
@@ -139,9 +139,9 @@ impl Failure {
             OpenError::Corrupt { .. } => Self::new(Exit::Failed, error.to_string())
                 .cause("something else wrote into the file")
                 .hint(DAMAGED),
-            OpenError::Io { source, .. } => Self::new(Exit::Failed, error.to_string())
-                .caused_by(source)
-                .hint("free disk space or fix the permissions, or choose another folder with --state-dir"),
+            OpenError::Io { source, .. } => {
+                Self::new(Exit::Failed, error.to_string()).caused_by(source).hint(file_hint(source))
+            }
         }
     }
 
@@ -158,8 +158,11 @@ impl Failure {
             }
             SimError::Fault(_) => Self::new(Exit::Input, error.to_string())
                 .hint("a fault is written name[@METHOD path-part][*times]"),
-            _ => Self::new(Exit::Failed, error.to_string())
-                .hint("free disk space or fix the permissions, or choose another folder with --state-dir"),
+            _ => {
+                let file = error.source().and_then(|source| source.downcast_ref::<io::Error>());
+                let hint = file.map_or_else(|| "choose another folder with --state-dir".into(), file_hint);
+                Self::new(Exit::Failed, error.to_string()).hint(hint)
+            }
         };
         if let Some(source) = error.source() {
             failure = failure.caused_by(source);
@@ -169,10 +172,10 @@ impl Failure {
 
     /// Creates a failure from a journal that cannot be written.
     pub fn of_journal_write(error: &JournalError) -> Self {
-        Self::new(Exit::Failed, error.to_string()).cause(error.source.to_string()).hint(
-            "landfall does nothing that it cannot record; free disk space or fix the permissions, then \
-                   run again",
-        )
+        let remedy = landfall_engine::file_remedy(&error.source);
+        Self::new(Exit::Failed, error.to_string())
+            .cause(error.source.to_string())
+            .hint(format!("landfall does nothing that it cannot record; {remedy}, then run again"))
     }
 
     /// Returns the message text.
@@ -203,6 +206,11 @@ impl Failure {
         lines.extend(content.hint.as_ref().map(|text| text::wrap(&hint, text, text::COLUMNS)));
         lines.join("\n")
     }
+}
+
+/// Returns the hint for an error of a file in the state folder.
+fn file_hint(error: &io::Error) -> String {
+    format!("{}; or choose another folder with --state-dir", landfall_engine::file_remedy(error))
 }
 
 /// Returns the hint for a step's error: the step's own, or the one for its kind.

@@ -2,13 +2,16 @@
 
 mod cli;
 mod cli_context;
+mod clock;
 mod commands;
 mod consent;
 mod deployment;
 mod exit;
 mod failure;
+mod proxy_check;
 mod render;
 mod run;
+mod runtime;
 mod settings;
 mod signals;
 mod sim_target;

@@ -5,6 +5,7 @@ use crate::{
     consent::Allowed,
     exit::Exit,
     failure::Failure,
+    proxy_check,
     settings::{
         checks::endpoints,
         file::{AuthName, CloudName},
@@ -164,6 +165,7 @@ async fn sign_in(
     recorded_subscription: Option<&str>,
 ) -> Result<Target, Failure> {
     let endpoints = endpoints::resolve(&place.endpoints);
+    proxy_check::check(environment, &endpoints).await?;
     let facts = facts(place, environment);
     let sign_in_method = sign_in_method(place.auth, &facts)?;
     let request_counter = RequestCounter::new();

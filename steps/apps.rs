@@ -70,7 +70,9 @@ impl Step for Apps {
 
     async fn check(&self, cx: &Context, cluster: &ReadyCluster) -> Result<Check<Applied>, StepError> {
         let session = self.open(cluster).await?;
-        let found = match objects::diff(&session, &self.manifests, &self.previous(cx)).await?.check() {
+        let diff = objects::diff(&session, &self.manifests, &self.previous(cx)).await?;
+        diff.note_found(cx);
+        let found = match diff.check() {
             Ok(found) => found,
             Err(verdict) => return Ok(objects::verdict(verdict)),
         };

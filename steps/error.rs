@@ -174,6 +174,17 @@ fn hint(error: &ApiError) -> &'static str {
         "AccessDenied" => {
             "the vault uses access policies instead of role-based access: choose another vault name"
         }
+        "NotFromService" if error.sent != SendStatus::Accepted => {
+            "open a page in a browser and sign in to the network, or set HTTPS_PROXY and NO_PROXY for it; \
+             with [endpoints], check the addresses"
+        }
+        "CertificateNotValidNow" => {
+            "check this machine's clock: by it, the server's certificate is not valid now"
+        }
+        "UntrustedCertificate" => {
+            "a proxy may replace the certificates of servers: install its authority on this machine; with \
+             [endpoints], set endpoints.ca_file"
+        }
         _ => "",
     };
     if error.message.starts_with("failed to create typed patch object") {

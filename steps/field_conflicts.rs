@@ -6,7 +6,7 @@ use landfall_cloud::{
     kubernetes::{Cluster, DynamicObject, Kind, manifest::Manifest},
 };
 use landfall_engine::{Kind as ErrorKind, Leftover, StepError};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The field manager names of kubectl.
 const KUBECTL: [&str; 3] = ["kubectl", "kubectl-client-side-apply", "before-first-apply"];
@@ -16,9 +16,7 @@ pub(crate) fn is_conflict(error: &ApiError) -> bool {
     error.is("FieldManagerConflict")
 }
 
-/// Allows a takeover from kubectl and manual edits. Refuses it for another tool that applies: both would
-/// overwrite each other's fields forever.
-/// <https://kubernetes.io/docs/reference/using-api/server-side-apply/#conflicts>
+/// Like [`takeover`], with the object as it is now.
 pub(crate) async fn check_takeover(
     api: &Cluster,
     kind: &Kind,
@@ -27,10 +25,25 @@ pub(crate) async fn check_takeover(
     conflict: &ApiError,
 ) -> Result<(), StepError> {
     let name = manifest.object.metadata.name.as_deref().unwrap_or_default();
-    let live = api.get(kind, objects::namespace(kind, &manifest.object), name).await.context(what)?;
-    let mut competing = owners(&conflict.details);
-    competing.retain(|manager, _| live.as_ref().is_some_and(|live| is_competing_manager(live, manager)));
-    let Some(first) = competing.keys().next().cloned() else { return Ok(()) };
+    match api.get(kind, objects::namespace(kind, &manifest.object), name).await.context(what)? {
+        Some(live) => takeover(&live, what, conflict).map(drop),
+        None => Ok(()),
+    }
+}
+
+/// Allows a takeover from kubectl and manual edits, and returns the managers of the conflicting fields. Refuses it
+/// for another tool that applies: both would overwrite each other's fields forever.
+/// <https://kubernetes.io/docs/reference/using-api/server-side-apply/#conflicts>
+pub(crate) fn takeover(
+    live: &DynamicObject,
+    what: &str,
+    conflict: &ApiError,
+) -> Result<BTreeSet<String>, StepError> {
+    let owners = owners(&conflict.details);
+    let managers = owners.keys().cloned().collect();
+    let mut competing = owners;
+    competing.retain(|manager, _| is_competing_manager(live, manager));
+    let Some(first) = competing.keys().next().cloned() else { return Ok(managers) };
     let causes =
         competing.into_iter().map(|(manager, fields)| format!("{manager} manages {}", fields.join(", ")));
     let refused =

@@ -227,7 +227,9 @@ impl Step for Gateways {
 
     async fn check(&self, cx: &Context, input: &Self::Input) -> Result<Check<ProgrammedGateways>, StepError> {
         let session = self.open(&input.0).await?;
-        let found = match objects::diff(&session, &self.manifests, &self.previous(cx)).await?.check() {
+        let diff = objects::diff(&session, &self.manifests, &self.previous(cx)).await?;
+        diff.note_found(cx);
+        let found = match diff.check() {
             Ok(found) => found,
             Err(verdict) => return Ok(objects::verdict(verdict)),
         };

@@ -5,6 +5,7 @@ use crate::{
     deployment::Records,
     error::{ErrorContext, TrackWrite},
     names, operation,
+    other_vaults::OtherVaults,
     overrides::{self, Written},
     resource::{KEY_VAULT, NameSetting, Resource, ResourceSpec, Right},
     resource_group::Group,
@@ -33,8 +34,10 @@ pub struct KeyVault {
     /// The tags of an owned vault, with landfall's mark.
     tags: Tags,
     name: String,
+    other_vaults: OtherVaults,
     purge: bool,
     record: RecordOf<Vault>,
+    group_record: RecordOf<Group>,
 }
 
 /// The retention of a deleted vault.
@@ -89,8 +92,10 @@ impl KeyVault {
             location: s.location.clone(),
             tags,
             name: names::vault(s, c.azure.id()),
+            other_vaults: OtherVaults::new(c, s),
             purge: teardown.purge,
             record: records.vault,
+            group_record: records.group,
         }
     }
 
@@ -336,7 +341,12 @@ impl Step for KeyVault {
     }
 
     async fn check(&self, cx: &Context, _: &Group) -> Result<Check<Vault>, StepError> {
-        let Some(body) = self.read().await? else { return Ok(Check::Missing) };
+        let Some(body) = self.read().await? else {
+            if !cx.owned() && !cx.owns(self.group_record) {
+                self.other_vaults.note(cx, &self.group, &self.name).await;
+            }
+            return Ok(Check::Missing);
+        };
         match State::of(&body) {
             State::Running(_) => return Ok(Check::InProgress),
             State::Failed => return Ok(Check::Failed { why: format!("key vault {} is Failed", self.name) }),

@@ -15,6 +15,7 @@ use landfall_engine::{Check, Context, Kind, Leftover, Poll, Step, StepError, Und
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::{
+    error::Error as _,
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
     time::Duration,
@@ -177,7 +178,15 @@ fn failed(verb: &str, file: &Path, error: &KubeconfigError) -> StepError {
     StepError::new(Kind::Failed, format!("{verb} {}", file.display()))
         .leftover(Leftover::Nothing)
         .caused_by(error)
-        .hint("set kubeconfig (KUBECONFIG) to a file that can be written")
+        .hint(match error.source().and_then(|source| source.downcast_ref::<std::io::Error>()) {
+            Some(refused) => {
+                format!(
+                    "{}; or set kubeconfig (KUBECONFIG) to another file",
+                    landfall_engine::file_remedy(refused)
+                )
+            }
+            None => "set kubeconfig (KUBECONFIG) to a file that can be written".to_owned(),
+        })
 }
 
 fn lock_timeout(file: &Path, held: &Holder) -> StepError {

@@ -25,6 +25,7 @@ pub mod names;
 pub mod network;
 mod objects;
 mod operation;
+mod other_vaults;
 mod overrides;
 pub mod preflight;
 pub mod provider_registration;

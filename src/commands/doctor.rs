@@ -4,15 +4,15 @@ use crate::{
     cli_context::CliContext,
     deployment::Deployment,
     exit::Exit,
-    failure::Failure,
+    failure::{self, Failure},
     render::{doctor, stream},
     run,
     settings::{LoadedConfig, Mode, flags::SettingFlags},
     target::{self, Gateways, Target},
 };
 use jiff::Timestamp;
-use landfall_diagnose::doctor::{Diagnosis, DoctorContext, DoctorTimeouts, diagnose};
-use landfall_engine::{Journal, JournalState};
+use landfall_diagnose::doctor::{Diagnosis, DoctorContext, DoctorTimeouts, FailedStep, diagnose};
+use landfall_engine::{Journal, JournalState, StepInfo, StepStatus};
 use landfall_steps::settings::Teardown;
 use std::time::Duration;
 use tokio::time::timeout;
@@ -71,7 +71,24 @@ async fn run_diagnosis(
     let settings = deployment.resources().with_recorded_names(&config.settings, journal_state);
     let (clients, now) = (&target.clients, Timestamp::now());
     let environment = &landfall_steps::description(clients, &settings, journal_state);
-    diagnose(&DoctorContext { clients, environment, address_map, timeouts, now }).await
+    let failed = &failed_steps(&deployment, journal_state);
+    diagnose(&DoctorContext { clients, environment, address_map, timeouts, now, failed }).await
+}
+
+/// Returns the steps whose last attempt failed, in the order of the graph.
+fn failed_steps(deployment: &Deployment, journal_state: &JournalState) -> Vec<FailedStep> {
+    let failed = |step: StepInfo| {
+        let state = journal_state.step_state(step.id).filter(|state| state.state == StepStatus::Failed)?;
+        let error = state.error.as_ref()?;
+        Some(FailedStep {
+            step: step.id.to_owned(),
+            message: error.message.clone(),
+            code: error.code.clone(),
+            causes: error.causes.clone(),
+            hint: failure::hint(error),
+        })
+    };
+    deployment.graph.steps().into_iter().filter_map(failed).collect()
 }
 
 /// Returns the root cause of a failed run's errors. The gateways are not queried: the failure precedes them.

@@ -20,6 +20,7 @@ use crate::{
     exit::Exit,
     failure::Failure,
     render::{escape::Escaping, stream},
+    runtime,
 };
 use std::future::Future;
 
@@ -57,9 +58,7 @@ fn dispatch(cli_context: &CliContext, command: Command) -> Result<Exit, Failure>
 
 /// Runs an asynchronous command to its end.
 fn wait(command: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
-    let runtime = tokio::runtime::Runtime::new();
-    let runtime = runtime
-        .map_err(|error| Failure::new(Exit::Failed, "start the asynchronous runtime").caused_by(&error))?;
+    let runtime = runtime::start()?;
     let ended = runtime.block_on(command);
     // Tasks that were left running on purpose, such as an abandoned request, must not delay the exit.
     runtime.shutdown_background();

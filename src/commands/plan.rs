@@ -47,6 +47,7 @@ pub async fn run(cli_context: &CliContext, args: &Args) -> Result<Exit, Failure>
     )
     .await?;
     run::warn_about_chain(cli_context, &config.settings);
+    run::warn_about_clock(cli_context, &journal_state);
     let planned = compute_plan(cli_context, &config, journal_state, &target).await;
     let text = target.text.clone();
     let (cloud, time_scale, requests) = (target.cloud, target.time_scale, target.requests());

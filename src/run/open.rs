@@ -3,6 +3,7 @@
 use super::journal::{recorded_state, same_journal};
 use crate::{
     cli_context::CliContext,
+    clock,
     deployment::Deployment,
     exit::Exit,
     failure::Failure,
@@ -22,6 +23,13 @@ pub fn warn_about_chain(cli_context: &CliContext, settings: &Settings) {
     }
 }
 
+/// Prints a warning if this machine's clock is behind the journal.
+pub fn warn_about_clock(cli_context: &CliContext, journal_state: &JournalState) {
+    if let Some(warning) = clock::warning(journal_state, Timestamp::now()) {
+        cli_context.say(&warning);
+    }
+}
+
 /// Opens journal and cloud, in the order that refuses a second run before it changes anything.
 pub async fn open(
     cli_context: &CliContext,
@@ -37,7 +45,10 @@ pub async fn open(
             path.display()
         ));
     }
-    let known = recorded_state(config)?.map(|(key, _)| key);
+    let known = recorded_state(config)?.map(|(key, journal_state)| {
+        warn_about_clock(cli_context, &journal_state);
+        key
+    });
     if let Some(key) = &known {
         same_journal(config, key)?;
     }

@@ -1,7 +1,10 @@
 //! Settings of the target: cloud, subscription and sign-in.
 
 use super::{
-    checks::endpoints::{self, Consent},
+    checks::{
+        endpoints::{self, Consent},
+        proxy,
+    },
     config_error::{ConfigError, Sourced},
     defaults,
     file::{AuthName, CloudName, File},
@@ -75,6 +78,9 @@ pub fn read(sources: &mut Sources<'_>, file: &File) -> Option<TargetConfig> {
     let sim = sim_config(sources, file);
     let own = self::endpoints(sources, file);
     let consent = own.as_ref().map(|own| endpoints::consent(sources, own));
+    if cloud == Some(CloudName::Azure) {
+        sources.take(proxy::https(sources.environment()));
+    }
     let place = TargetConfig {
         cloud: cloud?,
         subscription: subscription?,

@@ -7,12 +7,12 @@ use super::{
     prune::{DesiredObjects, PreviousApply, PruneSet},
     replicas::Autoscaled,
 };
-use crate::{ClusterSession, error::ErrorContext, manifests::name_of, operation};
+use crate::{ClusterSession, error::ErrorContext, field_conflicts, manifests::name_of, operation};
 use landfall_cloud::kubernetes::{
-    Cluster, Difference, DynamicObject, Kind, confirmed, differences, immutable_differences,
+    Cluster, Difference, DynamicObject, Force, Kind, confirmed, differences, immutable_differences,
     manifest::Manifest,
 };
-use landfall_engine::{Change, Check, Kind as ErrorKind, Leftover, StepError};
+use landfall_engine::{Change, Check, Context, Kind as ErrorKind, Leftover, StepError};
 use serde_json::{Value, json};
 use std::{
     borrow::Cow,
@@ -22,6 +22,9 @@ use std::{
 /// The label that names the manager of an object.
 /// <https://kubernetes.io/docs/concepts/overview/working-with-objects/common-labels/>
 const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+
+/// The maximum number of found objects in a note.
+const NOTED_MAX: usize = 8;
 
 /// The set in the cluster.
 pub(crate) struct SetDiff {
@@ -33,6 +36,10 @@ pub(crate) struct SetDiff {
     changes: Vec<Change>,
     /// Objects that cannot be updated in place and may not be replaced.
     refused: Vec<ImmutableChange>,
+    /// The first takeover of fields that is not allowed.
+    conflict: Option<StepError>,
+    /// The objects that exist without a record, by kind and name.
+    found: Vec<String>,
     /// Objects to delete and recreate.
     pub(super) replaced: Vec<ImmutableChange>,
     /// The manifests to send: without fields that an autoscaler owns.
@@ -52,7 +59,18 @@ pub(crate) struct InSyncSet {
 impl SetDiff {
     /// Returns the refusal of the set, if the API server would refuse a part of it.
     pub(super) fn refusal(&self) -> Option<StepError> {
-        immutable::refusal(&self.refused)
+        immutable::refusal(&self.refused).or_else(|| self.conflict.clone())
+    }
+
+    /// Notes the objects that exist and are not owned, before they are recorded.
+    pub(crate) fn note_found(&self, cx: &Context) {
+        if self.found.is_empty() {
+            return;
+        }
+        let more = self.found.len().saturating_sub(NOTED_MAX);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let shown = &self.found[..self.found.len().min(NOTED_MAX)];
+        cx.note(format!("found, not owned: {}{more}", shown.join(", ")));
     }
 
     /// Returns the check result of the set, regardless of the readiness of its objects.
@@ -66,7 +84,8 @@ impl SetDiff {
             }
             (0, changes) => Err(Check::Drifted { changes }),
             // Created objects are owned even if some exist already; the ticket distinguishes them.
-            _ => Err(Check::Missing),
+            (_, changes) if self.live.is_empty() && changes.is_empty() => Err(Check::Missing),
+            (_, changes) => Err(Check::Partial { changes }),
         }
     }
 }
@@ -74,6 +93,7 @@ impl SetDiff {
 /// Converts the check result of a set that is not in sync to that of its step.
 pub(crate) fn verdict<T>(check: Check<()>) -> Check<T> {
     match check {
+        Check::Partial { changes } => Check::Partial { changes },
         Check::Drifted { changes } => Check::Drifted { changes },
         Check::Refused { error } => Check::Refused { error },
         _ => Check::Missing,
@@ -110,7 +130,7 @@ pub(crate) async fn refused(
         }
     }
     let previous = PreviousApply { wanted: wanted.clone(), ..PreviousApply::default() };
-    Ok(diff(session, &known, &previous).await?.refusal())
+    Ok(immutable::refusal(&diff(session, &known, &previous).await?.refused))
 }
 
 pub(super) async fn kind_of(api: &Cluster, manifest: &Manifest) -> Result<Kind, StepError> {
@@ -212,6 +232,8 @@ pub(crate) async fn diff(
         changes: left.changes().collect(),
         left,
         refused: Vec::new(),
+        conflict: None,
+        found: Vec::new(),
         replaced: Vec::new(),
         desired: Vec::new(),
         fingerprint: fingerprint(manifests),
@@ -224,7 +246,11 @@ pub(crate) async fn diff(
             }
             continue;
         };
-        diff.changes.extend(changes(kind, manifest, live, compared.fields));
+        if !previous.records(&with_types(live, manifest)) {
+            diff.found.push(format!("{} {}", kind.kind, live.metadata.name.as_deref().unwrap_or_default()));
+        }
+        diff.conflict = diff.conflict.or(compared.conflict);
+        diff.changes.extend(changes(kind, manifest, live, compared.fields, &compared.managers));
         if let Some(immutable) = ImmutableChange::of(kind, manifest, live, compared.immutable) {
             match previous.wanted.replaces(&immutable.name) {
                 true => {
@@ -267,6 +293,10 @@ struct Compared {
     fields: Vec<Difference>,
     /// Those that the API server refuses to apply.
     immutable: Vec<Difference>,
+    /// The other managers whose fields an apply would take over.
+    managers: BTreeSet<String>,
+    /// The refusal to take over the fields of a competing manager.
+    conflict: Option<StepError>,
 }
 
 /// Compares an object. Apparent differences count only if the server confirms them in a dry run. See decision
@@ -283,22 +313,32 @@ async fn compare(
     let fields = differences(&without_foreign_label(wanted.clone(), live), &is);
     is["metadata"]["managedFields"] = json!(live.metadata.managed_fields);
     let immutable = immutable_differences(&wanted, &is);
-    if fields.is_empty() && immutable.is_empty() {
-        return Ok(Compared { fields, immutable });
+    let mut compared = Compared { fields, immutable, managers: BTreeSet::new(), conflict: None };
+    if compared.fields.is_empty() && compared.immutable.is_empty() {
+        return Ok(compared);
     }
-    match api.dry_run_apply(kind, &complete).await {
+    let mut applied = api.dry_run_apply(kind, &complete, Force::No).await;
+    if let Err(conflict) = &applied
+        && field_conflicts::is_conflict(conflict)
+    {
+        match field_conflicts::takeover(live, &format!("apply {}", place(manifest)), conflict) {
+            Ok(managers) => compared.managers = managers,
+            Err(refused) => compared.conflict = Some(refused),
+        }
+        applied = api.dry_run_apply(kind, &complete, Force::Yes).await;
+    }
+    match applied {
         Ok(applied) => {
             let applied = value_of(kind, &applied);
-            Ok(Compared {
-                fields: confirmed(fields, &applied, &is),
-                immutable: confirmed(immutable, &applied, &is),
-            })
+            compared.fields = confirmed(compared.fields, &applied, &is);
+            compared.immutable = confirmed(compared.immutable, &applied, &is);
+            Ok(compared)
         }
         Err(error) if operation::is_transient(&error) => {
             Err(error).context(format!("compare {}", place(manifest)))
         }
         // Without the right to write, or for a change that the server refuses, the apparent ones count.
-        Err(_) => Ok(Compared { fields, immutable }),
+        Err(_) => Ok(compared),
     }
 }
 
@@ -312,7 +352,14 @@ fn without_foreign_label(mut wanted: Value, live: &DynamicObject) -> Value {
     without_empty_labels(wanted)
 }
 
-fn changes(kind: &Kind, manifest: &Manifest, live: &DynamicObject, fields: Vec<Difference>) -> Vec<Change> {
+/// Returns the changes of an object. `taken_from` are the managers whose fields an apply takes over.
+fn changes(
+    kind: &Kind,
+    manifest: &Manifest,
+    live: &DynamicObject,
+    fields: Vec<Difference>,
+    taken_from: &BTreeSet<String>,
+) -> Vec<Change> {
     let name = manifest.object.metadata.name.as_deref().unwrap_or_default();
     let named = |(path, is, wanted): Difference| Change {
         field: format!("{} {name}: {}", kind.kind, path.trim_start_matches('.')),
@@ -320,9 +367,10 @@ fn changes(kind: &Kind, manifest: &Manifest, live: &DynamicObject, fields: Vec<D
         wanted,
     };
     let mut changes: Vec<Change> = fields.into_iter().map(named).collect();
-    if !changes.is_empty() && !is_managed(live) {
+    if !changes.is_empty() && (!taken_from.is_empty() || !is_managed(live)) {
         let field = format!("{} {name}: metadata.managedFields", kind.kind);
-        changes.push(Change { field, is: json!(managers(live)), wanted: json!([FIELD_MANAGER]) });
+        let is = if taken_from.is_empty() { json!(managers(live)) } else { json!(taken_from) };
+        changes.push(Change { field, is, wanted: json!([FIELD_MANAGER]) });
     }
     changes
 }

@@ -1,7 +1,7 @@
 //! Changes that the API server refuses: detected before the first write, or made by a recreation of the
 //! object.
 
-use super::uid_of;
+use super::{is_managed, uid_of};
 use crate::{error::ErrorContext, manifests::name_of, operation, settings::ObjectName};
 use landfall_cloud::{
     ApiError,
@@ -28,6 +28,8 @@ pub(super) struct ImmutableChange {
     pub(super) name: ObjectName,
     uid: String,
     differences: Vec<Difference>,
+    /// True if landfall never applied the object.
+    foreign: bool,
 }
 
 impl ImmutableChange {
@@ -39,7 +41,14 @@ impl ImmutableChange {
         differences: Vec<Difference>,
     ) -> Option<Self> {
         let (kind, name) = (kind.kind.to_string(), name_of(manifest));
-        (!differences.is_empty()).then(|| Self { kind, name, uid: uid_of(live).to_owned(), differences })
+        let foreign = !is_managed(live);
+        (!differences.is_empty()).then(|| Self {
+            kind,
+            name,
+            uid: uid_of(live).to_owned(),
+            differences,
+            foreign,
+        })
     }
 
     /// Describes the interruption that its recreation causes.
@@ -70,7 +79,11 @@ pub(super) fn refusal(all: &[ImmutableChange]) -> Option<StepError> {
     let error = StepError::new(ErrorKind::Refused, format!("update {named} in place"))
         .code("ImmutableField")
         .leftover(Leftover::Nothing);
-    Some(causes.fold(error, StepError::cause).hint(replace_hint(all.iter().map(|one| &one.name))))
+    let mut hint = replace_hint(all.iter().map(|one| &one.name));
+    if all.iter().any(|one| one.foreign) {
+        hint += "; to keep what another tool applied, set manifests (MANIFESTS_DIR) to the folder that it applied";
+    }
+    Some(causes.fold(error, StepError::cause).hint(hint))
 }
 
 fn replace_hint<'a>(names: impl Iterator<Item = &'a ObjectName>) -> String {

@@ -7,7 +7,7 @@ use super::{
     reference_of, uid_of,
 };
 use crate::{ClusterSession, error::ErrorContext, settings::ObjectName};
-use landfall_cloud::kubernetes::{Cluster, TypeMeta, manifest::Manifest};
+use landfall_cloud::kubernetes::{Cluster, DynamicObject, TypeMeta, manifest::Manifest};
 use landfall_engine::{Change, StepError};
 use serde_json::{Value, json};
 use std::{collections::BTreeSet, sync::Arc};
@@ -69,6 +69,19 @@ impl PreviousApply {
                 && space(object.namespace.as_deref()) == space(job.object.metadata.namespace.as_deref())
         };
         output.objects.iter().find(is_it).filter(|_| types.kind == "Job" && expires).cloned()
+    }
+
+    /// Returns whether the journal knows an object, as created or as found.
+    pub(super) fn records(&self, object: &DynamicObject) -> bool {
+        let applied = [&self.output, &self.unfinished].into_iter().flatten();
+        let mut recorded = applied.flat_map(|applied| {
+            applied.objects.iter().map(|one| one.uid.as_str()).chain(applied.found.iter().map(String::as_str))
+        });
+        let created = self.unfinished.iter().any(|attempt| {
+            let mut creating = attempt.creating.iter().flatten();
+            creating.any(|name| refers_to(name, object))
+        });
+        created || recorded.any(|uid| uid == uid_of(object))
     }
 }
 

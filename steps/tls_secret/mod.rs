@@ -127,7 +127,9 @@ impl Step for TlsSecret {
             session.api.get(&Kind::SECRET, Some(NAMESPACE), SECRET).await
         },);
         let secret = secret.context(format!("read Secret {SECRET}"))?;
-        let found = match diff?.check() {
+        let diff = diff?;
+        diff.note_found(cx);
+        let found = match diff.check() {
             Ok(found) => found,
             Err(verdict) => return Ok(objects::verdict(verdict)),
         };

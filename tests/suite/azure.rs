@@ -17,7 +17,7 @@ async fn served() -> (Sim, TempDir, TestEnvironment) {
     (sim, folder, env)
 }
 
-fn endpoints(facts: &ConnectionInfo) -> String {
+pub fn endpoints(facts: &ConnectionInfo) -> String {
     format!(
         "cloud = \"azure\"\nkubeconfig = \"kubeconfig\"\n\n[endpoints]\nlogin = \"{}\"\narm = \"{}\"\narm_audience = \"{}\"\n\
          vault_suffix = \"{}\"\nvault_audience = \"{}\"\nca_file = \"authorities.pem\"\n",
@@ -25,7 +25,7 @@ fn endpoints(facts: &ConnectionInfo) -> String {
     )
 }
 
-fn signed_in(env: TestEnvironment, facts: &ConnectionInfo, secret: &str) -> TestEnvironment {
+pub fn signed_in(env: TestEnvironment, facts: &ConnectionInfo, secret: &str) -> TestEnvironment {
     env.with("AZURE_TENANT_ID", &facts.tenant)
         .with("AZURE_CLIENT_ID", &facts.client_id)
         .with("AZURE_CLIENT_SECRET", secret)

@@ -279,6 +279,19 @@ pub(crate) struct UntrustedCertificate {
     reason: rustls::Error,
 }
 
+impl UntrustedCertificate {
+    /// Returns whether the certificate has expired or is not valid yet, by this machine's clock.
+    pub(crate) fn is_about_dates(&self) -> bool {
+        use rustls::CertificateError::{Expired, ExpiredContext, NotValidYet, NotValidYetContext};
+        matches!(
+            self.reason,
+            rustls::Error::InvalidCertificate(
+                Expired | ExpiredContext { .. } | NotValidYet | NotValidYetContext { .. }
+            )
+        )
+    }
+}
+
 /// Finds the reason why a server's certificate was refused.
 fn refused_certificate(error: &(dyn std::error::Error + 'static)) -> Option<rustls::Error> {
     if let Some(reason @ rustls::Error::InvalidCertificate(_)) = error.downcast_ref() {

@@ -19,6 +19,7 @@ mod endpoint_trust;
 mod endpoints;
 pub mod environment;
 pub mod error;
+mod foreign_answer;
 mod http_client;
 mod known_clouds;
 pub mod kubeconfig;

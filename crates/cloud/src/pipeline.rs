@@ -7,6 +7,7 @@ use crate::{
     ApiErrorKind, Credential, SendStatus,
     endpoint_trust::is_same_authority,
     error::{find, from_response, is_write},
+    foreign_answer::ForeignAnswer,
     http_client::{HttpClient, UntrustedCertificate},
     retry::{self, Failure},
 };
@@ -155,7 +156,9 @@ impl Policy for RetryPolicy {
             // The vault client removes the body from a request that it sends without a token.
             let mut this = request.clone();
             tries += 1;
-            let (failure, outcome) = classify(next[0].send(ctx, &mut this, &next[1..]).await, earlier).await;
+            let server = request.url().host_str().unwrap_or_default();
+            let outcome = next[0].send(ctx, &mut this, &next[1..]).await;
+            let (failure, outcome) = classify(outcome, server, earlier).await;
             let Some(failure) = failure else { return outcome };
             if failure.status == Some(401) && self.replace_token && !refused {
                 (refused, tries) = (true, tries - 1);
@@ -192,8 +195,12 @@ fn possible_effect(request: &Request, failure: &Failure) -> SendStatus {
 }
 
 /// Classifies the result of an attempt. The answer is passed on whole, with the header if `earlier` attempts
-/// may have taken effect.
-async fn classify(outcome: PolicyResult, earlier: Option<SendStatus>) -> (Option<Failure>, PolicyResult) {
+/// may have taken effect. An answer that is not of `server` becomes an error.
+async fn classify(
+    outcome: PolicyResult,
+    server: &str,
+    earlier: Option<SendStatus>,
+) -> (Option<Failure>, PolicyResult) {
     let response = match outcome {
         Ok(response) => {
             let status = u16::from(response.status());
@@ -204,6 +211,15 @@ async fn classify(outcome: PolicyResult, earlier: Option<SendStatus>) -> (Option
     match response {
         Ok(raw) => {
             let (status, mut headers, body) = raw.deconstruct();
+            if let Some(foreign) = ForeignAnswer::of_headers(server, status.into(), &headers, &body) {
+                let failure = Failure {
+                    kind: ApiErrorKind::Protocol,
+                    status: Some(status.into()),
+                    sent: SendStatus::Answered,
+                    retry_after: None,
+                };
+                return (Some(failure), Err(UnreadResponse::mark(foreign.into_sdk_error(), status.into())));
+            }
             if u16::from(status) < 400 {
                 return (None, Ok(AsyncRawResponse::from_bytes(status, headers, Bytes::from(body))));
             }

@@ -10,6 +10,7 @@ mod object_fields;
 mod peer_certificate;
 pub mod rotation_diagnosis;
 mod route_model;
+mod route_precedence;
 mod secret_model;
 mod snapshot;
 pub mod verify;

@@ -4,6 +4,7 @@
 //! <https://gateway-api.sigs.k8s.io/reference/spec/>
 
 use crate::object_fields::{name, space};
+use jiff::Timestamp;
 use landfall_cloud::kubernetes::{DynamicObject, manifest::Manifest};
 use serde::{Deserialize, de::DeserializeOwned};
 
@@ -20,6 +21,8 @@ pub(crate) struct Gateway {
 pub(crate) struct Route {
     pub(crate) namespace: String,
     pub(crate) name: String,
+    /// The time of its creation; `None` for a manifest.
+    pub(crate) created: Option<Timestamp>,
     pub(crate) spec: RouteSpec,
 }
 
@@ -76,7 +79,7 @@ pub(crate) struct Rule {
 }
 
 /// Conditions that must all hold.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct Match {
     pub(crate) path: Option<ValueMatch>,
@@ -86,7 +89,7 @@ pub(crate) struct Match {
 }
 
 /// A value and its comparison.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(default)]
 pub(crate) struct ValueMatch {
     /// `Exact`, `PathPrefix` or `RegularExpression`; empty means the default of the field.
@@ -155,7 +158,12 @@ impl Gateway {
 impl Route {
     /// Parses an HTTPRoute.
     pub(crate) fn read(object: &DynamicObject) -> Self {
-        Self { namespace: space(object).to_owned(), name: name(object).to_owned(), spec: spec(object) }
+        Self {
+            namespace: space(object).to_owned(),
+            name: name(object).to_owned(),
+            created: object.metadata.creation_timestamp.as_ref().map(|created| created.0),
+            spec: spec(object),
+        }
     }
 
     /// Returns whether a gateway of this name is one of the parents.

@@ -38,6 +38,7 @@ mod schedule;
 mod step;
 mod step_types;
 mod stop;
+mod system_limits;
 mod time_scale;
 mod wait;
 
@@ -56,5 +57,6 @@ pub use schedule::Schedule;
 pub use step::Step;
 pub use step_types::{Change, Check, How, Outcome, Override, StepAction, StepInfo, UndoOutcome};
 pub use stop::{Stop, StopLevel};
+pub use system_limits::{file_remedy, is_thread_refusal};
 pub use time_scale::TimeScale;
 pub use wait::{Poll, StatusCell, Wait};

@@ -120,6 +120,7 @@ impl<S: Step, I: Inputs<Values = S::Input>> Node for Wired<S, I> {
             Ok(match self.step.check(cx, &input).await? {
                 Check::InSync(output) => Check::InSync(node_output(self.id, output, cx)?),
                 Check::Missing => Check::Missing,
+                Check::Partial { changes } => Check::Partial { changes },
                 Check::Drifted { changes } => Check::Drifted { changes },
                 Check::InProgress => Check::InProgress,
                 Check::Failed { why } => Check::Failed { why },

@@ -254,7 +254,7 @@ pub trait Step: Send + Sync + 'static {
                 };
                 match self.check(cx, input).await? {
                     Check::InSync(output) => Ok(Poll::Ready(Some(output))),
-                    Check::Missing | Check::NotOwned { .. } => Ok(Poll::Ready(None)),
+                    Check::Missing | Check::Partial { .. } | Check::NotOwned { .. } => Ok(Poll::Ready(None)),
                     Check::InProgress => Ok(Poll::not_yet("still being created")),
                     Check::Failed { why } => Err(unfit(&why)),
                     Check::Refused { error } => Err(unfit(&error.message)),

@@ -12,6 +12,11 @@ pub enum Check<T> {
     InSync(T),
     /// The resource does not exist.
     Missing,
+    /// A part of the resource exists, the rest does not. It is created as a missing one is.
+    Partial {
+        /// The changes of the existing part.
+        changes: Vec<Change>,
+    },
     /// The resource exists, is usable and has drifted; it can be updated in place.
     Drifted {
         /// The required changes.

@@ -17,7 +17,10 @@ pub fn file(given: &Sourced<String>, path: &Path, state: &Path) -> Result<(), Co
     let known = match fs::metadata(path) {
         Ok(known) => known,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return writable(given, path),
-        Err(error) => return wrong(format!("cannot be read: {error}"), another),
+        Err(error) => {
+            let hint = format!("{}; or {another}", landfall_engine::file_remedy(&error));
+            return wrong(format!("cannot be read: {error}"), &hint);
+        }
     };
     if !known.is_file() {
         // A device or a pipe would block for ever, or be replaced by a file.

@@ -9,3 +9,4 @@ pub mod endpoints;
 pub mod kubeconfig;
 pub mod manifests;
 pub mod names;
+pub mod proxy;

@@ -114,7 +114,7 @@ impl<S: Step> ForcedApply<S> {
         match self.0.check(cx, input).await? {
             Check::InSync(output) => Ok(output),
             Check::Missing => Err(wrong("missing")),
-            Check::Drifted { changes } => Err(wrong(&format!("{changes:?}"))),
+            Check::Partial { changes } | Check::Drifted { changes } => Err(wrong(&format!("{changes:?}"))),
             Check::InProgress => Err(wrong("underway")),
             Check::Failed { why } | Check::NotOwned { why } => Err(wrong(&why)),
             Check::Refused { error } => Err(error),

@@ -55,6 +55,17 @@ impl Kubectl {
         assert!(status < 300, "{path} answered {status}: {body}");
     }
 
+    /// Creates an object as `kubectl apply` does, on the client's side.
+    pub async fn create(&self, collection: &str, object: &Value) {
+        let mut object = object.clone();
+        let applied = format!("{object}\n");
+        object["metadata"]["annotations"]["kubectl.kubernetes.io/last-applied-configuration"] =
+            applied.into();
+        let path = format!("{collection}?fieldManager=kubectl-client-side-apply");
+        let (status, body) = self.send(Method::POST, &path, Some(("application/json", &object))).await;
+        assert_eq!(status, 201, "{path}: {body}");
+    }
+
     /// Reads an object; null if it does not exist.
     pub async fn get(&self, path: &str) -> Value {
         let (status, body) = self.send(Method::GET, path, None).await;

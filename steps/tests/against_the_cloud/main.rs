@@ -29,6 +29,7 @@ mod quiet_manifests;
 mod real_cluster;
 mod restrictions;
 mod roles;
+mod script;
 mod settings;
 mod teardown;
 mod traffic;

@@ -51,7 +51,7 @@ fn detail(verdict: &Verdict, check: CheckId) -> &str {
 }
 
 /// Repeats the checks until exactly these fail: an out-of-band change reaches the gateways with a delay.
-async fn wait_for_failures(fixture: &Fixture, wanted: &[CheckId]) -> Verdict {
+pub async fn wait_for_failures(fixture: &Fixture, wanted: &[CheckId]) -> Verdict {
     let wanted: Vec<&str> = wanted.iter().map(|check| check.name()).collect();
     let mut last = None;
     let until = async {

@@ -52,6 +52,19 @@ impl SubscriptionClient {
         self.arm().get(&self.vault_id(group, name), API).await
     }
 
+    /// Lists the vaults of a group; empty if the group does not exist.
+    /// <https://learn.microsoft.com/rest/api/keyvault/keyvault/vaults/list-by-resource-group>
+    ///
+    /// # Errors
+    /// Any error of the request.
+    pub async fn vaults_in(&self, group: &str) -> Result<Vec<Value>, ApiError> {
+        let path = self.path(&format!("/resourceGroups/{group}/providers/Microsoft.KeyVault/vaults"));
+        match self.arm().list(&path, API, &[]).await {
+            Err(error) if error.kind == ApiErrorKind::NotFound => Ok(Vec::new()),
+            listed => listed,
+        }
+    }
+
     /// Puts a vault; `createMode: "recover"` in the properties recovers a soft-deleted one.
     /// It is usable after its `provisioningState` has left `RegisteringDns`.
     /// <https://learn.microsoft.com/rest/api/keyvault/keyvault/vaults/create-or-update>

@@ -6,6 +6,7 @@
 use super::{ApiError, ApiErrorKind, SendStatus, from_response};
 use crate::{
     auth::SignInFailed,
+    foreign_answer::{self, ForeignAnswer},
     http_client::{ResponseTooLarge, UntrustedCertificate},
     pipeline::{EarlierAttemptLost, ForeignOrigin, UnreadResponse},
     resolve::NameNotResolved,
@@ -17,6 +18,12 @@ use std::error::Error;
 pub(crate) fn from_sdk(error: azure_core::Error, method: &'static str, path: &str) -> ApiError {
     let mut api_error = if find::<ForeignOrigin>(&error).is_some() {
         ApiError::new(ApiErrorKind::Protocol, "send a token to a foreign server").with_sent(SendStatus::Never)
+    } else if let Some(foreign) = find::<ForeignAnswer>(&error) {
+        let (kind, sent) = match error.kind() {
+            ErrorKind::Credential => (ApiErrorKind::SignIn, SendStatus::Never),
+            _ => (ApiErrorKind::Protocol, SendStatus::Answered),
+        };
+        ApiError::new(kind, foreign.to_string()).with_sent(sent).with_code(foreign_answer::CODE)
     } else if let Some(too_large) = find::<ResponseTooLarge>(&error) {
         // The status may have been a success, so a write may have taken effect.
         let sent =
@@ -110,6 +117,7 @@ fn no_response(error: &azure_core::Error) -> ApiError {
         api_error.message = unresolved.to_string();
     } else if let Some(untrusted) = find::<UntrustedCertificate>(error) {
         api_error.code = Some("UntrustedCertificate".to_owned());
+        api_error.inner_code = untrusted.is_about_dates().then(|| "CertificateNotValidNow".to_owned());
         api_error.message = untrusted.to_string();
     }
     api_error

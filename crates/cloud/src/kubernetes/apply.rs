@@ -71,18 +71,19 @@ impl Cluster {
         }
     }
 
-    /// Returns the object that a forced [`Cluster::apply`] would produce. The server stores nothing
-    /// (`dryRun=All`), but requires the right to write.
+    /// Returns the object that an [`Cluster::apply`] would produce. The server stores nothing (`dryRun=All`), but
+    /// requires the right to write.
     /// <https://kubernetes.io/docs/reference/using-api/api-concepts/#dry-run>
     ///
     /// # Errors
-    /// Those of [`Cluster::apply`], except a conflict with another manager.
+    /// Those of [`Cluster::apply`].
     pub async fn dry_run_apply(
         &self,
         kind: &Kind,
         object: &DynamicObject,
+        force: Force,
     ) -> Result<DynamicObject, ApiError> {
-        let request = apply_request(kind, object, Force::Yes, true)?;
+        let request = apply_request(kind, object, force, true)?;
         let applied = self.request_sender.json(request).await;
         applied.map_err(|error| confidential::redact(error, &sent_object(kind, object)))
     }

@@ -14,6 +14,7 @@ use kube::core::response::StatusCause;
 
 use super::retry;
 use crate::error::{ApiError, ApiErrorKind, SendStatus};
+use crate::foreign_answer::{self, ForeignAnswer};
 use crate::http_client::in_mebibytes;
 use crate::transport::TransportError;
 
@@ -104,6 +105,21 @@ pub(crate) fn timed_out(request_info: &RequestInfo, after: Duration) -> ApiError
 pub(crate) fn too_large(request_info: &RequestInfo, bytes_max: usize) -> ApiError {
     let message = format!("the answer of the API server is larger than {}", in_mebibytes(bytes_max));
     error(Some(request_info), ApiErrorKind::Protocol, SendStatus::Unknown, message, None)
+}
+
+/// Returns the error for an answer that is not the API server's, but that of a proxy in between.
+pub(crate) fn foreign(
+    request_info: &RequestInfo,
+    status: StatusCode,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Option<ApiError> {
+    let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let (kind, to) = (header(http::header::CONTENT_TYPE), header(http::header::LOCATION));
+    let foreign = ForeignAnswer::detect("the API server", status.as_u16(), kind, to, body)?;
+    let error =
+        error(Some(request_info), ApiErrorKind::Protocol, SendStatus::Answered, foreign.to_string(), None);
+    Some(error.with_code(foreign_answer::CODE).with_response_status(status.as_u16()))
 }
 
 /// Returns the error for a success that cannot be parsed.

@@ -229,7 +229,10 @@ impl RequestSender {
             let (status, elapsed_ms) = (response.status().as_u16(), began.elapsed().as_millis());
             tracing::debug!("{} {} {status} in {elapsed_ms} ms", request_info.method, request_info.path);
             if mode == ResponseMode::Stream && response.status().is_success() {
-                return Ok(Ok(response));
+                return Ok(match error::foreign(request_info, response.status(), response.headers(), &[]) {
+                    Some(foreign) => Err(foreign),
+                    None => Ok(response),
+                });
             }
             let (parts, body) = response.into_parts();
             let body = match read(body).await {
@@ -241,6 +244,9 @@ impl RequestSender {
                 // For a refusal the status alone suffices.
                 read => read.unwrap_or_default(),
             };
+            if let Some(foreign) = error::foreign(request_info, parts.status, &parts.headers, &body) {
+                return Ok(Err(foreign));
+            }
             Ok(Ok(Response::from_parts(parts, Body::from(body))))
         };
         let response = match tokio::time::timeout(RESPONSE_TIME_MAX, sent).await {

@@ -1,7 +1,7 @@
 //! Responses of a hostile or faulty cloud that refer to another server: it gets no request, with or without a
 //! token.
 
-use crate::cloud::{ARM, Cloud, LOGIN, TENANT, reply};
+use crate::cloud::{ARM, Cloud, LOGIN, TENANT, VAULT, reply};
 use landfall_cloud::{ApiErrorKind, arm::Condition};
 use serde_json::json;
 
@@ -78,4 +78,34 @@ async fn a_redirect_is_not_followed_with_a_token_or_a_secret() {
         assert_eq!(error.kind, ApiErrorKind::SignIn, "{error}");
     }
     assert!(foreign_server.requests().is_empty(), "{:?}", foreign_server.requests());
+}
+
+#[tokio::test]
+async fn a_proxy_that_answers_in_place_of_a_service_is_named_as_the_cause() {
+    let cloud = Cloud::start().await;
+    let token = format!("/{TENANT}/oauth2/v2.0/token");
+    let portal = "https://portal.hotel.example/in?ticket=hunter2";
+    let page =
+        || reply(200).text("<!DOCTYPE html><title>Welcome</title>").header("content-type", "text/html");
+    for answer in [reply(302).header("location", portal), page(), reply(403).text("<html>blocked</html>")] {
+        cloud.on("POST", LOGIN, &token, [answer.clone()]);
+        let error = cloud.arm().get(GROUP, API).await.expect_err("no token is to be had");
+        assert_eq!((error.kind, error.code.as_deref()), (ApiErrorKind::SignIn, Some("NotFromService")));
+        assert!(error.message.starts_with(&format!("the answer of {LOGIN} is ")), "{error}");
+        assert!(error.message.ends_with("a captive portal answered in its place"), "{error}");
+        let all = format!("{error} {:?}", error.causes());
+        assert!(!all.contains("EOF") && !all.contains("hunter2") && !all.contains("expected value"), "{all}");
+    }
+    let cloud = Cloud::start().await;
+    let vault = cloud.vaults().at(&cloud.url(VAULT, "/")).expect("a vault of this cloud");
+    for status in [200, 302, 403, 404] {
+        let answer = || [reply(status).text("<html>").header("location", portal)];
+        cloud.on("GET", ARM, GROUP, answer());
+        let error = cloud.arm().get(GROUP, API).await.expect_err("a page is neither there nor gone");
+        assert_eq!((error.kind, error.code.as_deref()), (ApiErrorKind::Protocol, Some("NotFromService")));
+        cloud.on("GET", VAULT, "/certificates/web/", answer());
+        let error = vault.certificate("web").await.expect_err("a page is neither there nor gone");
+        assert_eq!((error.kind, error.code.as_deref()), (ApiErrorKind::Protocol, Some("NotFromService")));
+        assert!(error.message.contains(VAULT), "{error}");
+    }
 }

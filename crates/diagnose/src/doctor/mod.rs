@@ -16,6 +16,7 @@ mod external;
 mod gateway;
 mod http_probe;
 mod istio;
+mod last_run;
 mod names;
 mod route;
 mod rules;
@@ -24,6 +25,7 @@ mod snapshot;
 mod subscription;
 
 pub use crate::rotation_diagnosis::Finding;
+pub use last_run::FailedStep;
 
 use jiff::Timestamp;
 use landfall_cloud::{AddressMap, Clients, environment::Environment};
@@ -41,6 +43,8 @@ pub struct DoctorContext<'a> {
     pub timeouts: DoctorTimeouts,
     /// The time at which certificate validity is evaluated.
     pub now: Timestamp,
+    /// The steps that failed in the last run, in their order.
+    pub failed: &'a [FailedStep],
 }
 
 /// Timeouts of one response, in real time.
@@ -118,5 +122,7 @@ impl Diagnosis {
 /// Reads the environment and returns its diagnosis. Changes nothing; ends within three times the timeouts.
 pub async fn diagnose(context: &DoctorContext<'_>) -> Diagnosis {
     let snapshot = snapshot::Snapshot::take(context).await;
-    rules::evaluate(&snapshot)
+    let mut diagnosis = rules::evaluate(&snapshot);
+    last_run::apply(&mut diagnosis, context.failed);
+    diagnosis
 }

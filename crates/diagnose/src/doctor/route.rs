@@ -1,6 +1,7 @@
 //! Checks of the routes: accepted by a listener, and with ready backends.
 
 mod backend;
+mod precedence;
 mod root_path;
 
 use super::{Finding, rules::Findings, snapshot::Snapshot};
@@ -20,6 +21,7 @@ pub(super) fn evaluate(snapshot: &Snapshot<'_>, cluster_objects: &ClusterSnapsho
     }
     missing(snapshot, cluster_objects, findings);
     unattached(cluster_objects, findings);
+    precedence::evaluate(snapshot, cluster_objects, findings);
     root_path::evaluate(snapshot, cluster_objects, findings);
 }
 

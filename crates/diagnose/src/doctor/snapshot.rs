@@ -76,7 +76,7 @@ fn absent<T>(read: Result<T, ApiError>) -> Result<Option<T>, ApiError> {
 impl<'a> Snapshot<'a> {
     /// Reads Resource Manager, then the vault and the cluster, then the gateways from outside.
     pub(super) async fn take(context: &DoctorContext<'a>) -> Self {
-        let DoctorContext { clients, environment, address_map, timeouts, now } = *context;
+        let DoctorContext { clients, environment, address_map, timeouts, now, .. } = *context;
         let (azure, max) = (&clients.azure, timeouts.cloud);
         let group = &environment.resource_group;
         let (subscription, providers, found, cluster, vault, addresses, locks, names) = futures::join!(

@@ -6,11 +6,13 @@
 
 use super::{
     CheckId,
-    precedence::{Request, Table, hosts},
     rule_requests::RuleRequests,
     workload::{Workload, Workloads},
 };
-use crate::route_model::{Gateway, Listener, Route};
+use crate::{
+    route_model::{Gateway, Listener, Route},
+    route_precedence::{Request, Table, hosts, is_parent},
+};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// All testable requests.
@@ -153,17 +155,6 @@ impl Set<'_> {
             .next()
             .is_some_and(|secret| self.synced_secrets.contains(&secret))
     }
-}
-
-/// Returns whether a route names this listener, or the whole gateway, as its parent.
-fn is_parent(gateway: &Gateway, listener: &Listener, route: &Route) -> bool {
-    route.spec.parent_refs.iter().any(|parent| {
-        parent.kind.as_deref().is_none_or(|kind| kind == "Gateway")
-            && parent.name == gateway.name
-            && *parent.namespace.as_ref().unwrap_or(&route.namespace) == gateway.namespace
-            && parent.section_name.as_ref().is_none_or(|section| *section == listener.name)
-            && parent.port.is_none_or(|port| port == listener.port)
-    })
 }
 
 /// Returns a path with its query.

@@ -15,7 +15,6 @@ mod canary;
 mod context;
 mod expectations;
 mod outcome;
-mod precedence;
 mod reachability;
 mod read_error;
 mod records;

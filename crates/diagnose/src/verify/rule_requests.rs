@@ -3,10 +3,12 @@
 use super::{
     CheckId,
     expectations::{Expectations, ExpectedResponse, HostPort, Set, Split, TestRequest, with_query},
-    precedence::{Request, Table, matches_host},
     workload::{BackendSignature, Workload},
 };
-use crate::route_model::{Backend, Listener, Match, Redirect, Route, Rule, ValueMatch};
+use crate::{
+    route_model::{Backend, Listener, Match, Redirect, Route, Rule, ValueMatch},
+    route_precedence::{Request, Table, matches_host},
+};
 use url::Url;
 
 /// The number of requests per variant of a header rule. One request would miss a rule that only some of the

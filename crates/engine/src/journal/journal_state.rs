@@ -87,6 +87,13 @@ impl JournalState {
         self.past_of(step)?.read_output()
     }
 
+    /// Returns the latest recorded time of all steps: of an output or of a ticket. Only if this machine's clock
+    /// was set back can it be in the future.
+    pub fn latest_time(&self) -> Option<jiff::Timestamp> {
+        let times = self.0.values().flat_map(|step| [&step.finished_at, &step.ticket_at]);
+        times.flatten().filter_map(|time| time.parse().ok()).max()
+    }
+
     /// Applies one entry, written at `at` (RFC 3339).
     pub fn apply(&mut self, at: &str, entry: &Entry) {
         match entry {

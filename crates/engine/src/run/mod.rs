@@ -28,6 +28,7 @@ use crate::{
     schedule::Schedule,
     step_types::{Outcome, StepInfo},
     stop::StopLevel,
+    system_limits::is_thread_refusal,
 };
 use futures::FutureExt;
 use report::{Span, critical_path};
@@ -165,8 +166,7 @@ async fn with_deadline<T>(
             biased;
             ended = &mut action => return match ended {
                 Ok(result) => result,
-                Err(panic) => Err(StepError::new(Kind::Bug, format!("complete {}", node.title()))
-                    .cause(format!("the step crashed: {}", panic_message(panic.as_ref())))),
+                Err(panic) => Err(crashed(&node.title(), panic_message(panic.as_ref()))),
             },
             () = sleep_until(end) => return Err(cx.deadline_exceeded(&node.title(), deadline)),
             () = sleep_until(cx.last_event() + SILENCE) => {
@@ -176,6 +176,18 @@ async fn with_deadline<T>(
                 }
             }
         }
+    }
+}
+
+/// Returns the error of a step that panicked. A refused thread is not a bug of the step.
+fn crashed(title: &str, panic: &str) -> StepError {
+    let failed = |kind| StepError::new(kind, format!("complete {title}"));
+    match is_thread_refusal(panic) {
+        true => failed(Kind::Failed).cause(panic).hint(
+            "raise the limit of threads and processes of this user or container (ulimit -u, the pids limit), \
+             then run again",
+        ),
+        false => failed(Kind::Bug).cause(format!("the step crashed: {panic}")),
     }
 }
 

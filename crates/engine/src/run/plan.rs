@@ -267,6 +267,7 @@ impl<'a> Walk<'a> {
                 (Action::Ok, Vec::new(), None, None, Upstream::Present(node_output))
             }
             (Ok(Check::Missing), _) => (Action::Create, Vec::new(), None, None, Upstream::Missing),
+            (Ok(Check::Partial { changes }), _) => (Action::Create, changes, None, None, Upstream::Missing),
             (Ok(Check::Drifted { changes }), _) => {
                 (Action::Change, changes, None, None, Upstream::Changing(known))
             }

@@ -16,7 +16,7 @@ use crate::{
     node::{Node, NodeOutput},
     run_context::Run,
     schedule::Schedule,
-    step_types::{Check, How, StepAction},
+    step_types::{Change, Check, How, StepAction},
     stop::StopLevel,
 };
 use serde_json::Value;
@@ -145,9 +145,12 @@ async fn ensure(
             (false, how(How::Changed))
         }
         Check::Missing => (true, How::Created),
+        Check::Partial { changes } => {
+            note_changes(cx, &changes);
+            (true, How::Created)
+        }
         Check::Drifted { changes } => {
-            let changes: Vec<String> = changes.iter().map(ToString::to_string).collect();
-            cx.note(format!("to update: {}", changes.join(", ")));
+            note_changes(cx, &changes);
             (false, how(How::Changed))
         }
         Check::InProgress => (false, how(How::Found)),
@@ -167,6 +170,13 @@ async fn ensure(
     cx.start(node.title(), creating, node.planned_name())?;
     let node_output = node.apply(cx, outputs).await.map_err(|error| cx.with_leftover(error))?;
     Ok((how, node_output))
+}
+
+fn note_changes(cx: &Context, changes: &[Change]) {
+    if !changes.is_empty() {
+        let changes: Vec<String> = changes.iter().map(ToString::to_string).collect();
+        cx.note(format!("to update: {}", changes.join(", ")));
+    }
 }
 
 /// A turn that ended before any change left nothing, but an earlier attempt may have.

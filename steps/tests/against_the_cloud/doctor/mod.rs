@@ -123,6 +123,7 @@ async fn diagnosis_at(fixture: &Fixture, now: jiff::Timestamp) -> Diagnosis {
         address_map: Some(&address_map),
         timeouts,
         now,
+        failed: &[],
     })
     .await
 }

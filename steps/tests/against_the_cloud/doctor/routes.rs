@@ -26,6 +26,19 @@ pub const CASES: &[Case] = &[
             } });
         }).await;
     }),
+    case!("a foreign route comes before ours", "ROUTE_TAKEN", "default/a-web", h => {
+        let spec = json!({
+            "parentRefs": [{ "name": "httpbin-gateway" }], "hostnames": ["httpbin.demo.example.com"],
+            "rules": [{ "backendRefs": [{ "name": "echo-v1", "port": 80 }] }],
+        });
+        let foreign = json!({
+            "apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute",
+            "metadata": { "name": "a-web", "namespace": "default" }, "spec": spec,
+        });
+        h.kubectl.apply(&route("a-web"), &foreign).await;
+        // By the recreation ours is the younger one; within a second the name decides.
+        h.recreate(&route("httpbin"), |_| {}).await;
+    }),
     case!("the Service is gone", "BACKEND_MISSING", "BackendNotFound", h => {
         h.kubectl.delete(&service("httpbin")).await;
     }),
