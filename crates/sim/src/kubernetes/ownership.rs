@@ -180,22 +180,15 @@ impl Entry {
 /// Returns the fields that an applied configuration claims.
 pub fn claimed(definition: &Definition, value: &Value) -> FieldSet {
     let mut set = FieldSet::default();
-    claim(&definition.schema, value, !definition.custom, &mut Vec::new(), &mut set);
+    claim(&definition.schema, value, &mut Vec::new(), &mut set);
     strip(&mut set);
     set
 }
 
-/// Adds the fields of a value. An empty map of a built-in kind is not stored, so it has no owner.
-fn claim(schema: &Value, value: &Value, is_built_in: bool, path: &mut FieldPath, set: &mut FieldSet) {
+fn claim(schema: &Value, value: &Value, path: &mut FieldPath, set: &mut FieldSet) {
     let keyed = match classify(schema, value) {
         NodeKind::Whole => return set.insert(path),
-        NodeKind::Map(map) if map.is_empty() => {
-            let is_dropped = is_built_in && schema["additionalProperties"].is_object();
-            if !is_dropped {
-                set.insert(path);
-            }
-            return;
-        }
+        NodeKind::Map(map) if map.is_empty() => return set.insert(path),
         NodeKind::Map(_) => false,
         NodeKind::List(_) => true,
     };
@@ -206,7 +199,7 @@ fn claim(schema: &Value, value: &Value, is_built_in: bool, path: &mut FieldPath,
         if keyed || !named {
             set.insert(path);
         }
-        claim(part_schema, part, is_built_in, path, set);
+        claim(part_schema, part, path, set);
         path.pop();
     }
 }
