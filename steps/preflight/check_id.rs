@@ -40,7 +40,7 @@ pub enum PreflightCheckId {
 
 impl PreflightCheckId {
     /// All checks, in the order of the report.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Subscription,
         Self::Location,
         Self::Providers,

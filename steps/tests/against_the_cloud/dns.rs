@@ -108,7 +108,7 @@ async fn every_record_set_in_the_way_is_reported_with_its_type_and_owner() {
     let registry = json!([{ "value": ["\"heritage=external-dns,external-dns/owner=blue\""] }]);
     record_set(&fixture, &zone, "TXT/a-app.demo", "TXTRecords", registry).await;
     let error = refused(&fixture).await;
-    assert_eq!((error.kind, error.message.as_str()), (Kind::Refused, "pass 1 of 15 checks"));
+    assert_eq!((error.kind, error.message.as_str()), (Kind::Refused, "pass 1 of 16 checks"));
     let [first, second] = &error.causes[..] else { panic!("{error:#?}") };
     assert!(
         first.starts_with("dns: CNAME record echo.demo of zone example.com leads to old.example.net"),
