@@ -216,8 +216,6 @@ async fn the_environment_of_the_script_is_planned_completed_verified_and_deleted
     script.certificate(&vault).await;
     script.cluster(&vault).await;
     script.manifests().await;
-    let listeners = sim.wait_for_listeners_until(|listeners| listeners.len() == 4).await.unwrap();
-    let on_their_ports = listeners.iter().all(|((_, port), socket)| *port == socket.port());
     let before = script.identities().await;
 
     let env = TestEnvironment::instant();
@@ -242,6 +240,14 @@ async fn the_environment_of_the_script_is_planned_completed_verified_and_deleted
     let env = env.with("KEYVAULT_NAME", VAULT);
     let env = spawn_blocking(move || {
         env.expect(0, &["up"]);
+        env
+    })
+    .await
+    .unwrap();
+    // The script never mounts the certificate, so the HTTPS listeners exist only now.
+    let listeners = sim.wait_for_listeners_until(|listeners| listeners.len() == 4).await.unwrap();
+    let on_their_ports = listeners.iter().all(|((_, port), socket)| *port == socket.port());
+    let env = spawn_blocking(move || {
         match on_their_ports {
             true => drop(env.expect(0, &["verify"])),
             false => println!("not verified: the gateways cannot have the ports 80 and 443 here"),
