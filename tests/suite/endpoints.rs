@@ -26,7 +26,10 @@ impl Recorder {
             for mut connection in listener.incoming().flatten() {
                 let mut line = String::new();
                 let _ = BufReader::new(&connection).read_line(&mut line);
-                kept.lock().unwrap().push(line.trim().to_owned());
+                // The check whether the proxy is reachable sends nothing.
+                if !line.is_empty() {
+                    kept.lock().unwrap().push(line.trim().to_owned());
+                }
                 let _ = connection.write_all(b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n");
             }
         });

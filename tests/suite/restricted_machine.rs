@@ -42,13 +42,14 @@ fn a_refusal_of_the_file_system_has_its_own_remedy() {
     let env = TestEnvironment::instant();
     env.write("file", "no folder");
     let long = "x".repeat(300);
-    for (folder, words) in
-        [("file/state", "a part of the path is a file"), (long.as_str(), "the path is too long")]
-    {
+    for (folder, of_kubeconfig, code, of_state) in [
+        ("file/state", "a part of the path is a file", 2, "it is a file, but a folder is required"),
+        (long.as_str(), "the path is too long", 1, "the path is too long"),
+    ] {
         // The default kubeconfig is in that folder too.
-        assert_said(&env.expect(2, &["--state-dir", folder, "up"]), &[words]);
-        let output = env.expect(1, &["--state-dir", folder, "up", "--kubeconfig", "kubeconfig"]);
-        assert_said(&output, &[words, "--state-dir"]);
+        assert_said(&env.expect(2, &["--state-dir", folder, "up"]), &[of_kubeconfig]);
+        let output = env.expect(code, &["--state-dir", folder, "up", "--kubeconfig", "kubeconfig"]);
+        assert_said(&output, &[of_state, "--state-dir"]);
         assert!(!output.stderr.contains("free space"), "{}", output.stderr);
     }
 }

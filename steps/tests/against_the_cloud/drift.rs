@@ -180,7 +180,7 @@ async fn an_edited_secret_provider_class() {
         &fixture,
         "tls-secret",
         Action::Change,
-        &["keyvaultName"],
+        &["keyvaultName", "managedFields"],
         &["secretproviderclasses", "tls-secret-sync"],
     )
     .await;
@@ -200,7 +200,8 @@ async fn an_edited_route_and_changed_weights() {
     kubectl.apply(ROUTE, &edited).await;
     // Every object of the set is applied, and the unchanged ones stay as they are.
     let places = ["/apis/gateway.networking.k8s.io/"];
-    assert_drift_corrected(&fixture, "gateways", Action::Change, &["hostnames"], &places).await;
+    assert_drift_corrected(&fixture, "gateways", Action::Change, &["hostnames", "managedFields"], &places)
+        .await;
     (fixture.settings.canary.stable, fixture.settings.canary.canary) = (0, 100);
     let changes =
         assert_drift_corrected(&fixture, "gateways", Action::Change, &["weight", "weight"], &places).await;

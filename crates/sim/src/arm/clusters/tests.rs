@@ -291,16 +291,6 @@ fn the_kubeconfig_has_the_api_server_and_a_valid_token() {
 }
 
 #[test]
-fn an_admin_credential_is_refused_when_local_accounts_are_off() {
-    let mut cloud = TestCloud::new();
-    let mut locked = body();
-    locked["properties"]["disableLocalAccounts"] = json!(true);
-    put(&mut cloud, &locked);
-    cloud.advance(281.0);
-    assert_eq!(cloud.arm(Method::POST, &at("/listClusterAdminCredential"), None).status, 400);
-}
-
-#[test]
 fn a_cluster_creation_resumes_from_the_state_file() {
     let mut cloud = TestCloud::new();
     put(&mut cloud, &body());
