@@ -80,7 +80,7 @@ async fn an_entra_cluster_is_used_with_our_own_token_and_no_program() {
     assert!(kubeconfig(&fixture).contains("token:"));
     let result = fixture.up_ready().await;
     // The user's file gets what az would write: no secret, and the program that signs in.
-    assert_eq!(result.how("kubeconfig"), Some(How::Changed));
+    assert_eq!(result.how("kubeconfig"), Some(How::Created));
     let written = kubeconfig(&fixture);
     assert!(written.contains("kubelogin") && !written.contains("token:"), "{written}");
     let notes = result.notes("preflight");
