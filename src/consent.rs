@@ -5,7 +5,7 @@ use crate::{
     exit::Exit,
     failure::Failure,
     render::stream::{self, Terminal},
-    settings::{checks::endpoints::Consent, file::CloudName, target::TargetConfig},
+    settings::{checks::endpoints::Consent, file_schema::CloudName, target::TargetConfig},
 };
 use std::io::BufRead;
 

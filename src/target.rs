@@ -8,7 +8,7 @@ use crate::{
     proxy_check,
     settings::{
         checks::endpoints,
-        file::{AuthName, CloudName},
+        file_schema::{AuthName, CloudName},
         sources::Environment,
         target::TargetConfig,
     },

@@ -6,7 +6,7 @@ use crate::{
     exit::Exit,
     failure::Failure,
     render::{escape, stream, text},
-    settings::{LoadedConfig, Mode, file::CloudName, flags::SettingFlags},
+    settings::{LoadedConfig, Mode, file_schema::CloudName, flags::SettingFlags},
     signals::StopRequest,
     sim_target::{self, RemoteSim, SimHandle, SpeedText},
 };

@@ -3,7 +3,7 @@
 use crate::{
     cli_context::CliContext,
     failure::Failure,
-    settings::{LoadedConfig, file::CloudName},
+    settings::{LoadedConfig, file_schema::CloudName},
     target,
 };
 use landfall_engine::{EnvironmentKey, Journal, JournalState, OpenError};

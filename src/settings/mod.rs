@@ -6,7 +6,7 @@
 pub mod checks;
 pub mod config_error;
 pub mod defaults;
-pub mod file;
+pub mod file_schema;
 pub mod flags;
 pub mod parse;
 pub mod schema;
@@ -15,7 +15,7 @@ pub mod target;
 
 use checks::{certificate, cidrs, cluster, dns, manifests, names};
 use config_error::{ConfigError, Place, Sourced};
-use file::{CloudName, File};
+use file_schema::{CloudName, File};
 use ipnet::Ipv4Net;
 use jiff::Timestamp;
 use landfall_steps::{

@@ -5,7 +5,7 @@
 
 use super::{
     config_error::{ConfigError, Place, nearest},
-    file::File,
+    file_schema::File,
     schema::schema,
 };
 use landfall_cloud::text_file;
@@ -415,7 +415,7 @@ mod tests {
             "cloud = \"sim\"\n[tags]\nOwner = \"me\"\n[sim]\nspeed = \"instant\"\nfaults = [\"a\", \"b\"]\n";
         let parsed = parse("landfall.toml", text, &mut config_errors);
         assert_eq!(config_errors, []);
-        assert_eq!(parsed.file.cloud, Some(super::super::file::CloudName::Sim));
+        assert_eq!(parsed.file.cloud, Some(super::super::file_schema::CloudName::Sim));
         assert_eq!(parsed.file.sim.speed.map(|speed| speed.0).as_deref(), Some("instant"));
         assert_eq!(parsed.file.sim.faults.as_deref(), Some(&["a".to_owned(), "b".to_owned()][..]));
         assert_eq!(parsed.lines["tags.Owner"], 3);

@@ -1,6 +1,6 @@
 //! The JSON Schema of `landfall.toml`, for editors, and for reporting all errors of the file at once.
 
-use super::file::File;
+use super::file_schema::File;
 use landfall_steps::StepTables;
 use schemars::JsonSchema;
 use serde_json::{Map, Value};

@@ -7,7 +7,7 @@ use super::{
     },
     config_error::{ConfigError, Sourced},
     defaults,
-    file::{AuthName, CloudName, File},
+    file_schema::{AuthName, CloudName, File},
     sources::Sources,
 };
 use landfall_cloud::text_file;

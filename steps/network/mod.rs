@@ -2,7 +2,7 @@
 
 pub(crate) mod body;
 pub(crate) mod delegation;
-mod desired;
+mod drift;
 
 use self::body::{
     addition, is_contained, others, prefix_of, ranges, subnet_of, users, with_subnet, with_tags,
@@ -123,7 +123,7 @@ impl Network {
             }),
             Some(body) if joined => with_subnet(body, subnet),
             Some(body) => {
-                with_subnet(desired::correct_drift(with_tags(body, &self.tags), &self.wanted), subnet)
+                with_subnet(drift::correct_drift(with_tags(body, &self.tags), &self.wanted), subnet)
             }
         }
     }
@@ -152,7 +152,7 @@ impl Network {
             return Ok(self.evaluate_foreign(body, joined));
         }
         let mut changes = tags::differences(body, &self.tags);
-        changes.extend(desired::differences(body, &self.wanted)?);
+        changes.extend(drift::differences(body, &self.wanted)?);
         let changes = overrides::unexplained(cx, &self.resource_name(), changes);
         Ok(match self.parse(body, joined) {
             Some(subnet) if changes.is_empty() => Check::InSync(subnet),
@@ -215,7 +215,7 @@ impl Network {
             };
             let differences = |answer: &Value| {
                 let mut changes = tags::differences(answer, &self.tags);
-                changes.extend(desired::differences(answer, &self.wanted).unwrap_or_default());
+                changes.extend(drift::differences(answer, &self.wanted).unwrap_or_default());
                 changes
             };
             overrides::record(cx, &self.azure, written, differences).await?;

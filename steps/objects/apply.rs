@@ -2,7 +2,7 @@
 
 use super::{
     Applied, DEFINITION_RANK, DesiredObjects, LAST_RANK, ObjectRef, PreviousApply,
-    apply_record::{self, ApplyResult, Progress},
+    apply_progress::{self, ApplyResult, Progress},
     diff::{self, InSyncSet, diff, kind_of},
     fingerprint,
     immutable::{self, ImmutableChange},
@@ -124,7 +124,7 @@ impl Set<'_> {
         let (object, creation) = applied.context(&what)?;
         Ok(ApplyResult {
             object: reference(kind, &object),
-            creation: apply_record::evaluate_creation(creation, &object),
+            creation: apply_progress::evaluate_creation(creation, &object),
             replaces,
         })
     }

@@ -1,7 +1,7 @@
 //! A set of Kubernetes objects that is checked, applied and deleted together.
 
 mod apply;
-mod apply_record;
+mod apply_progress;
 mod delete;
 mod diff;
 pub(crate) mod foreign;

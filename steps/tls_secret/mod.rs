@@ -17,7 +17,7 @@ use crate::{
 use landfall_cloud::{
     arm::SubscriptionClient,
     kubernetes::{Kind, manifest::Manifest, tls_secret::thumbprint},
-    secret_sync::SyncDiagnosis,
+    sync_diagnosis::SyncDiagnosis,
     vault::Vaults,
 };
 use landfall_engine::{Change, Check, Context, Step, StepError, UndoOutcome};

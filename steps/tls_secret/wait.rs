@@ -11,7 +11,7 @@ use landfall_cloud::{
         DynamicObject, Kind, Selection, readiness,
         tls_secret::{chain, thumbprint},
     },
-    secret_sync::{Finding, RotationContext, SelfRecovery, message_summary},
+    sync_diagnosis::{Finding, RotationContext, SelfRecovery, message_summary},
 };
 use landfall_engine::{Context, Kind as ErrorKind, Leftover, StatusCell, Step, StepError, Wait};
 use std::{

@@ -4,7 +4,7 @@ use crate::{
     ApiError, Endpoints, RequestCounter, Secret, Transport,
     arm::{self, SubscriptionClient},
     kubernetes::{Cluster, ClusterOrigin, Connection, ProxyRules},
-    secret_sync::SyncDiagnosis,
+    sync_diagnosis::SyncDiagnosis,
     vault::Vaults,
 };
 use serde::{Deserialize, Serialize};

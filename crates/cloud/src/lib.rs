@@ -29,7 +29,7 @@ mod request_counter;
 pub mod resolve;
 pub mod retry;
 mod secret;
-pub mod secret_sync;
+pub mod sync_diagnosis;
 pub mod text_file;
 pub mod transport;
 pub mod vault;

@@ -11,8 +11,8 @@ mod emit;
 mod encoding;
 mod file;
 mod flow;
-mod in_place;
 mod lock;
+mod overwrite;
 mod sign_in_program;
 mod text;
 

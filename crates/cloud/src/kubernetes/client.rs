@@ -13,7 +13,7 @@ use super::connection;
 use super::error;
 use super::kind::Kind;
 use super::proxy::ProxyRules;
-use super::request::RequestSender;
+use super::request_sender::RequestSender;
 use crate::error::{ApiError, ApiErrorKind};
 use crate::request_counter::RequestCounter;
 use crate::secret::Secret;

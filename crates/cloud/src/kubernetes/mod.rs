@@ -1,7 +1,7 @@
 //! Kubernetes client: server-side apply, reads, watches, and the evaluation of object states.
 //!
 //! [`Cluster`] sends requests through the transport of the `kube` client, but parses the answers itself. One
-//! module (`exchange`) sends, counts, retries and converts a refusal into an [`ApiError`](crate::ApiError).
+//! module (`request_sender`) sends, counts, retries and converts a refusal into an [`ApiError`](crate::ApiError).
 //! So `Retry-After`, audit ids and plain-text bodies are preserved. [`manifest`], [`differences`] and
 //! [`readiness`] are pure.
 
@@ -22,7 +22,7 @@ pub mod manifest;
 mod proxy;
 mod quantity;
 pub mod readiness;
-mod request;
+mod request_sender;
 mod retry;
 mod string_fields;
 mod system_objects;

@@ -15,7 +15,7 @@ use kube::core::{DynamicObject, Request, WatchEvent};
 use super::client::Cluster;
 use super::error::{self, RequestInfo};
 use super::kind::Kind;
-use super::request::UnreadBody;
+use super::request_sender::UnreadBody;
 use crate::error::{ApiError, ApiErrorKind};
 
 /// The requested lifetime of one stream, in seconds. The API allows less than 300.

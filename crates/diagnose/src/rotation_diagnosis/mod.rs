@@ -14,13 +14,13 @@ mod vault;
 pub(crate) use mounting_pod::not_ready_reason;
 pub(crate) use vault::{add_on, evaluate_versions, rotation};
 
-pub use landfall_cloud::secret_sync::{Finding, RotationContext, SelfRecovery, message_summary};
+pub use landfall_cloud::sync_diagnosis::{Finding, RotationContext, SelfRecovery, message_summary};
 
 use async_trait::async_trait;
 use landfall_cloud::{
     ApiError, ClusterSession,
     kubernetes::{DynamicObject, Kind},
-    secret_sync::SyncDiagnosis,
+    sync_diagnosis::SyncDiagnosis,
     vault::CertificateVersion,
 };
 

@@ -2,13 +2,13 @@
 //! bytes after it, with an HMAC, a PBMAC1 or no MAC.
 
 mod archive;
+mod base64_text;
 mod ber;
 mod encryption;
 mod fault;
 mod mac;
 mod oid;
 mod password;
-mod text;
 mod write;
 
 use p12_keystore::{Pkcs12Archive, PrivateKey};
@@ -42,7 +42,7 @@ pub(super) struct Opened {
 
 /// Opens a file and finds the certificate of its key: the one with the same public key, not the first.
 pub(super) fn open(bytes: &[u8], password: &str) -> Result<Opened, CertificateError> {
-    let binary = text::binary(bytes)?;
+    let binary = base64_text::binary(bytes)?;
     let archive = archive::read(&binary, password)?;
     if archive.keys.is_empty() {
         return Err(CertificateError::NoPrivateKey);
