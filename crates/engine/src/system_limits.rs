@@ -28,7 +28,7 @@ pub fn file_remedy(error: &io::Error) -> &'static str {
         ErrorKind::IsADirectory => "a folder is in the place of the file: move it away",
         ErrorKind::NotFound => "a part of the path does not exist: create it",
         ErrorKind::StaleNetworkFileHandle => {
-            "the network file system was replaced or mounted again: open the folder anew (cd), or mount it again"
+            "the network file system was replaced or mounted again: open the folder again (cd), or mount it again"
         }
         ErrorKind::Unsupported => LOCKS,
         _ => by_errno(error),

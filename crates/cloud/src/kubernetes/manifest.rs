@@ -19,7 +19,7 @@ use crate::{text_file, yaml};
 const SIZE_MAX: u64 = 16_000_000;
 /// The API group of kustomizations, which kubectl renders and the cluster does not know.
 const KUSTOMIZE: &str = "kustomize.config.k8s.io/";
-/// How deep a list may contain lists.
+/// The maximum depth of lists in lists.
 const LISTS_MAX: usize = 8;
 
 /// One object of a manifest file, with its position.

@@ -10,7 +10,7 @@ const COMMAND: &str = "landfall up";
 pub struct FailedStep {
     /// The step's id.
     pub step: String,
-    /// What failed; fits after "failed to".
+    /// The failed action; fits after "failed to".
     pub message: String,
     /// The service's code.
     pub code: Option<String>,
