@@ -79,7 +79,8 @@ impl Step for Apps {
         if !found.live.iter().all(objects::is_ready) {
             return Ok(Check::InProgress);
         }
-        Ok(Check::InSync(objects::references(cx, &session, cx.last_output(), &found).await?))
+        let applied = objects::references(cx, &session, cx.last_output(), &found).await?;
+        Ok(Check::InSync(objects::with_claims(&session, &self.manifests, applied, cx.last_output()).await?))
     }
 
     async fn apply(&self, cx: &Context, cluster: &ReadyCluster) -> Result<Applied, StepError> {
@@ -88,7 +89,7 @@ impl Step for Apps {
         if let Some(since) = objects::await_workloads(cx, &session, &self.manifests).await? {
             cx.ended_at(since);
         }
-        Ok(applied)
+        objects::with_claims(&session, &self.manifests, applied, cx.last_output()).await
     }
 
     async fn recover(&self, cx: &Context, cluster: &ReadyCluster) -> Result<Option<Applied>, StepError> {

@@ -1,6 +1,11 @@
 //! Deletion of a set: only owned objects, and only while they have the recorded UID.
 
-use super::{Applied, ObjectRef, foreign::OwnedObjects, uid_of};
+use super::{
+    Applied, ObjectRef,
+    foreign::{self, OwnedObjects},
+    prerequisites::DEFINITION,
+    uid_of,
+};
 use crate::{
     ClusterSession, Clusters,
     cluster_access::{ClusterAccess, access_cluster},
@@ -18,9 +23,6 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
-
-/// The kind of the claims of a StatefulSet.
-const CLAIM: &str = "PersistentVolumeClaim";
 
 /// Deletes a set, one object at a time, and waits for its load balancers: an unused public address costs
 /// money and belongs to no environment.
@@ -57,15 +59,7 @@ pub(crate) async fn undo(
     let applied = if cx.adopted() { &adopted } else { applied };
     // A namespace of this set may contain objects of other steps.
     let recorded = resources.owned_objects(|step| cx.past_of(step), |_| cx.adopted());
-    let deletion = async {
-        let deletion = delete_objects(&session.api, applied, &recorded).await?;
-        // In a foreign cluster the retention policy of the StatefulSet decides.
-        if owned {
-            delete_claims(cx, &session.api, applied).await?;
-        }
-        Ok::<_, (String, ApiError)>(deletion)
-    };
-    let deletion = match deletion.await {
+    let deletion = match delete_objects(&session.api, applied, &recorded).await {
         // The cluster answered a moment ago, and the client has retried repeatedly.
         Err((_, error)) if owned && operation::is_transient(&error) => {
             return Ok(with_the_cluster(cx, &format!("its API does not respond: {}", error.message)));
@@ -86,6 +80,10 @@ pub(crate) async fn undo(
         (true, _) if owned && !applied.found.is_empty() => {
             with_the_cluster(cx, "objects that were there before")
         }
+        // They keep their data until the cluster is deleted.
+        (true, _) if owned && !applied.claims.is_empty() => {
+            with_the_cluster(cx, "the volume claims of its StatefulSets")
+        }
         (true, 0) => UndoOutcome::AlreadyDeleted,
         (true, _) => UndoOutcome::Deleted,
     })
@@ -99,7 +97,7 @@ fn with_the_cluster(cx: &Context, why: &str) -> UndoOutcome {
 /// The result of the deletion of a set.
 pub(super) struct DeletionResult {
     deleted: usize,
-    /// Owned namespaces with foreign contents.
+    /// Owned namespaces and definitions with foreign contents.
     kept: Vec<String>,
 }
 
@@ -127,6 +125,14 @@ pub(super) async fn delete_objects(
         }
         let kind = api.find_kind(&object.api_version, &object.kind).await.map_err(failed)?;
         let Some(kind) = kind else { continue };
+        if kind.kind == DEFINITION {
+            let foreign = foreign_instances(api, applied, recorded, object).await.map_err(failed)?;
+            if !foreign.is_empty() {
+                let foreign = foreign::listed(&foreign);
+                deletion.kept.push(format!("{DEFINITION} {} has foreign objects: {foreign}", object.name));
+                continue;
+            }
+        }
         let uid = Some(object.uid.as_str()).filter(|uid| !uid.is_empty());
         match api.delete(&kind, object.namespace.as_deref(), &object.name, uid).await {
             Ok(true) => deletion.deleted += 1,
@@ -139,26 +145,37 @@ pub(super) async fn delete_objects(
     Ok(deletion)
 }
 
-/// Deletes the claims of the set's StatefulSets, which would count as foreign without their StatefulSet. The
-/// deletion of the cluster would delete their volumes.
-async fn delete_claims(cx: &Context, api: &Cluster, applied: &Applied) -> Result<(), (String, ApiError)> {
-    let mut owned = OwnedObjects::default();
-    owned.add(applied, false);
-    for space in owned.spaces_of_sets() {
-        let what = format!("delete the volume claims in {space}");
-        let failed = |error| (what.clone(), error);
-        let kind = api.find_kind("v1", CLAIM).await.map_err(failed)?;
-        let Some(kind) = kind else { continue };
-        for mut claim in api.list(&kind, Some(space), None).await.map_err(failed)? {
-            claim.types = Some(kind.types());
-            if owned.owns(&claim) && claim.metadata.deletion_timestamp.is_none() {
-                let name = claim.metadata.name.as_deref().unwrap_or_default();
-                api.delete(&kind, Some(space), name, Some(uid_of(&claim))).await.map_err(failed)?;
-                cx.note(format!("deleted {CLAIM} {space}/{name} of a deleted StatefulSet"));
-            }
-        }
-    }
-    Ok(())
+/// Returns the objects of a definition that landfall did not apply: the cluster deletes all of them with it.
+pub(super) async fn foreign_instances(
+    api: &Cluster,
+    applied: &Applied,
+    recorded: &OwnedObjects,
+    definition: &ObjectRef,
+) -> Result<Vec<String>, ApiError> {
+    let kind = api.find_kind(&definition.api_version, &definition.kind).await?;
+    let Some(kind) = kind else { return Ok(Vec::new()) };
+    let Some(live) = api.get(&kind, None, &definition.name).await? else { return Ok(Vec::new()) };
+    let spec = &live.data["spec"];
+    let group = spec["group"].as_str().unwrap_or_default();
+    let defined = spec["names"]["kind"].as_str().unwrap_or_default();
+    // Every served version lists all objects.
+    let mut versions = spec["versions"].as_array().into_iter().flatten();
+    let served = versions.find(|version| version["served"] == true);
+    let version = served.and_then(|version| version["name"].as_str()).unwrap_or_default();
+    let Some(instance) = api.find_kind(&format!("{group}/{version}"), defined).await? else {
+        return Ok(Vec::new());
+    };
+    let is_foreign = |object: &&DynamicObject| {
+        let is_created = applied.created().any(|created| created.uid == uid_of(object));
+        !is_created && !recorded.is_applied(object) && object.metadata.deletion_timestamp.is_none()
+    };
+    let instances = api.list(&instance, None, None).await?;
+    let name = |object: &DynamicObject| {
+        let name = object.metadata.name.as_deref().unwrap_or_default();
+        let space = object.metadata.namespace.as_ref().map(|space| format!("{space}/")).unwrap_or_default();
+        format!("{defined} {space}{name}")
+    };
+    Ok(instances.iter().filter(is_foreign).map(name).collect())
 }
 
 /// Returns whether Kubernetes itself owns a namespace. A manifest may name it, but landfall never deletes it.
@@ -179,7 +196,8 @@ pub(super) async fn foreign_objects(
         let is_terminating = object.metadata.deletion_timestamp.is_some();
         // Managed fields are not sufficient: a bare object has none, and another environment's objects have
         // the same.
-        let owned = recorded.owns(object) || applied.created().any(|created| created.uid == uid_of(object));
+        let owned =
+            recorded.is_applied(object) || applied.created().any(|created| created.uid == uid_of(object));
         (found || !owned) && !is_terminating
     };
     let named = |object: &DynamicObject| {

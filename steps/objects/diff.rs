@@ -238,10 +238,15 @@ pub(crate) async fn diff(
         desired: Vec::new(),
         fingerprint: fingerprint(manifests),
     };
-    for ((found, manifest), compared) in found.iter().zip(&desired).zip(compared) {
+    // Finished Jobs that the cluster has deleted, which must not run again.
+    let mut expired_jobs = BTreeSet::new();
+    for (index, ((found, manifest), compared)) in found.iter().zip(&desired).zip(compared).enumerate() {
         let (Some((kind, Some(live))), Some(compared)) = (found, compared) else {
             match previous.expired(&session.uid, manifest, &diff.fingerprint) {
-                Some(expired) => diff.left.kept.push(expired),
+                Some(expired) => {
+                    diff.left.kept.push(expired);
+                    expired_jobs.insert(index);
+                }
                 None => diff.missing += 1,
             }
             continue;
@@ -264,8 +269,10 @@ pub(crate) async fn diff(
     }
     // A recreation sets the replicas again.
     let is_replaced = |manifest: &Manifest| diff.replaced.iter().any(|one| one.name == name_of(manifest));
-    let sent = desired.into_iter().zip(manifests);
-    diff.desired = sent.map(|(sent, m)| if is_replaced(m) { m.clone() } else { sent.into_owned() }).collect();
+    let sent = desired.into_iter().zip(manifests).enumerate();
+    let sent = sent.filter(|(index, _)| !expired_jobs.contains(index));
+    diff.desired =
+        sent.map(|(_, (sent, m))| if is_replaced(m) { m.clone() } else { sent.into_owned() }).collect();
     Ok(diff)
 }
 

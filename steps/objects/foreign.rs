@@ -1,10 +1,10 @@
 //! Foreign objects in a cluster, without those of the system; a person must consent before the cluster is
 //! deleted.
 
-use super::{Applied, is_managed, uid_of};
+use super::{Applied, ObjectRef, claims::CLAIM, is_managed, uid_of};
 use landfall_cloud::{
     ApiError,
-    kubernetes::{Cluster, DynamicObject, ManagedFieldsEntry},
+    kubernetes::{Cluster, DynamicObject},
 };
 use std::collections::BTreeSet;
 
@@ -13,8 +13,6 @@ const NAMED_MAX: usize = 5;
 /// The label of Secrets that the Secrets Store driver synced; they are deleted with the workload that mounts
 /// them.
 const SYNCED: &str = "secrets-store.csi.k8s.io/managed";
-/// The field manager of the cluster's controllers.
-const CONTROLLER_MANAGER: &str = "kube-controller-manager";
 
 /// Foreign objects in a cluster that was examined in every kind that it serves.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -50,51 +48,42 @@ pub(crate) async fn in_cluster(
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct OwnedObjects {
     uids: BTreeSet<String>,
-    /// The StatefulSets among them: namespace and name.
-    stateful_sets: BTreeSet<(String, String)>,
+    /// The namespaces and names, without their numbers, of the volume claims of owned StatefulSets. They are
+    /// deleted with an owned cluster, and never otherwise. A StatefulSet may have more replicas by now.
+    claims: BTreeSet<(String, String)>,
 }
 
 impl OwnedObjects {
     /// Adds the owned objects of a record; for `with_found`, those that existed before too.
     pub(crate) fn add(&mut self, applied: &Applied, with_found: bool) {
         let counts = |uid: &String| with_found || !applied.found.contains(uid);
-        for object in applied.objects.iter().filter(|object| counts(&object.uid)) {
-            self.uids.insert(object.uid.clone());
-            if object.kind == "StatefulSet" && object.api_version.starts_with("apps/") {
-                let space = object.namespace.clone().unwrap_or_else(|| "default".to_owned());
-                self.stateful_sets.insert((space, object.name.clone()));
-            }
-        }
+        self.uids.extend(applied.objects.iter().map(|object| object.uid.clone()).filter(counts));
+        let of_set = |claim: &ObjectRef| {
+            let space = claim.namespace.clone().unwrap_or_else(|| "default".to_owned());
+            without_number(&claim.name).map(|name| (space, name.to_owned()))
+        };
+        self.claims.extend(applied.claims.iter().filter_map(of_set));
     }
 
-    /// Returns whether an object is recorded, or is a claim that a recorded StatefulSet created.
+    /// Returns whether the deletion of an owned cluster may delete an object.
     pub(crate) fn owns(&self, object: &DynamicObject) -> bool {
-        self.uids.contains(uid_of(object)) || self.is_claim_of_set(object)
+        let metadata = &object.metadata;
+        let is_claim = object.types.as_ref().is_some_and(|types| types.kind == CLAIM);
+        let name = metadata.name.as_deref().and_then(without_number).filter(|_| is_claim);
+        let space = metadata.namespace.as_deref().unwrap_or("default");
+        self.is_applied(object)
+            || name.is_some_and(|name| self.claims.contains(&(space.to_owned(), name.to_owned())))
     }
 
-    /// Returns the namespaces of the recorded StatefulSets.
-    pub(super) fn spaces_of_sets(&self) -> BTreeSet<&str> {
-        self.stateful_sets.iter().map(|(space, _)| space.as_str()).collect()
+    /// Returns whether an object is recorded as applied.
+    pub(super) fn is_applied(&self, object: &DynamicObject) -> bool {
+        self.uids.contains(uid_of(object))
     }
+}
 
-    /// A StatefulSet's claims have no owner reference by default. Their names are `TEMPLATE-SET-NUMBER`.
-    fn is_claim_of_set(&self, object: &DynamicObject) -> bool {
-        let is_claim = object.types.as_ref().is_some_and(|types| types.kind == "PersistentVolumeClaim");
-        let by_controller = |entry: &ManagedFieldsEntry| {
-            let sets_size = |fields: &serde_json::Value| fields.pointer("/f:spec/f:resources").is_some();
-            entry.manager.as_deref() == Some(CONTROLLER_MANAGER)
-                && entry.fields_v1.as_ref().is_some_and(|fields| sets_size(&fields.0))
-        };
-        let name = object.metadata.name.as_deref().unwrap_or_default();
-        let of_set = name.rsplit_once('-').filter(|(_, number)| number.parse::<u32>().is_ok());
-        let space = object.metadata.namespace.as_deref().unwrap_or("default");
-        let is_of = |(set_space, set): &(String, String)| {
-            set_space == space && of_set.is_some_and(|(rest, _)| rest.ends_with(&format!("-{set}")))
-        };
-        is_claim
-            && object.metadata.managed_fields.iter().flatten().any(by_controller)
-            && self.stateful_sets.iter().any(is_of)
-    }
+/// Returns the name of a StatefulSet's claim without its number.
+fn without_number(claim: &str) -> Option<&str> {
+    claim.rsplit_once('-').filter(|(_, number)| number.parse::<u32>().is_ok()).map(|(name, _)| name)
 }
 
 /// Returns whether an object has one of these UIDs.
@@ -129,37 +118,28 @@ pub fn listed(names: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::objects::ObjectRef;
     use serde_json::json;
 
-    fn claim(name: &str, manager: &str) -> DynamicObject {
-        serde_json::from_value(json!({
-            "apiVersion": "v1", "kind": "PersistentVolumeClaim",
-            "metadata": { "name": name, "namespace": "shop", "uid": "u-9", "managedFields": [
-                { "manager": manager, "operation": "Update", "fieldsType": "FieldsV1", "fieldsV1": { "f:spec": { "f:resources": {} } } },
-            ] },
-        }))
-        .unwrap()
-    }
-
     #[test]
-    fn the_claims_of_an_owned_stateful_set_are_owned() {
-        let set = ObjectRef {
-            api_version: "apps/v1".to_owned(),
-            kind: "StatefulSet".to_owned(),
+    fn recorded_claims_are_deleted_with_the_cluster_only() {
+        let claim = ObjectRef {
+            api_version: "v1".to_owned(),
+            kind: "PersistentVolumeClaim".to_owned(),
             namespace: Some("shop".to_owned()),
-            name: "db".to_owned(),
+            name: "data-db-0".to_owned(),
             uid: "u-1".to_owned(),
         };
         let mut owned = OwnedObjects::default();
-        owned.add(&Applied::of("c", vec![set.clone()]), false);
-        assert!(owned.owns(&claim("data-db-0", CONTROLLER_MANAGER)));
-        assert!(!owned.owns(&claim("data-db-0", "kubectl")), "a person created it");
-        assert!(!owned.owns(&claim("data-other-0", CONTROLLER_MANAGER)));
-        assert!(!owned.owns(&claim("data-db", CONTROLLER_MANAGER)));
-        let mut found = OwnedObjects::default();
-        let applied = Applied { found: vec!["u-1".to_owned()], ..Applied::of("c", vec![set]) };
-        found.add(&applied, false);
-        assert!(!found.owns(&claim("data-db-0", CONTROLLER_MANAGER)), "the set existed before");
+        owned.add(&Applied { claims: vec![claim], ..Applied::of("c", Vec::new()) }, false);
+        let claim = |name: &str, space: &str| -> DynamicObject {
+            let metadata = json!({"name": name, "namespace": space, "uid": "u-1"});
+            serde_json::from_value(json!({"apiVersion": "v1", "kind": CLAIM, "metadata": metadata})).unwrap()
+        };
+        for name in ["data-db-0", "data-db-1"] {
+            assert!(owned.owns(&claim(name, "shop")) && !owned.is_applied(&claim(name, "shop")), "{name}");
+        }
+        for (name, space) in [("data-my-db-0", "shop"), ("data-db-0", "other"), ("data-db", "shop")] {
+            assert!(!owned.owns(&claim(name, space)), "{name} in {space}");
+        }
     }
 }

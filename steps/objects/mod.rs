@@ -2,6 +2,7 @@
 
 mod apply;
 mod apply_progress;
+mod claims;
 mod delete;
 mod diff;
 pub(crate) mod foreign;
@@ -13,6 +14,7 @@ mod replicas;
 mod workloads;
 
 pub(crate) use apply::{apply, existing, recover, references};
+pub(crate) use claims::with_claims;
 pub(crate) use delete::undo;
 pub(crate) use diff::{diff, fingerprint, refused, verdict};
 pub(crate) use prerequisites::await_namespaces;
@@ -61,6 +63,9 @@ pub struct Applied {
     /// The UIDs of the objects that existed before: these are not owned.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub found: Vec<String>,
+    /// The volume claims of owned StatefulSets, which Kubernetes created and does not delete with them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub claims: Vec<ObjectRef>,
     /// In the ticket of an attempt: the objects that the current request may create, still without UIDs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub creating: Option<Vec<ObjectRef>>,
@@ -101,7 +106,14 @@ impl Applied {
     /// Returns a record of these objects, all of them owned.
     fn of(cluster_uid: &str, objects: Vec<ObjectRef>) -> Self {
         let cluster_uid = cluster_uid.to_owned();
-        Self { cluster_uid, objects, found: Vec::new(), creating: None, fingerprint: None }
+        Self {
+            cluster_uid,
+            objects,
+            found: Vec::new(),
+            claims: Vec::new(),
+            creating: None,
+            fingerprint: None,
+        }
     }
 
     /// Returns the objects that did not exist before.

@@ -116,6 +116,7 @@ mod tests {
             cluster_uid: "c".to_owned(),
             objects: objects.iter().map(|uid| reference(uid)).collect(),
             found: found.iter().map(|uid| (*uid).to_owned()).collect(),
+            claims: Vec::new(),
             creating: Some(if creating { vec![reference("")] } else { Vec::new() }),
             fingerprint: None,
         };

@@ -4,6 +4,7 @@ use super::{
     Applied, ObjectRef, delete,
     foreign::OwnedObjects,
     ownership::{is_created_by_landfall, refers_to},
+    prerequisites::DEFINITION,
     reference_of, uid_of,
 };
 use crate::{ClusterSession, error::ErrorContext, settings::ObjectName};
@@ -90,7 +91,7 @@ impl PreviousApply {
 pub(crate) struct PruneSet {
     /// The objects to prune.
     pub(crate) to_prune: Vec<ObjectRef>,
-    /// Namespaces that others use by now: they stay, and stay owned.
+    /// Namespaces and definitions that others use by now: they stay, and stay owned.
     pub(crate) kept: Vec<ObjectRef>,
 }
 
@@ -114,8 +115,7 @@ impl PruneSet {
             if !exists(&session.api, object).await? {
                 continue;
             }
-            let is_namespace = (object.api_version.as_str(), object.kind.as_str()) == ("v1", "Namespace");
-            match is_namespace && is_in_use(&session.api, output, &object.name).await? {
+            match is_in_use(&session.api, output, object).await? {
                 true => left.kept.push(object.clone()),
                 false => left.to_prune.push(object.clone()),
             }
@@ -143,11 +143,17 @@ impl PruneSet {
     }
 }
 
-/// Returns whether a namespace is in use. The cluster itself uses a namespace that every cluster has.
-async fn is_in_use(api: &Cluster, output: &Applied, space: &str) -> Result<bool, StepError> {
-    let foreign_objects = delete::foreign_objects(api, output, &OwnedObjects::default(), space).await;
-    let foreign_objects = foreign_objects.context(format!("list the contents of namespace {space}"))?;
-    Ok(delete::is_system_namespace(space) || !foreign_objects.is_empty())
+/// Returns whether others use a namespace or a definition: its deletion would delete their objects. The cluster
+/// itself uses a namespace that every cluster has.
+async fn is_in_use(api: &Cluster, output: &Applied, object: &ObjectRef) -> Result<bool, StepError> {
+    let (name, none) = (&object.name, OwnedObjects::default());
+    let foreign = match (object.api_version.as_str(), object.kind.as_str()) {
+        ("v1", "Namespace") if delete::is_system_namespace(name) => return Ok(true),
+        ("v1", "Namespace") => delete::foreign_objects(api, output, &none, name).await,
+        (_, DEFINITION) => delete::foreign_instances(api, output, &none, object).await,
+        _ => return Ok(false),
+    };
+    Ok(!foreign.context(format!("list the objects of {} {name}", object.kind))?.is_empty())
 }
 
 /// Finds an object that an attempt without an answer may have created.

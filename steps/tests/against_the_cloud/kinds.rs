@@ -144,9 +144,9 @@ async fn every_kind_is_ready_after_up_and_gone_after_down() {
     let scaler = kubectl.get("/apis/autoscaling/v2/namespaces/default/horizontalpodautoscalers/db").await;
     assert_eq!(scaler["spec"]["metrics"][0]["resource"]["target"]["averageUtilization"], 60);
     assert_quiet(&fixture).await;
-    fixture.down_ready().await;
-    let cluster = fixture.get(&fixture.cluster_id()).await;
-    assert_eq!(cluster, Value::Null, "the claims of its StatefulSet do not keep the cluster");
+    let down = fixture.down_ready().await;
+    let kept = format!("its claims do not keep the cluster: {:?}", down.report);
+    assert_eq!(fixture.get(&fixture.cluster_id()).await, Value::Null, "{kept}");
 }
 
 #[tokio::test]
@@ -219,6 +219,24 @@ async fn a_job_that_its_time_to_live_deleted_is_not_missing() {
     assert_quiet(&fixture).await;
     fixture.settings.manifests = settings::manifests(&job.replace("image: busybox", "image: busybox:2"));
     assert_ne!(fixture.up_ready().await.how("apps"), Some(How::Found), "a changed Job runs again");
+}
+
+#[tokio::test]
+async fn a_finished_job_does_not_run_again_because_of_another_object() {
+    let set = "apiVersion: batch/v1\nkind: Job\nmetadata: {name: once}\nspec: {ttlSecondsAfterFinished: 0, template: \
+               {spec: {restartPolicy: Never, containers: [{name: c, image: busybox}]}}}\n---\n\
+               apiVersion: v1\nkind: ConfigMap\nmetadata: {name: words}\ndata: {a: b}\n";
+    let fixture = up_with(set).await;
+    let kubectl = fixture.kubectl().await;
+    let words = "/api/v1/namespaces/default/configmaps/words";
+    let edited =
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "words"}, "data": {"a": "c"}});
+    kubectl.apply(words, &edited).await;
+    let mark = fixture.mark();
+    assert_eq!(fixture.up_ready().await.how("apps"), Some(How::Changed));
+    assert_eq!(kubectl.get(words).await["data"]["a"], "b");
+    assert!(!fixture.writes(mark).iter().any(|write| write.contains("/jobs/")), "{:?}", fixture.writes(mark));
+    assert_quiet(&fixture).await;
 }
 
 /// Returns a Gateway and its route in a version of the Gateway API.

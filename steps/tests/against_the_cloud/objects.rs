@@ -189,6 +189,23 @@ async fn namespaces_and_definitions_are_applied_before_what_needs_them() {
     assert_eq!(fixture.up_ready().await.counts(), (17, 0, 0));
 }
 
+#[tokio::test]
+async fn a_definition_with_foreign_objects_is_not_pruned() {
+    let mut fixture = Fixture::instant().await;
+    fixture.settings.manifests = settings::manifests(ORDERED);
+    fixture.up_ready().await;
+    let kubectl = fixture.kubectl().await;
+    let at = |name: &str| format!("/apis/shop.example.com/v1/namespaces/shop/widgets/{name}");
+    let metadata = json!({"name": "theirs", "namespace": "shop"});
+    let theirs = json!({"apiVersion": "shop.example.com/v1", "kind": "Widget", "metadata": metadata});
+    kubectl.apply(&at("theirs"), &theirs).await;
+    fixture.settings.manifests =
+        settings::manifests("apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n");
+    fixture.up_ready().await;
+    assert_eq!(kubectl.get(&at("one")).await, Value::Null, "landfall's own is pruned");
+    assert_ne!(kubectl.get(&at("theirs")).await, Value::Null, "the definition would have taken it along");
+}
+
 pub const OWN: &str = "
 apiVersion: v1
 kind: ConfigMap
