@@ -9,6 +9,9 @@ use std::time::Duration;
 /// The timeout of one vault's answer, in real time: a vault in a private network does not answer.
 const RESPONSE_TIME_MAX: Duration = Duration::from_secs(10);
 
+/// The maximum number of vaults that are queried.
+const VAULTS_MAX: usize = 20;
+
 /// Finds the vaults that have the certificate already.
 pub(crate) struct OtherVaults {
     azure: SubscriptionClient,
@@ -29,16 +32,14 @@ impl OtherVaults {
         let Ok(found) = self.azure.vaults_in(group).await else { return };
         let text =
             |vault: &Value, field: &str| vault.pointer(field).and_then(Value::as_str).map(str::to_owned);
-        for vault in &found {
-            let (Some(name), Some(uri)) = (text(vault, "/name"), text(vault, "/properties/vaultUri")) else {
-                continue;
-            };
-            if name == own {
-                continue;
-            }
+        let named = |vault| Some((text(vault, "/name")?, text(vault, "/properties/vaultUri")?));
+        let others = found.iter().filter_map(named).filter(|(name, _)| name != own).take(VAULTS_MAX);
+        // All at the same time, because each may need the whole timeout.
+        let results = others.map(|(name, uri)| async move { (name, self.has_certificate(&uri).await) });
+        for (name, has_certificate) in futures::future::join_all(results).await {
             let certificate = &self.certificate;
             let setting = format!("set key_vault.name = \"{name}\" (KEYVAULT_NAME)");
-            match self.has_certificate(&uri).await {
+            match has_certificate {
                 Some(true) => cx.note(format!(
                     "key vault {name} in this group already has certificate {certificate}: {setting} to use it"
                 )),

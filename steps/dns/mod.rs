@@ -264,6 +264,10 @@ impl Resource for Dns {
     }
 }
 
+fn has_zone(published: &Published) -> bool {
+    published.zone.is_some()
+}
+
 impl Step for Dns {
     type Input = ProgrammedGateways;
     type Output = Published;
@@ -292,6 +296,11 @@ impl Step for Dns {
             FoundZone::None => {
                 cx.note("no zone in this subscription; create the records yourself");
                 return Ok(Check::InSync(Published::unmanaged(wanted, false)));
+            }
+            // The records in the recorded zone stay recorded.
+            FoundZone::Unreadable if let Some(last) = cx.last_output::<Published>().filter(has_zone) => {
+                cx.note(UNREADABLE);
+                return Ok(Check::InSync(last));
             }
             FoundZone::Unreadable => {
                 cx.note(UNREADABLE);
@@ -344,7 +353,10 @@ impl Step for Dns {
             FoundZone::Zone(zone) => zone,
             FoundZone::Wrong(error) => return Err(error),
             FoundZone::None => return Ok(Published::unmanaged(wanted, false)),
-            FoundZone::Unreadable => return Ok(Published::unmanaged(wanted, true)),
+            FoundZone::Unreadable => {
+                let last = cx.last_output::<Published>().filter(has_zone);
+                return Ok(last.unwrap_or_else(|| Published::unmanaged(wanted, true)));
+            }
         };
         let hosts = wanted.iter().filter(|(host, _)| relative(host, &zone.name).is_some());
         let puts = hosts.map(|(host, address)| self.put(cx, &zone, host, address));

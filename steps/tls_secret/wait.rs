@@ -85,6 +85,12 @@ impl TlsSecret {
             }
         };
         match cx.wait_for(wait, &status, first).await {
+            Err(error) if error.kind == ErrorKind::TimedOut && old_chain.is_some() => {
+                cx.note(
+                    "the Secret keeps its old chain: the driver drops certificates that do not belong to it",
+                );
+                Ok(SystemTime::now())
+            }
             Err(error) if error.kind == ErrorKind::TimedOut => match self.failed_stage(session, input).await {
                 Some(failed_stage) => Err(step_error(&failed_stage).cause(error.message)),
                 None => Err(error.hint(

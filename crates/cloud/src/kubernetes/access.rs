@@ -47,7 +47,7 @@ impl ClusterOrigin {
     /// Adds to a refusal or a missing answer what the cluster's body says about it. Reads the cluster for this.
     pub(super) async fn explain(&self, error: ApiError, by_entra: bool) -> ApiError {
         match error.kind {
-            ApiErrorKind::Forbidden if by_entra => {}
+            ApiErrorKind::Forbidden if by_entra && is_authorization(&error.message) => {}
             ApiErrorKind::Transport => {}
             _ => return error,
         }
@@ -89,6 +89,12 @@ impl ClusterOrigin {
         error.code = Some(NOT_REACHABLE.to_owned());
         error.with_detail("", why).with_remedy(remedy)
     }
+}
+
+/// Returns whether a 403 comes from the authorizer, and not from an admission policy or a quota: `pods is
+/// forbidden: User "…" cannot list resource "pods" …`.
+fn is_authorization(message: &str) -> bool {
+    message.contains("User \"") && message.contains(" cannot ")
 }
 
 /// Returns the action that gives the identity its role.
