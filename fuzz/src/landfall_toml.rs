@@ -23,7 +23,8 @@ pub fn check(data: &[u8]) {
     if let Ok(text) = std::str::from_utf8(data) {
         let mut config_errors = Vec::new();
         let parse = parse::parse("landfall.toml", text, &mut config_errors);
-        let lines = text.lines().count().max(1) + 1;
+        // A lone carriage return counts as the end of a line too.
+        let lines = text.matches(['\n', '\r']).count() + 2;
         config_errors.iter().for_each(|config_error| complete(config_error, lines, true));
         assert!(parse.lines.values().all(|line| (1..=lines).contains(line)), "{:?}", parse.lines);
     }
@@ -31,7 +32,7 @@ pub fn check(data: &[u8]) {
         let dir = folder.get_or_insert_with(crate::folder).path();
         let config = dir.join("landfall.toml");
         fs::write(&config, data).expect("the folder is ours");
-        let lines = data.split(|byte| *byte == b'\n').count() + 1;
+        let lines = data.split(|byte| matches!(byte, b'\n' | b'\r')).count() + 1;
         for mode in [Mode::Apply, Mode::Inspect] {
             match loaded(&config, mode) {
                 Ok(()) => {}
