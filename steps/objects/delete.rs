@@ -163,7 +163,8 @@ pub(super) async fn foreign_instances(
     let served = versions.find(|version| version["served"] == true);
     let version = served.and_then(|version| version["name"].as_str()).unwrap_or_default();
     let Some(instance) = api.find_kind(&format!("{group}/{version}"), defined).await? else {
-        return Ok(Vec::new());
+        // Stored objects of a kind that is not served cannot be listed.
+        return Ok(vec![format!("objects of {defined}, which is not served")]);
     };
     let is_foreign = |object: &&DynamicObject| {
         let is_created = applied.created().any(|created| created.uid == uid_of(object));

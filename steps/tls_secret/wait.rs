@@ -85,7 +85,11 @@ impl TlsSecret {
             }
         };
         match cx.wait_for(wait, &status, first).await {
-            Err(error) if error.kind == ErrorKind::TimedOut && old_chain.is_some() => {
+            Err(error)
+                if error.kind == ErrorKind::TimedOut
+                    && old_chain.is_some()
+                    && self.has_leaf(session, desired).await =>
+            {
                 cx.note(
                     "the Secret keeps its old chain: the driver drops certificates that do not belong to it",
                 );
@@ -100,6 +104,12 @@ impl TlsSecret {
             },
             ended => ended,
         }
+    }
+
+    /// Returns whether the Secret contains a leaf; false if it cannot be read.
+    async fn has_leaf(&self, session: &ClusterSession, desired: &String) -> bool {
+        let secret = session.api.get(&Kind::SECRET, Some(NAMESPACE), SECRET).await.ok().flatten();
+        secret.as_ref().and_then(thumbprint).as_ref() == Some(desired)
     }
 
     /// Returns whether the recorded Secret was synced with another chain.
