@@ -24,6 +24,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::time::Duration;
 
+const RBAC_FIELD: &str = "properties.enableRbacAuthorization";
+
 const RIGHTS: &[Right] = &[Right { act: "create key vaults", action: "Microsoft.KeyVault/vaults/write" }];
 
 /// Ensures that the vault exists.
@@ -219,13 +221,14 @@ impl KeyVault {
 
     /// Returns the drift that no other party overrides.
     fn drift(&self, cx: &Context, body: &Value) -> Vec<Change> {
-        overrides::unexplained(cx, &self.resource_name(), self.differences(cx, body))
+        overrides::unexplained(cx, &self.resource_name(), self.differences(cx, body), is_required)
     }
 
     /// Records the fields in which the answer to a write differs from the request.
     async fn record_overrides(&self, cx: &Context, write_result: &WriteResult) -> Result<(), StepError> {
         let resource = self.resource_name();
-        let written = Written { resource: &resource, group: &self.group, is_in_group: true, write_result };
+        let written =
+            Written { resource: &resource, group: &self.group, is_in_group: true, is_required, write_result };
         overrides::record(cx, &self.azure, written, |answer| self.differences(cx, answer)).await
     }
 
@@ -238,11 +241,7 @@ impl KeyVault {
     fn differences(&self, cx: &Context, body: &Value) -> Vec<Change> {
         let mut changes = if cx.owned() { tags::differences(body, &self.tags) } else { Vec::new() };
         if !uses_rbac(body) {
-            changes.push(Change {
-                field: "properties.enableRbacAuthorization".to_owned(),
-                is: json!(false),
-                wanted: json!(true),
-            });
+            changes.push(Change { field: RBAC_FIELD.to_owned(), is: json!(false), wanted: json!(true) });
         }
         changes
     }
@@ -461,6 +460,11 @@ pub(crate) fn retained_until(deleted: &Value) -> Option<String> {
     let protected = properties["purgeProtectionEnabled"].as_bool().unwrap_or_default();
     let until = properties["scheduledPurgeDate"].as_str().unwrap_or("the end of its retention");
     protected.then(|| until.split('T').next().unwrap_or(until).to_owned())
+}
+
+/// Every later step reads and writes the vault with roles.
+fn is_required(change: &Change) -> bool {
+    change.field == RBAC_FIELD
 }
 
 fn uses_rbac(body: &Value) -> bool {

@@ -6,17 +6,33 @@
 
 use crate::tags;
 use landfall_cloud::arm::{ModifyPolicy, SubscriptionClient, WriteResult};
-use landfall_engine::{Change, Context, Override, StepError};
+use landfall_engine::{Change, Context, Kind, Leftover, Override, StepError};
 use serde_json::Value;
 
-/// Returns the differences that no known override explains. The explained ones stay recorded.
-pub(crate) fn unexplained(cx: &Context, resource: &str, changes: Vec<Change>) -> Vec<Change> {
-    let known = cx.overrides();
+/// The code of an error: another party overrides a value that landfall requires.
+const REQUIRED_OVERRIDDEN: &str = "RequiredValueOverridden";
+
+/// Returns whether landfall cannot work with another value of the field.
+pub(crate) type IsRequired = fn(&Change) -> bool;
+
+/// The [`IsRequired`] of a resource without required fields.
+pub(crate) const NOTHING_REQUIRED: IsRequired = |_| false;
+
+/// Returns the differences that no known override explains. The explained ones stay recorded. No override explains
+/// a required field.
+pub(crate) fn unexplained(
+    cx: &Context,
+    resource: &str,
+    changes: Vec<Change>,
+    is_required: IsRequired,
+) -> Vec<Change> {
+    let mut known = cx.overrides();
+    known.retain(|one| !is_required(&one.change));
     let is_known = |change: &Change| known.iter().any(|one| one.change == *change);
     let open: Vec<Change> = changes.iter().filter(|change| !is_known(change)).cloned().collect();
     let kept: Vec<Override> = known.into_iter().filter(|one| changes.contains(&one.change)).collect();
     if !kept.is_empty() {
-        cx.note(describe(resource, &kept));
+        cx.note(describe_kept(resource, &kept));
     }
     cx.set_overrides(kept);
     open
@@ -30,6 +46,8 @@ pub(crate) struct Written<'a> {
     pub(crate) group: &'a str,
     /// True for a resource in the group, which may inherit the group's tags.
     pub(crate) is_in_group: bool,
+    /// The fields without which the run cannot go on.
+    pub(crate) is_required: IsRequired,
     /// The answer; without the resource in it there is nothing to compare.
     pub(crate) write_result: &'a WriteResult,
 }
@@ -38,7 +56,7 @@ pub(crate) struct Written<'a> {
 /// cause. A field that the answer omits, except for a tag, is not compared.
 ///
 /// # Errors
-/// Fails if the journal cannot be written.
+/// `Refused` if a required field differs. Also fails if the journal cannot be written.
 pub(crate) async fn record(
     cx: &Context,
     azure: &SubscriptionClient,
@@ -71,7 +89,12 @@ pub(crate) async fn record(
         Override { change, cause }
     };
     let overrides: Vec<Override> = changes.into_iter().map(with_cause).collect();
-    cx.warn(describe(written.resource, &overrides));
+    let required: Vec<Override> =
+        overrides.iter().filter(|one| (written.is_required)(&one.change)).cloned().collect();
+    if !required.is_empty() {
+        return Err(required_overridden(&written, &required));
+    }
+    cx.warn(describe_kept(written.resource, &overrides));
     cx.set_overrides(overrides);
     Ok(())
 }
@@ -96,6 +119,12 @@ fn cause(change: &Change, policies: &[ModifyPolicy], inherited: bool, group: &st
     }
 }
 
+/// Returns the sentence about overrides that stay.
+fn describe_kept(resource: &str, overrides: &[Override]) -> String {
+    let described = describe(resource, overrides);
+    format!("{described}; landfall does not write it again until a value changes")
+}
+
 /// Returns the sentence about a resource: `resource group rg: tags.Environment is Production, not Demo, probably
 /// because of …`.
 fn describe(resource: &str, overrides: &[Override]) -> String {
@@ -108,7 +137,19 @@ fn describe(resource: &str, overrides: &[Override]) -> String {
         let fields: Vec<String> = same.map(|other| field(&other.change)).collect();
         clauses.push(format!("{}, probably because of {}", fields.join(", "), one.cause));
     }
-    format!("{resource}: {}; landfall does not write it again until a value changes", clauses.join("; "))
+    format!("{resource}: {}", clauses.join("; "))
+}
+
+fn required_overridden(written: &Written<'_>, required: &[Override]) -> StepError {
+    StepError::new(Kind::Refused, format!("set the required fields of {}", written.resource))
+        .code(REQUIRED_OVERRIDDEN)
+        .cause(describe(written.resource, required))
+        .hint(format!(
+            "landfall requires the value: let the owner of the policy exempt resource group {} (az policy exemption \
+             create), then run again",
+            written.group
+        ))
+        .leftover(Leftover::Something)
 }
 
 fn field(change: &Change) -> String {
@@ -135,7 +176,7 @@ mod tests {
         assert_eq!(
             describe("key vault kv", &all),
             "key vault kv: tags.A is x, not Demo, tags.B is missing, not Demo, probably because of p; f is 1, not \
-             Demo, probably because of q; landfall does not write it again until a value changes"
+             Demo, probably because of q"
         );
     }
 }

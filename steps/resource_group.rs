@@ -4,7 +4,7 @@ use crate::{
     Clients,
     error::{ErrorContext, TrackWrite},
     operation,
-    overrides::{self, Written},
+    overrides::{self, NOTHING_REQUIRED, Written},
     resource::{Listed, NameSetting, RESOURCE_GROUP, Resource, ResourceSpec, Resources, Right},
     settings::{Settings, Teardown},
     tags::{self, Tags},
@@ -65,7 +65,7 @@ impl ResourceGroup {
 
     /// Lists the tags that differ and that no other party overrides.
     fn drift(&self, cx: &Context, body: &Value) -> Vec<Change> {
-        overrides::unexplained(cx, &self.title(), tags::differences(body, &self.tags))
+        overrides::unexplained(cx, &self.title(), tags::differences(body, &self.tags), NOTHING_REQUIRED)
     }
 
     async fn read(&self) -> Result<Option<Value>, StepError> {
@@ -177,8 +177,13 @@ impl Step for ResourceGroup {
             })
             .await?;
         let resource = self.title();
-        let written =
-            Written { resource: &resource, group: &self.name, is_in_group: false, write_result: &put };
+        let written = Written {
+            resource: &resource,
+            group: &self.name,
+            is_in_group: false,
+            is_required: NOTHING_REQUIRED,
+            write_result: &put,
+        };
         overrides::record(cx, &self.azure, written, |answer| tags::differences(answer, &self.tags)).await?;
         let wait =
             Wait::new("the resource group to be created", Duration::from_secs(2), Duration::from_secs(60));

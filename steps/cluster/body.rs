@@ -87,10 +87,18 @@ pub(crate) fn update_body(mut body: Value) -> Value {
 pub(crate) fn differences(body: &Value) -> Vec<Change> {
     let lacks = |(pointer, wanted): (&str, Value)| {
         let is = body.pointer(pointer).cloned().unwrap_or(Value::Null);
-        let field = pointer.trim_start_matches("/properties/").replace('/', ".");
-        (is != wanted).then_some(Change { field, is, wanted })
+        (is != wanted).then_some(Change { field: field_of(pointer), is, wanted })
     };
     wanted().into_iter().filter_map(lacks).collect()
+}
+
+/// Returns whether a difference concerns a property without which no gateway serves HTTPS.
+pub(crate) fn is_required(change: &Change) -> bool {
+    [GATEWAY_API, ISTIO, SECRETS_PROVIDER].iter().any(|pointer| field_of(pointer) == change.field)
+}
+
+fn field_of(pointer: &str) -> String {
+    pointer.trim_start_matches("/properties/").replace('/', ".")
 }
 
 /// Returns the reason why a cluster of this name is foreign; `None` if it is usable.

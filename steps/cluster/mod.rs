@@ -114,7 +114,7 @@ impl Cluster {
                     return Check::Failed { why };
                 }
                 let changes = self.differences(cx, body, subnet);
-                let changes = overrides::unexplained(cx, &self.title(), changes);
+                let changes = overrides::unexplained(cx, &self.title(), changes, cluster_body::is_required);
                 if !changes.is_empty() {
                     return Check::Drifted { changes };
                 }
@@ -152,7 +152,13 @@ impl Cluster {
     ) -> Result<WriteResult, StepError> {
         let write_result = self.put(cx, body, condition).await?;
         let (resource, group) = (self.title(), &self.settings.resource_group);
-        let written = Written { resource: &resource, group, is_in_group: true, write_result: &write_result };
+        let written = Written {
+            resource: &resource,
+            group,
+            is_in_group: true,
+            is_required: cluster_body::is_required,
+            write_result: &write_result,
+        };
         overrides::record(cx, &self.azure, written, |answer| self.differences(cx, answer, subnet)).await?;
         Ok(write_result)
     }

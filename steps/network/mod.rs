@@ -12,7 +12,7 @@ use crate::{
     Clients,
     error::{ErrorContext, TrackWrite},
     names, operation,
-    overrides::{self, Written},
+    overrides::{self, NOTHING_REQUIRED, Written},
     resource::{
         Listed, ListedResource, LockScope, NameSetting, Resource, ResourceSpec, Right, VIRTUAL_NETWORK,
     },
@@ -153,7 +153,7 @@ impl Network {
         }
         let mut changes = tags::differences(body, &self.tags);
         changes.extend(drift::differences(body, &self.wanted)?);
-        let changes = overrides::unexplained(cx, &self.resource_name(), changes);
+        let changes = overrides::unexplained(cx, &self.resource_name(), changes, NOTHING_REQUIRED);
         Ok(match self.parse(body, joined) {
             Some(subnet) if changes.is_empty() => Check::InSync(subnet),
             _ => Check::Drifted { changes },
@@ -211,6 +211,7 @@ impl Network {
                 resource: &resource,
                 group: &self.group,
                 is_in_group: true,
+                is_required: NOTHING_REQUIRED,
                 write_result: &write_result,
             };
             let differences = |answer: &Value| {

@@ -170,7 +170,8 @@ pub(crate) async fn references(
     let foreign = diff.live.iter().filter(|object| !ownership.owns(object));
     let found = foreign.map(|object| uid_of(object).to_owned()).collect();
     let fingerprint = Some(diff.fingerprint.clone());
-    Ok(Applied { found, fingerprint, ..Applied::of(&session.uid, objects) })
+    let jobs = diff.jobs.clone();
+    Ok(Applied { found, fingerprint, jobs, ..Applied::of(&session.uid, objects) })
 }
 
 /// Returns the objects of a set that an interrupted run created.
@@ -210,9 +211,14 @@ pub(crate) async fn existing(
     manifests: &[Manifest],
 ) -> Result<Option<(Applied, Vec<DynamicObject>)>, StepError> {
     let live = live(session, manifests).await?;
-    let found = InSyncSet { live: live.clone(), kept: Vec::new(), fingerprint: fingerprint(manifests) };
+    let found = in_sync(live.clone(), manifests);
     let applied = references(cx, session, None, &found).await?;
     Ok((!live.is_empty()).then_some((applied, live)))
+}
+
+fn in_sync(live: Vec<DynamicObject>, manifests: &[Manifest]) -> InSyncSet {
+    let (fingerprint, jobs) = (fingerprint(manifests), prune::expiring_jobs(manifests));
+    InSyncSet { live, kept: Vec::new(), fingerprint, jobs }
 }
 
 /// Returns the existing objects of a set that landfall created.
@@ -222,7 +228,7 @@ async fn created_in(
     manifests: &[Manifest],
 ) -> Result<Option<Applied>, StepError> {
     let live = live(session, manifests).await?;
-    let found = InSyncSet { live, kept: Vec::new(), fingerprint: fingerprint(manifests) };
+    let found = in_sync(live, manifests);
     let mut applied = references(cx, session, None, &found).await?;
     // The manifests may have changed since: objects of that attempt that they no longer contain are deleted
     // too.

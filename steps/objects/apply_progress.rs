@@ -52,8 +52,13 @@ impl Progress {
         let foreign = diff.live.iter().filter(|object| !ownership.owns(object));
         let found = foreign.map(|object| uid_of(object).to_owned()).collect();
         let fingerprint = Some(diff.fingerprint.clone());
-        let ticket =
-            Applied { found, creating: Some(Vec::new()), fingerprint, ..Applied::of(cluster_uid, objects) };
+        let ticket = Applied {
+            found,
+            creating: Some(Vec::new()),
+            fingerprint,
+            jobs: diff.jobs.clone(),
+            ..Applied::of(cluster_uid, objects)
+        };
         Self { ticket, applied: 0 }
     }
 

@@ -4,7 +4,7 @@ use super::{
     FIELD_MANAGER, ObjectRef,
     immutable::{self, ImmutableChange},
     is_managed, namespace, place, prerequisites,
-    prune::{DesiredObjects, PreviousApply, PruneSet},
+    prune::{self, DesiredObjects, PreviousApply, PruneSet},
     replicas::Autoscaled,
 };
 use crate::{ClusterSession, error::ErrorContext, field_conflicts, manifests::name_of, operation};
@@ -45,6 +45,7 @@ pub(crate) struct SetDiff {
     /// The manifests to send: without fields that an autoscaler owns.
     pub(super) desired: Vec<Manifest>,
     pub(super) fingerprint: String,
+    pub(super) jobs: BTreeMap<String, String>,
 }
 
 /// A set that is in sync.
@@ -54,6 +55,7 @@ pub(crate) struct InSyncSet {
     /// Objects that are no longer in the set and stay owned.
     pub(super) kept: Vec<ObjectRef>,
     pub(super) fingerprint: String,
+    pub(super) jobs: BTreeMap<String, String>,
 }
 
 impl SetDiff {
@@ -80,7 +82,8 @@ impl SetDiff {
         }
         match (self.missing, self.changes) {
             (0, changes) if changes.is_empty() => {
-                Ok(InSyncSet { live: self.live, kept: self.left.kept, fingerprint: self.fingerprint })
+                let Self { live, left, fingerprint, jobs, .. } = self;
+                Ok(InSyncSet { live, kept: left.kept, fingerprint, jobs })
             }
             (0, changes) => Err(Check::Drifted { changes }),
             // Created objects are owned even if some exist already; the ticket distinguishes them.
@@ -237,12 +240,13 @@ pub(crate) async fn diff(
         replaced: Vec::new(),
         desired: Vec::new(),
         fingerprint: fingerprint(manifests),
+        jobs: prune::expiring_jobs(manifests),
     };
     // Finished Jobs that the cluster has deleted, which must not run again.
     let mut expired_jobs = BTreeSet::new();
     for (index, ((found, manifest), compared)) in found.iter().zip(&desired).zip(compared).enumerate() {
         let (Some((kind, Some(live))), Some(compared)) = (found, compared) else {
-            match previous.expired(&session.uid, manifest, &diff.fingerprint) {
+            match previous.expired(&session.uid, manifest, &diff) {
                 Some(expired) => {
                     diff.left.kept.push(expired);
                     expired_jobs.insert(index);

@@ -72,6 +72,9 @@ pub struct Applied {
     /// A fingerprint of the manifests, without the values of Secrets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fingerprint: Option<String>,
+    /// The fingerprints of the Jobs that the cluster deletes when they have finished, by namespace and name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub jobs: BTreeMap<String, String>,
 }
 
 /// Declares the objects of a step, which are in the cluster of this name.
@@ -113,6 +116,7 @@ impl Applied {
             claims: Vec::new(),
             creating: None,
             fingerprint: None,
+            jobs: BTreeMap::new(),
         }
     }
 

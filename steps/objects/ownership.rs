@@ -113,12 +113,10 @@ mod tests {
 
     fn unfinished(objects: &[&str], found: &[&str], creating: bool) -> Ownership {
         let unfinished = Applied {
-            cluster_uid: "c".to_owned(),
             objects: objects.iter().map(|uid| reference(uid)).collect(),
             found: found.iter().map(|uid| (*uid).to_owned()).collect(),
-            claims: Vec::new(),
             creating: Some(if creating { vec![reference("")] } else { Vec::new() }),
-            fingerprint: None,
+            ..Applied::of("c", Vec::new())
         };
         Ownership { unfinished: Some(unfinished), finished: None }
     }

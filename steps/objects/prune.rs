@@ -2,7 +2,9 @@
 
 use super::{
     Applied, ObjectRef, delete,
+    diff::{SetDiff, fingerprint},
     foreign::OwnedObjects,
+    kind_name,
     ownership::{is_created_by_landfall, refers_to},
     prerequisites::DEFINITION,
     reference_of, uid_of,
@@ -11,7 +13,10 @@ use crate::{ClusterSession, error::ErrorContext, settings::ObjectName};
 use landfall_cloud::kubernetes::{Cluster, DynamicObject, TypeMeta, manifest::Manifest};
 use landfall_engine::{Change, StepError};
 use serde_json::{Value, json};
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// The objects in the manifests of all steps, by kind, namespace and name: an object that moved from one
 /// step's set to another's is not pruned.
@@ -45,6 +50,21 @@ fn space(namespace: Option<&str>) -> String {
     namespace.unwrap_or("default").to_owned()
 }
 
+/// Returns the fingerprints of the Jobs whose time to live ends after they have finished.
+/// <https://kubernetes.io/docs/concepts/workloads/controllers/ttlafterfinished/>
+pub(super) fn expiring_jobs(manifests: &[Manifest]) -> BTreeMap<String, String> {
+    let expires = |job: &&Manifest| {
+        kind_name(job) == "Job" && job.object.data.pointer("/spec/ttlSecondsAfterFinished").is_some()
+    };
+    let jobs = manifests.iter().filter(expires);
+    jobs.map(|job| (job_key(job), fingerprint(std::slice::from_ref(job)))).collect()
+}
+
+fn job_key(job: &Manifest) -> String {
+    let metadata = &job.object.metadata;
+    format!("{}/{}", space(metadata.namespace.as_deref()), metadata.name.as_deref().unwrap_or_default())
+}
+
 /// The objects of earlier applies, to find those to prune.
 #[derive(Default)]
 pub(crate) struct PreviousApply {
@@ -58,18 +78,25 @@ pub(crate) struct PreviousApply {
 impl PreviousApply {
     /// Returns the record of a Job that an earlier run applied from the same manifests, and that the cluster has
     /// deleted since: its time to live ends with it. It is not missing.
-    pub(super) fn expired(&self, cluster_uid: &str, job: &Manifest, fingerprint: &str) -> Option<ObjectRef> {
+    pub(super) fn expired(&self, cluster_uid: &str, job: &Manifest, diff: &SetDiff) -> Option<ObjectRef> {
         let types = job.object.types.as_ref()?;
-        let expires = job.object.data.pointer("/spec/ttlSecondsAfterFinished").is_some();
-        let output = self.output.as_ref().filter(|output| {
-            output.cluster_uid == cluster_uid && output.fingerprint.as_deref() == Some(fingerprint)
-        })?;
+        let key = job_key(job);
+        let current = diff.jobs.get(&key)?;
+        let output = self.output.as_ref().filter(|output| output.cluster_uid == cluster_uid)?;
+        let is_same = match output.jobs.get(&key) {
+            Some(recorded) => recorded == current,
+            // Earlier versions recorded only the fingerprint of the whole set.
+            None => output.fingerprint.as_ref() == Some(&diff.fingerprint),
+        };
+        if !is_same {
+            return None;
+        }
         let is_it = |object: &&ObjectRef| {
             (&object.api_version, &object.kind) == (&types.api_version, &types.kind)
                 && Some(&object.name) == job.object.metadata.name.as_ref()
                 && space(object.namespace.as_deref()) == space(job.object.metadata.namespace.as_deref())
         };
-        output.objects.iter().find(is_it).filter(|_| types.kind == "Job" && expires).cloned()
+        output.objects.iter().find(is_it).cloned()
     }
 
     /// Returns whether the journal knows an object, as created or as found.

@@ -237,6 +237,13 @@ async fn a_finished_job_does_not_run_again_because_of_another_object() {
     assert_eq!(kubectl.get(words).await["data"]["a"], "b");
     assert!(!fixture.writes(mark).iter().any(|write| write.contains("/jobs/")), "{:?}", fixture.writes(mark));
     assert_quiet(&fixture).await;
+    // The same with another manifest of the set.
+    let mut fixture = fixture;
+    fixture.settings.manifests = settings::manifests(&set.replace("{a: b}", "{a: d}"));
+    let mark = fixture.mark();
+    assert_eq!(fixture.up_ready().await.how("apps"), Some(How::Changed));
+    assert!(!fixture.writes(mark).iter().any(|write| write.contains("/jobs/")), "{:?}", fixture.writes(mark));
+    assert_quiet(&fixture).await;
 }
 
 /// Returns a Gateway and its route in a version of the Gateway API.

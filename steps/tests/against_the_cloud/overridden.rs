@@ -136,20 +136,6 @@ async fn a_tag_that_resources_inherit_from_their_group() {
 }
 
 #[tokio::test]
-async fn a_policy_that_removes_role_based_access_is_named() {
-    let fixture = Fixture::without_cluster().await;
-    let field = "Microsoft.KeyVault/vaults/enableRbacAuthorization";
-    let vaults = json!({ "field": "type", "equals": "Microsoft.KeyVault/vaults" });
-    assign(&fixture, "access-policies", vaults, field, json!(false)).await;
-    let result = fixture.up().await;
-    let warning = warnings(&result, "key-vault")[0];
-    assert!(warning.contains("enableRbacAuthorization is false, not true"), "{warning}");
-    assert!(warning.contains("access-policies"), "{warning}");
-    let puts = fixture.writes_at(0, &format!("vaults/{}", settings::VAULT));
-    assert_eq!(puts.iter().filter(|line| line.ends_with(settings::VAULT)).count(), 1, "{puts:?}");
-}
-
-#[tokio::test]
 async fn a_policy_that_disables_public_access_changes_the_vault() {
     let fixture = Fixture::without_cluster().await;
     let field = "Microsoft.KeyVault/vaults/publicNetworkAccess";
@@ -303,4 +289,37 @@ async fn the_autoscalers_count_is_no_drift() {
     let plan = fixture.plan().await;
     assert!(plan.is_empty(), "{plan:#?}");
     assert!(notes(&plan, "cluster")[0].contains("the node count to 3"), "{:?}", notes(&plan, "cluster"));
+}
+
+#[tokio::test]
+async fn a_policy_that_switches_off_what_landfall_requires_is_refused_by_name() {
+    let fixture = Fixture::instant().await;
+    let of_vaults = json!({ "field": "type", "equals": "Microsoft.KeyVault/vaults" });
+    let rbac = "Microsoft.KeyVault/vaults/enableRbacAuthorization";
+    assign(&fixture, "vaults-with-access-policies", of_vaults, rbac, json!(false)).await;
+    for _ in 0..2 {
+        let mark = fixture.mark();
+        let result = fixture.up().await;
+        let puts = fixture.writes_at(mark, &format!("vaults/{}", settings::VAULT));
+        assert_eq!(puts.iter().filter(|line| line.ends_with(settings::VAULT)).count(), 1, "{puts:?}");
+        let error = result.error("key-vault");
+        assert_eq!((error.kind, error.code.as_deref()), (Kind::Refused, Some("RequiredValueOverridden")));
+        let text = error.causes.join("; ");
+        for word in ["enableRbacAuthorization is false, not true", "vaults-with-access-policies"] {
+            assert!(text.contains(word), "{word}: {text}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_policy_that_switches_off_an_add_on_of_the_cluster_is_refused_by_name() {
+    let fixture = Fixture::instant().await;
+    let of_clusters = json!({ "field": "type", "equals": "Microsoft.ContainerService/managedClusters" });
+    let add_on =
+        "Microsoft.ContainerService/managedClusters/addonProfiles.azureKeyvaultSecretsProvider.enabled";
+    assign(&fixture, "no-add-ons", of_clusters, add_on, json!(false)).await;
+    let result = fixture.up().await;
+    let error = result.error("cluster");
+    assert_eq!((error.kind, error.code.as_deref()), (Kind::Refused, Some("RequiredValueOverridden")));
+    assert!(error.causes.join("; ").contains("no-add-ons"), "{error:#?}");
 }

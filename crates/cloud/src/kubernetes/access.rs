@@ -4,6 +4,9 @@
 //! A kubeconfig of a cluster with Entra integration names `kubelogin`. This module never starts it: the
 //! credential of all other requests requests a token for the AKS server application.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use serde_json::Value;
 
 use crate::arm::{ClusterRestrictions, SubscriptionClient, cluster, group_of};
@@ -24,19 +27,26 @@ const AZURE_ROLE: &str = "Azure Kubernetes Service RBAC Cluster Admin";
 pub struct ClusterOrigin {
     azure: SubscriptionClient,
     id: String,
+    /// True once the API server has answered: a later missing answer is no restriction, but an interruption.
+    has_answered: Arc<AtomicBool>,
 }
 
 impl ClusterOrigin {
     /// Returns the origin of the cluster with this resource id.
     #[must_use]
     pub fn new(azure: &SubscriptionClient, id: &str) -> Self {
-        Self { azure: azure.clone(), id: id.to_owned() }
+        Self { azure: azure.clone(), id: id.to_owned(), has_answered: Arc::default() }
     }
 
     /// Returns a token for the API server.
     pub(super) async fn token(&self) -> Result<String, ApiError> {
         let token = self.azure.arm().credential().cluster_token().await?;
         Ok(token.token.secret().to_owned())
+    }
+
+    /// Records an answer of the API server.
+    pub(super) fn record_answer(&self) {
+        self.has_answered.store(true, Ordering::Relaxed);
     }
 
     /// Drops a token that the API server refused.
@@ -48,7 +58,7 @@ impl ClusterOrigin {
     pub(super) async fn explain(&self, error: ApiError, by_entra: bool) -> ApiError {
         match error.kind {
             ApiErrorKind::Forbidden if by_entra && is_authorization(&error.message) => {}
-            ApiErrorKind::Transport => {}
+            ApiErrorKind::Transport if !self.has_answered.load(Ordering::Relaxed) => {}
             _ => return error,
         }
         let body = self.azure.arm().get(&self.id, cluster::API).await;

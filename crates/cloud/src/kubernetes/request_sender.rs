@@ -226,6 +226,9 @@ impl RequestSender {
             let began = std::time::Instant::now();
             let response =
                 self.client.send(request.map(Body::from)).await.map_err(UnreadBody::Interrupted)?;
+            if let Some(origin) = &self.origin {
+                origin.record_answer();
+            }
             let (status, elapsed_ms) = (response.status().as_u16(), began.elapsed().as_millis());
             tracing::debug!("{} {} {status} in {elapsed_ms} ms", request_info.method, request_info.path);
             if mode == ResponseMode::Stream && response.status().is_success() {
