@@ -23,6 +23,12 @@ use crate::{
     runtime,
 };
 use std::future::Future;
+use tracing_subscriber::{
+    Layer as _,
+    filter::{LevelFilter, Targets},
+    layer::SubscriberExt as _,
+    util::SubscriberInitExt as _,
+};
 
 /// Runs a command and reports its failure.
 pub fn run(cli: Cli) -> Exit {
@@ -69,17 +75,18 @@ fn wait(command: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Fa
 fn trace(verbose: u8) {
     let filter = match verbose {
         0 => return,
-        1 => {
-            "landfall=debug,landfall_steps=debug,landfall_engine=debug,landfall_cloud=debug,landfall_sim=warn,warn"
-        }
-        _ => {
-            "landfall=trace,landfall_steps=trace,landfall_engine=trace,landfall_cloud=trace,landfall_sim=debug,info"
-        }
+        1 => Targets::new()
+            .with_default(LevelFilter::WARN)
+            .with_target("landfall", LevelFilter::DEBUG)
+            .with_target("landfall_sim", LevelFilter::WARN),
+        _ => Targets::new()
+            .with_default(LevelFilter::INFO)
+            .with_target("landfall", LevelFilter::TRACE)
+            .with_target("landfall_sim", LevelFilter::DEBUG),
     };
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(|| Escaping(std::io::stderr()))
         .with_ansi(false)
-        .log_internal_errors(false)
-        .init();
+        .log_internal_errors(false);
+    tracing_subscriber::registry().with(lines.with_filter(filter)).init();
 }

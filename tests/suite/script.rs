@@ -230,7 +230,8 @@ async fn the_environment_of_the_script_is_planned_completed_verified_and_deleted
     .unwrap();
     let plan = plan.split_whitespace().collect::<Vec<_>>().join(" ");
     for words in [
-        format!("key vault {VAULT} in this group"),
+        // The role of the script's user is not landfall's.
+        format!("key vault {VAULT} is in this group and cannot be read"),
         format!("set key_vault.name = \"{VAULT}\" (KEYVAULT_NAME)"),
         "found, not owned: Gateway httpbin-gateway, Gateway echo-gateway".to_owned(),
         "kubectl-client-side-apply → landfall".to_owned(),

@@ -1,7 +1,7 @@
 //! Server-side apply and deletion: the only two changes to the cluster.
 
-use kube::api::{DeleteParams, Patch, PatchParams, Preconditions, ValidationDirective};
-use kube::core::{DynamicObject, Request, TypeMeta};
+use kube_core::params::{DeleteParams, Patch, PatchParams, Preconditions, ValidationDirective};
+use kube_core::{DynamicObject, Request, TypeMeta};
 use serde_json::Value;
 
 use super::client::Cluster;

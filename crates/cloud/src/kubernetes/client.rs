@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::APIResourceList;
-use kube::api::{GetParams, ListParams};
-use kube::core::{DynamicObject, ObjectList, Request, TypeMeta};
+use kube_core::params::{GetParams, ListParams};
+use kube_core::{DynamicObject, ObjectList, Request, TypeMeta};
 use serde_json::{Value, json};
 
 use super::access::ClusterOrigin;
@@ -69,7 +69,7 @@ impl Cluster {
         time_scale: f64,
     ) -> Result<Cluster, ApiError> {
         let origin = connection.origin.clone();
-        let (client, sign_in) = connection::client(kubeconfig, connection, request_counter).await?;
+        let (client, sign_in) = connection::client(kubeconfig, connection, request_counter)?;
         Ok(Self {
             request_sender: RequestSender::new(client, time_scale, fastrand::u64(..)).with(origin, sign_in),
             discovered: Arc::default(),

@@ -5,7 +5,7 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use kube::core::DynamicObject;
+use kube_core::DynamicObject;
 use serde_json::{Map, Value};
 
 use super::differences::LAST_APPLIED;

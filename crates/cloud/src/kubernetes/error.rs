@@ -9,8 +9,8 @@ use std::error::Error;
 use std::time::Duration;
 
 use http::{HeaderMap, StatusCode};
-use kube::core::Status;
-use kube::core::response::StatusCause;
+use kube_core::Status;
+use kube_core::response::StatusCause;
 
 use super::retry;
 use crate::error::{ApiError, ApiErrorKind, SendStatus};
@@ -86,13 +86,13 @@ pub(crate) fn incomplete(why: &str) -> ApiError {
 }
 
 /// Returns the error for a missing or incomplete answer.
-pub(crate) fn no_response(request_info: &RequestInfo, cause: kube::Error) -> ApiError {
-    let sent = if was_never_sent(&cause) { SendStatus::Never } else { SendStatus::Unknown };
+pub(crate) fn no_response(request_info: &RequestInfo, cause: Cause) -> ApiError {
+    let sent = if was_never_sent(cause.as_ref()) { SendStatus::Never } else { SendStatus::Unknown };
     let message = match sent {
         SendStatus::Never => "reach the API server of the cluster",
         _ => "get a response from the API server of the cluster",
     };
-    error(Some(request_info), ApiErrorKind::Transport, sent, message.to_owned(), Some(Box::new(cause)))
+    error(Some(request_info), ApiErrorKind::Transport, sent, message.to_owned(), Some(cause))
 }
 
 /// Returns the error for an answer that exceeded its timeout.
@@ -133,11 +133,8 @@ pub(crate) fn unreadable(request_info: &RequestInfo, cause: impl Into<Cause>) ->
 
 /// Returns whether the connection was never established, according to the connector's message in the chain of
 /// causes.
-fn was_never_sent(cause: &kube::Error) -> bool {
-    let mut next: Option<&(dyn Error + 'static)> = match cause {
-        kube::Error::Service(cause) => Some(cause.as_ref()),
-        other => Some(other),
-    };
+fn was_never_sent(cause: &(dyn Error + 'static)) -> bool {
+    let mut next = Some(cause);
     while let Some(cause) = next {
         if let Some(cause) = cause.downcast_ref::<hyper_util::client::legacy::Error>() {
             return cause.is_connect();

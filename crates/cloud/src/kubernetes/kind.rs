@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use kube::core::DynamicObject;
+use kube_core::DynamicObject;
 
 /// One kind of object, as the API serves it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

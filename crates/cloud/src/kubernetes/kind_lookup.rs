@@ -2,7 +2,7 @@
 
 use super::{Cluster, DynamicObject, Kind};
 use crate::ApiError;
-use kube::core::TypeMeta;
+use kube_core::TypeMeta;
 
 impl Kind {
     /// Returns `apiVersion` and `kind` in the form that objects contain.

@@ -5,7 +5,7 @@ use std::fmt;
 
 use futures::{StreamExt, TryStreamExt, stream};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{APIGroupList, APIResource, APIResourceList};
-use kube::core::DynamicObject;
+use kube_core::DynamicObject;
 use serde::de::DeserializeOwned;
 
 use super::client::Cluster;

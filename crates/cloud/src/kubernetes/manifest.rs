@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::path::Path;
 
-use kube::core::DynamicObject;
+use kube_core::DynamicObject;
 use serde_json::Value;
 
 use super::confidential::{self, Confidential};

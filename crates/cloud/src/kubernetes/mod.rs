@@ -1,15 +1,17 @@
 //! Kubernetes client: server-side apply, reads, watches, and the evaluation of object states.
 //!
-//! [`Cluster`] sends requests through the transport of the `kube` client, but parses the answers itself. One
-//! module (`request_sender`) sends, counts, retries and converts a refusal into an [`ApiError`](crate::ApiError).
-//! So `Retry-After`, audit ids and plain-text bodies are preserved. [`manifest`], [`differences`] and
+//! [`Cluster`] builds requests with the types of `kube-core`, sends them over hyper and parses the answers itself.
+//! One module (`request_sender`) sends, retries and converts a refusal into an [`ApiError`](crate::ApiError). So
+//! `Retry-After`, audit ids and plain-text bodies are preserved. [`manifest`], [`differences`] and
 //! [`readiness`] are pure.
 
 mod access;
+mod api_server;
 mod apply;
 mod client;
 mod confidential;
 mod connection;
+mod current_context;
 mod differences;
 mod error;
 mod exported;
@@ -37,7 +39,7 @@ pub use differences::{Difference, confirmed, differences};
 pub use immutable::immutable_differences;
 pub use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 pub use kind::Kind;
-pub use kube::core::{DynamicObject, TypeMeta};
+pub use kube_core::{DynamicObject, TypeMeta};
 pub use list_all::{AggregatedApi, ObjectList};
 pub use proxy::ProxyRules;
 pub use watch::Selection;

@@ -8,7 +8,7 @@
 use std::time::SystemTime;
 
 use jiff::Timestamp;
-use kube::core::DynamicObject;
+use kube_core::DynamicObject;
 use serde_json::Value;
 
 /// The readiness of an object.

@@ -8,11 +8,11 @@ use fastrand::Rng;
 use http::header::{AUTHORIZATION, HeaderValue};
 use http::{Request, Response};
 use http_body_util::BodyExt as _;
-use kube::Client;
-use kube::client::Body;
 use serde::de::DeserializeOwned;
+use tower::BoxError;
 
 use super::access::ClusterOrigin;
+use super::api_server::{self, ApiServer, Body};
 use super::connection::SignInMethod;
 use super::error::{self, RequestInfo};
 use super::retry;
@@ -27,7 +27,7 @@ const RESPONSE_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// A body that was not read to its end.
 pub(super) enum UnreadBody {
     /// The connection broke.
-    Interrupted(kube::Error),
+    Interrupted(BoxError),
     /// The body exceeded this limit, in bytes; the rest of it was not read.
     TooLarge(usize),
 }
@@ -59,7 +59,7 @@ async fn read(mut body: Body) -> Result<Vec<u8>, UnreadBody> {
 /// Sends requests to one API server.
 #[derive(Clone)]
 pub(super) struct RequestSender {
-    client: Client,
+    server: ApiServer,
     time_scale: f64,
     seed: u64,
     sequence: Arc<AtomicU64>,
@@ -87,10 +87,10 @@ enum ResponseMode {
 }
 
 impl RequestSender {
-    /// Wraps a client; `pace` scales the pauses, and `seed` seeds their jitter.
-    pub(super) fn new(client: Client, time_scale: f64, seed: u64) -> Self {
+    /// Wraps a server; `time_scale` scales the pauses, and `seed` seeds their jitter.
+    pub(super) fn new(server: ApiServer, time_scale: f64, seed: u64) -> Self {
         let (origin, sign_in) = (None, SignInMethod::Kubeconfig);
-        Self { client, time_scale, seed, sequence: Arc::default(), origin, sign_in }
+        Self { server, time_scale, seed, sequence: Arc::default(), origin, sign_in }
     }
 
     /// Returns this sender for the cluster of that origin, with that sign-in.
@@ -224,8 +224,7 @@ impl RequestSender {
     ) -> Result<Response<Body>, ApiError> {
         let sent = async {
             let began = std::time::Instant::now();
-            let response =
-                self.client.send(request.map(Body::from)).await.map_err(UnreadBody::Interrupted)?;
+            let response = self.server.send(request).await.map_err(UnreadBody::Interrupted)?;
             if let Some(origin) = &self.origin {
                 origin.record_answer();
             }
@@ -250,7 +249,7 @@ impl RequestSender {
             if let Some(foreign) = error::foreign(request_info, parts.status, &parts.headers, &body) {
                 return Ok(Err(foreign));
             }
-            Ok(Ok(Response::from_parts(parts, Body::from(body))))
+            Ok(Ok(Response::from_parts(parts, api_server::whole(body))))
         };
         let response = match tokio::time::timeout(RESPONSE_TIME_MAX, sent).await {
             Ok(Ok(response)) => response?,

@@ -4,7 +4,7 @@
 //! charts, and Services in its own namespaces. Names decide only where AKS sets no mark.
 //! <https://learn.microsoft.com/azure/aks/core-aks-concepts>
 
-use kube::core::DynamicObject;
+use kube_core::DynamicObject;
 use serde_json::Value;
 
 /// Kinds whose objects describe nodes, volumes, addresses or requests; the cluster writes them.

@@ -2,7 +2,7 @@
 
 use crate::certificate::{Leaf, chain_digest};
 use base64::{Engine, engine::general_purpose::STANDARD};
-use kube::core::DynamicObject;
+use kube_core::DynamicObject;
 use x509_parser::pem::Pem;
 
 /// Returns the SHA-1 of the leaf in a TLS Secret, 40 lower-case hex digits; `None` if it is no TLS Secret or

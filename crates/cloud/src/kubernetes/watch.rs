@@ -8,10 +8,10 @@ use std::fmt;
 use std::time::Duration;
 
 use http_body_util::BodyExt as _;
-use kube::api::{ListParams, WatchParams};
-use kube::client::Body;
-use kube::core::{DynamicObject, Request, WatchEvent};
+use kube_core::params::{ListParams, WatchParams};
+use kube_core::{DynamicObject, Request, WatchEvent};
 
+use super::api_server::Body;
 use super::client::Cluster;
 use super::error::{self, RequestInfo};
 use super::kind::Kind;

@@ -110,8 +110,8 @@ fn refused(live: &DynamicObject, listener: &str, status_condition: &StatusCondit
         (_, "InvalidCertificateRef") => Finding::new(
             "LISTENER_CERTIFICATE_REF",
             format!("listener {listener} of gateway {own} names an unusable certificate"),
-            "landfall up: it restores the gateway; the message says what is wrong with the reference or the \
-             Secret",
+            "the message below names the error in the reference or in the Secret; landfall up restores a gateway of \
+             landfall",
         ),
         _ => Finding::new(
             "LISTENER_NOT_PROGRAMMED",

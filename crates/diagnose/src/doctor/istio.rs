@@ -30,7 +30,7 @@ fn class(snapshot: &Snapshot<'_>, cluster_objects: &ClusterSnapshot, _: &Finding
         let finding = Finding::new(
             "GATEWAY_CLASS_MISSING",
             format!("cluster {cluster} has no GatewayClass {CLASS}"),
-            "landfall up: it waits for the class, which AKS creates some time after the cluster",
+            "landfall up: it waits until AKS has created the class, some time after the cluster",
         );
         let there: Vec<&str> = classes.iter().map(name).collect();
         return Some(finding.evidence(format!("existing GatewayClasses: {there:?}")));
@@ -43,7 +43,10 @@ fn class(snapshot: &Snapshot<'_>, cluster_objects: &ClusterSnapshot, _: &Finding
     let finding = Finding::new(
         "GATEWAY_CLASS_NOT_ACCEPTED",
         format!("no controller has accepted GatewayClass {CLASS}"),
-        format!("kubectl -n {NAMESPACE} logs deployment/{CONTROL_PLANE}; landfall up waits for the class"),
+        format!(
+            "read the cause: kubectl -n {NAMESPACE} logs deployment/{CONTROL_PLANE}; then: landfall up, which waits until the \
+             class is accepted"
+        ),
     );
     let description = refused.map_or_else(
         || "the class has no condition Accepted".to_owned(),

@@ -32,7 +32,7 @@ pub(super) fn evaluate(snapshot: &Snapshot<'_>, cluster_objects: &ClusterSnapsho
         let finding = Finding::new(
             "PATHS_RESTRICTED",
             format!("https://{host}/ returns 404: the route {own} matches only some paths, and not /"),
-            "omit matches, or add a match with PathPrefix /; landfall up restores the route of the manifests",
+            "in the route, delete matches or add a match with PathPrefix /; a route of landfall is restored by: landfall up",
         );
         let finding = finding.evidence(format!("route {own} matches {}", matched.join(", ")));
         findings.report(match result {
