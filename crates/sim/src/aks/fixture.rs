@@ -179,6 +179,12 @@ impl ClusterFixture {
         self.store.put(resource, object, "landfall", self.now);
     }
 
+    /// Sets the rotation poll interval of the add-on in seconds; `None` disables rotation.
+    pub fn set_rotation(&mut self, seconds: Option<f64>) {
+        self.cluster_info.csi.as_mut().expect("the add-on is enabled").rotation_seconds = seconds;
+        self.advance(0.0);
+    }
+
     pub fn delete(&mut self, resource: &str, namespace: &str, name: &str) {
         self.advance(0.0);
         self.store.remove(resource, namespace, name, self.now);

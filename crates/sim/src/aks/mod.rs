@@ -27,7 +27,7 @@ mod timers;
 mod workload;
 
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;
 
 use std::collections::BTreeMap;
 

@@ -6,10 +6,17 @@
 //! the code, with their original names.
 
 mod backend;
+#[cfg(test)]
+mod data_plane_fixture;
+#[cfg(test)]
+mod data_plane_tests;
 pub(crate) mod filter;
 pub(crate) mod host;
 pub(crate) mod names;
 mod proxy;
+#[cfg(test)]
+mod recording_tests;
+pub(crate) mod request_target;
 pub(crate) mod serve;
 pub(crate) mod spec;
 pub(crate) mod split;

@@ -2,13 +2,14 @@
 //! backend, then respond.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, Version, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use std::sync::Arc;
 
 use super::backend::{self, BackendRequest, BackendResponse};
 use super::filter::{self, RequestOrigin};
+use super::request_target::{is_known_method, normalize_path, query_parameters, split_authority};
 use super::serve::GatewayConnection;
 use super::spec::{Backend, RouteFilter};
 use super::split;
@@ -36,43 +37,90 @@ pub(super) async fn handle(
     let Some(gateway_port) = view.gateway_ports.get(&context.place) else {
         return empty_response(StatusCode::NOT_FOUND);
     };
+    let is_http1 = parts.version < Version::HTTP_2;
+    let path = normalize_path(parts.uri.path());
+    if is_http1 && (!is_known_method(parts.method.as_str()) || !parts.uri.path().starts_with('/')) {
+        return refused_by_parser();
+    }
     let header = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
-    let authority = parts.uri.authority().map(http::uri::Authority::as_str).or(header).unwrap_or_default();
-    let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host).to_ascii_lowercase();
+    let authority = parts.uri.authority().map(http::uri::Authority::as_str).or(header);
+    let (Some(authority), Some(path)) = (authority, path) else {
+        return empty_response(StatusCode::BAD_REQUEST);
+    };
+    let host = split_authority(authority).0.to_ascii_lowercase();
     let by_name = context.server_name.as_deref().unwrap_or(&host);
     let Some(listener) =
         listener(gateway_port, Some(by_name)).filter(|listener| listener.host.matches(&host))
     else {
         return empty_response(StatusCode::NOT_FOUND);
     };
-    let query: Vec<(String, String)> =
-        url::form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes()).into_owned().collect();
-    let (path, method) = (parts.uri.path(), parts.method.as_str());
-    let request_head = RequestHead { host: &host, path, query: &query, method, headers: &parts.headers };
+    let query = query_parameters(parts.uri.query().unwrap_or_default());
+    let method = parts.method.as_str();
+    let request_head =
+        RequestHead { host: &host, path: &path, query: &query, method, headers: &parts.headers };
     let Some(route_match) = listener.table.find(&request_head) else {
         return empty_response(StatusCode::NOT_FOUND);
     };
-    let filters = &route_match.rule.filters;
+    let request = RoutedRequest {
+        scheme: context.scheme,
+        port: listener.port,
+        authority,
+        method,
+        path: &path,
+        query: parts.uri.query(),
+        headers: &parts.headers,
+    };
+    let mut filters: Vec<&RouteFilter> = route_match.rule.filters.iter().collect();
+    let mut response = respond(&request, body, route_match, &gateway_port.backends, &mut filters).await;
+    for config in filters.iter().filter_map(|filter| filter.response_header_modifier.as_ref()) {
+        filter::change(response.headers_mut(), config);
+    }
+    with_server_header(response)
+}
+
+/// A request whose rule is known.
+struct RoutedRequest<'a> {
+    scheme: &'static str,
+    /// The port of the listener.
+    port: u16,
+    authority: &'a str,
+    method: &'a str,
+    /// The normalized path.
+    path: &'a str,
+    query: Option<&'a str>,
+    headers: &'a HeaderMap,
+}
+
+/// Returns the response of a rule: a redirect, an error of Envoy, or the response of the selected backend.
+/// Appends the backend's filters to those of the rule.
+async fn respond<'a>(
+    request: &RoutedRequest<'_>,
+    body: Incoming,
+    route_match: &'a RouteMatch,
+    backends: &Backends,
+    filters: &mut Vec<&'a RouteFilter>,
+) -> Response<Full<Bytes>> {
+    let &RoutedRequest { scheme, port, authority, method, path, query, .. } = request;
     if let Some(config) = filters.iter().find_map(|filter| filter.request_redirect.as_ref()) {
-        let origin = RequestOrigin { scheme: context.scheme, port: listener.port, host: &host };
-        let (status, to) = filter::redirect(config, origin, path, &route_match.prefix, parts.uri.query());
+        let origin = RequestOrigin { scheme, port, authority };
+        let (status, to) = filter::redirect(config, origin, path, &route_match.prefix, query);
         return redirected(status, &to);
     }
     let Ok(body) = Limited::new(body, BODY_MAX).collect().await else {
         return empty_response(StatusCode::PAYLOAD_TOO_LARGE);
     };
     let body = body.to_bytes();
-    let mut headers = parts.headers.clone();
-    set_forwarded_headers(&mut headers, context.scheme);
+    let mut headers = request.headers.clone();
+    set_forwarded_headers(&mut headers, scheme);
     let Some(backend) = split::choose(&route_match.rule.backend_refs, |sum| fastrand::u64(..sum)) else {
         return empty_response(StatusCode::INTERNAL_SERVER_ERROR);
     };
-    let Some(workload) = find(&gateway_port.backends, route_match, backend) else {
+    let Some(workload) = find(backends, route_match, backend) else {
         return empty_response(StatusCode::INTERNAL_SERVER_ERROR);
     };
-    let all: Vec<&RouteFilter> = filters.iter().chain(&backend.filters).collect();
-    let (mut host, mut path) = (host.clone(), path.to_owned());
-    for one in &all {
+    filters.extend(&backend.filters);
+    let (mut host, mut path) = (authority.to_owned(), path.to_owned());
+    for one in filters.iter() {
         if let Some(config) = &one.request_header_modifier {
             filter::change(&mut headers, config);
         }
@@ -81,31 +129,20 @@ pub(super) async fn handle(
             path = config
                 .path
                 .as_ref()
-                .map_or(path.clone(), |config| filter::replaced(config, &path, &route_match.prefix));
+                .map_or(path.clone(), |config| filter::rewrite_path(config, &path, &route_match.prefix));
         }
     }
-    let backend_request = BackendRequest {
-        scheme: context.scheme,
-        host: &host,
-        method,
-        path: &path,
-        query: &query,
-        headers: &headers,
-        body: &body,
-    };
+    let backend_request =
+        BackendRequest { scheme, host: &host, method, path: &path, query, headers: &headers, body: &body };
     let backend_response = backend::respond(workload, &backend_request);
     if let Some(bound) = route_match.rule.timeouts.bound().filter(|bound| backend_response.after > *bound) {
         tokio::time::sleep(bound).await;
-        return empty_response(StatusCode::GATEWAY_TIMEOUT);
+        return text_response(StatusCode::GATEWAY_TIMEOUT, "upstream request timeout");
     }
     if !backend_response.after.is_zero() {
         tokio::time::sleep(backend_response.after).await;
     }
-    let mut response = response_from(backend_response, method == "HEAD");
-    for config in all.iter().filter_map(|filter| filter.response_header_modifier.as_ref()) {
-        filter::change(response.headers_mut(), config);
-    }
-    response
+    response_from(backend_response, method == "HEAD")
 }
 
 /// Returns the backend that a route references; `None` if the reference is invalid.
@@ -134,7 +171,22 @@ fn response_from(backend_response: BackendResponse, head: bool) -> Response<Full
     let mut response = Response::new(Full::new(if head { Bytes::new() } else { backend_response.body }));
     *response.status_mut() = backend_response.status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(backend_response.kind));
-    with_server_header(response)
+    response
+}
+
+/// Returns the response to a request that Envoy's HTTP/1 parser refuses; it closes the connection.
+fn refused_by_parser() -> Response<Full<Bytes>> {
+    let mut response = with_server_header(text_response(StatusCode::BAD_REQUEST, "Bad Request"));
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
+/// Returns a response of Envoy itself.
+fn text_response(status: StatusCode, text: &'static str) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from_static(text.as_bytes())));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+    response
 }
 
 fn empty_response(status: StatusCode) -> Response<Full<Bytes>> {
@@ -151,6 +203,7 @@ fn redirected(status: u16, to: &str) -> Response<Full<Bytes>> {
     response
 }
 
+/// Sets the server header. It comes last: no filter of a route removes it.
 fn with_server_header(mut response: Response<Full<Bytes>>) -> Response<Full<Bytes>> {
     response.headers_mut().insert(header::SERVER, HeaderValue::from_static("istio-envoy"));
     response

@@ -176,7 +176,7 @@ pub(super) struct GatewayConnection {
     pub scheme: &'static str,
 }
 
-async fn serve_http<S>(stream: S, context: GatewayConnection, close: CancellationToken)
+pub(super) async fn serve_http<S>(stream: S, context: GatewayConnection, close: CancellationToken)
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
 {

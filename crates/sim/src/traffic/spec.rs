@@ -53,7 +53,7 @@ pub struct RouteFilter {
     pub url_rewrite: Option<Rewrite>,
 }
 
-/// Header changes, applied in the order set, add, remove.
+/// Header changes, applied in the order remove, set, add.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Headers {

@@ -2,8 +2,11 @@
 //!
 //! The order is the Gateway API's: hostname, path (exact before the longest prefix), method, number of
 //! headers, number of query parameters. Then come the older route, the first by namespace and name, and the
-//! first rule of it. Where the API does not define an order, regular expressions come after prefixes, as in
-//! Istio.
+//! first rule of it. Where the API does not define an order, regular expressions come after prefixes, the
+//! longest first, as in Istio.
+//!
+//! A request is matched against the entries of its most specific hostname only: Envoy selects one virtual
+//! host, and a path without a rule there is not found.
 
 use std::cmp::{Ordering, Reverse};
 use std::sync::Arc;
@@ -29,7 +32,9 @@ pub struct RouteSource<'a> {
 pub struct RequestHead<'a> {
     /// The host in lower case, without a port.
     pub host: &'a str,
+    /// The normalized path.
     pub path: &'a str,
+    /// The query parameters, undecoded.
     pub query: &'a [(String, String)],
     pub method: &'a str,
     pub headers: &'a HeaderMap,
@@ -66,7 +71,8 @@ enum PathMatch {
     Exact(String),
     /// A prefix without a trailing slash; empty for all paths.
     Prefix(String),
-    Pattern(ValueMatch),
+    /// A regular expression, with its length.
+    Pattern(ValueMatch, usize),
 }
 
 /// An exact value, or a regular expression that must match the whole value.
@@ -119,7 +125,10 @@ impl Table {
 
     /// Returns the matching rule of a request.
     pub fn find(&self, head: &RequestHead<'_>) -> Option<&RouteMatch> {
-        self.entries.iter().find(|entry| entry.matches(head)).map(|entry| &entry.route_match)
+        // The entries are sorted by hostname, the most specific first.
+        let host = &self.entries.iter().find(|entry| entry.host.matches(head.host))?.host;
+        let mut entries = self.entries.iter().filter(|entry| entry.host == *host);
+        entries.find(|entry| entry.matches(head)).map(|entry| &entry.route_match)
     }
 }
 
@@ -137,7 +146,7 @@ impl Entry {
         let value = if path.value.is_empty() { "/" } else { &path.value };
         let path = match path.kind.as_str() {
             "Exact" => PathMatch::Exact(value.to_owned()),
-            "RegularExpression" => PathMatch::Pattern(ValueMatch::read(&path)),
+            "RegularExpression" => PathMatch::Pattern(ValueMatch::read(&path), value.len()),
             _ => PathMatch::Prefix(value.trim_end_matches('/').to_owned()),
         };
         let prefix = match &path {
@@ -170,13 +179,14 @@ impl Entry {
             let path = match &entry.path {
                 PathMatch::Exact(path) => (3, path.len()),
                 PathMatch::Prefix(prefix) => (2, prefix.len()),
-                PathMatch::Pattern(_) => (1, 0),
+                PathMatch::Pattern(_, length) => (1, *length),
             };
             Reverse((path, entry.method.is_some(), entry.headers.len(), entry.query.len()))
         };
         other.host.specificity(&self.host).then_with(|| rank(self).cmp(&rank(other)))
     }
 
+    /// Returns whether all conditions but the hostname hold.
     fn matches(&self, head: &RequestHead<'_>) -> bool {
         let header = |(name, wanted): &(String, ValueMatch)| {
             let values: Vec<&str> =
@@ -186,8 +196,7 @@ impl Entry {
         let query = |(name, wanted): &(String, ValueMatch)| {
             head.query.iter().find(|(known, _)| known == name).is_some_and(|(_, value)| wanted.matches(value))
         };
-        self.host.matches(head.host)
-            && self.path.matches(head.path)
+        self.path.matches(head.path)
             && self.method.as_deref().is_none_or(|method| method == head.method)
             && self.headers.iter().all(header)
             && self.query.iter().all(query)
@@ -203,7 +212,7 @@ impl PathMatch {
             Self::Prefix(prefix) => path
                 .strip_prefix(prefix.as_str())
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with('/')),
-            Self::Pattern(pattern) => pattern.matches(path),
+            Self::Pattern(pattern, _) => pattern.matches(path),
         }
     }
 }

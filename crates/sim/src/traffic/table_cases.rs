@@ -23,7 +23,7 @@ fn backend_for(table: &Table, line: &str, headers: &[(&str, &str)]) -> String {
     let (method, rest) = line.split_once(' ').unwrap();
     let (host, rest) = rest.split_once('/').unwrap();
     let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
-    let query: Vec<(String, String)> = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+    let query = crate::traffic::request_target::query_parameters(query);
     let mut map = HeaderMap::new();
     for (name, value) in headers {
         map.append(http::HeaderName::try_from(*name).unwrap(), value.parse().unwrap());
@@ -245,6 +245,14 @@ fn hostname_specificity_precedes_path_and_older_routes_precede_newer() {
     );
     assert_eq!(backend_for(&names, "GET a.test/deep/path", &[]), "narrow");
     assert_eq!(backend_for(&names, "GET b.test/deep/path", &[]), "wide");
+    let fallback = table(
+        "",
+        &[
+            Route("wide", OLD, spec("*.test", "wide", "/")),
+            Route("narrow", NEW, spec("a.test", "narrow", "/deep")),
+        ],
+    );
+    assert_eq!(backend_for(&fallback, "GET a.test/", &[]), "404", "one virtual host serves a name");
     let ages = table(
         "",
         &[Route("a", NEW, spec("a.test", "young", "/")), Route("z", OLD, spec("a.test", "old", "/"))],
@@ -260,12 +268,14 @@ fn hostname_specificity_precedes_path_and_older_routes_precede_newer() {
 #[test]
 fn a_pattern_matches_to_its_ends_and_comes_after_every_prefix() {
     let spec = json!({ "rules": [
+        to("short", json!([{ "path": { "type": "RegularExpression", "value": "/v.*" } }])),
         to("pattern", json!([{ "path": { "type": "RegularExpression", "value": "/v[0-9]+" } }])),
         to("header", json!([{ "headers": [{ "type": "RegularExpression", "name": "x", "value": "a|b" }] }])),
     ] });
     let table = table("", &[Route("r", OLD, spec)]);
     assert_eq!(backend_for(&table, "GET x.test/v12", &[]), "pattern");
-    assert_eq!(backend_for(&table, "GET x.test/v12x", &[]), "404");
+    assert_eq!(backend_for(&table, "GET x.test/v12x", &[]), "short", "the longer expression comes first");
     assert_eq!(backend_for(&table, "GET x.test/v12", &[("x", "b")]), "header");
+    assert_eq!(backend_for(&table, "GET x.test/xv12", &[]), "404");
     assert_eq!(backend_for(&table, "GET x.test/", &[("x", "ab")]), "404");
 }

@@ -73,13 +73,18 @@ impl View {
     pub fn of(state: &CloudState) -> Self {
         let mut view = Self::default();
         for store in state.clusters.running() {
-            let backends = Arc::new(backends(store));
-            let routes = store.list(ROUTES, None);
-            for gateway in store.list(GATEWAYS, None) {
-                view.add_gateway(store, gateway, &routes, &backends);
-            }
+            view.add_cluster(store);
         }
         view
+    }
+
+    /// Adds the gateways of a cluster.
+    pub(super) fn add_cluster(&mut self, store: &Store) {
+        let backends = Arc::new(backends(store));
+        let routes = store.list(ROUTES, None);
+        for gateway in store.list(GATEWAYS, None) {
+            self.add_gateway(store, gateway, &routes, &backends);
+        }
     }
 
     fn add_gateway(&mut self, store: &Store, gateway: &Value, routes: &[&Value], backends: &Arc<Backends>) {
