@@ -5,7 +5,7 @@ use serde_json::json;
 use super::cluster_info::{VaultObject, VaultReadError, VaultReader};
 use super::reconcile::ReconcileContext;
 use super::timers::Task;
-use super::{gateway_api, mesh, node, storage_classes, system};
+use super::{csi, gateway_api, mesh, node, storage_classes, system};
 use crate::clock::SimTime;
 use crate::kubernetes::schema;
 
@@ -65,6 +65,10 @@ fn adapt_addons(cx: &mut ReconcileContext<'_>, before: Option<&super::ClusterInf
         }
         (true, false) => system::remove_secrets_store(cx),
         _ => {}
+    }
+    let rotation = |cluster_info: &super::ClusterInfo| cluster_info.csi.as_ref()?.rotation_seconds;
+    if before.and_then(rotation) != rotation(cluster_info) {
+        csi::restart_rotation(cx);
     }
     if cluster_info.gateway_api && !before.is_some_and(|before| before.gateway_api) {
         cx.schedule_once(GATEWAY_API_SERVED, Task::InstallGatewayApi);

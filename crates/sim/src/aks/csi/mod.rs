@@ -19,7 +19,7 @@ use serde_json::Value;
 
 pub(super) use material::key_pair_error;
 pub(super) use mount::{mount, volumes_to_mount};
-pub(super) use rotation::rotate;
+pub(super) use rotation::{restart_rotation, rotate};
 pub(super) use sync::sync_secrets;
 
 use super::object::uid;
@@ -248,6 +248,44 @@ mod tests {
         assert_eq!(fixture.events("SecretRotationComplete").len(), 1);
         let recorded = fixture.store.list(POD_STATUSES, None)[0];
         assert_eq!(text(recorded, "/status/objects/0/version"), format!("{:032x}", 2));
+    }
+
+    #[test]
+    fn rotation_stops_while_it_is_disabled_and_starts_again() {
+        let mut fixture = fixture_with(class(OBJECTS));
+        fixture.advance(20.0);
+        let before = secret(&fixture).expect("it is made")["data"].clone();
+        fixture.set_rotation(None);
+        fixture.vault.certificates.insert("tls".into(), fixture::certificate("demo.test", 2));
+        fixture.advance(600.0);
+        assert_eq!(secret(&fixture).expect("it stays")["data"], before, "rotation is disabled");
+        fixture.set_rotation(Some(30.0));
+        fixture.advance(29.0);
+        assert_eq!(secret(&fixture).expect("it stays")["data"], before, "the first poll waits");
+        fixture.advance(2.0);
+        assert_ne!(secret(&fixture).expect("it stays")["data"], before, "rotation works again");
+        assert_eq!(fixture.events("SecretRotationComplete").len(), 1);
+        // A changed interval applies at once, and each pod is polled once per interval.
+        fixture.set_rotation(Some(600.0));
+        let reads = *fixture.vault.reads.borrow();
+        fixture.advance(599.0);
+        assert_eq!(*fixture.vault.reads.borrow(), reads);
+        fixture.advance(2.0);
+        assert_eq!(*fixture.vault.reads.borrow(), reads + 1);
+    }
+
+    #[test]
+    fn rotation_starts_for_pods_that_mounted_without_it() {
+        let mut fixture = ClusterFixture::running();
+        fixture.set_rotation(None);
+        fixture.request(CLASSES, class(OBJECTS));
+        fixture.request("deployments.apps", holder());
+        fixture.advance(20.0);
+        let before = secret(&fixture).expect("it is made")["data"].clone();
+        fixture.vault.certificates.insert("tls".into(), fixture::certificate("demo.test", 2));
+        fixture.set_rotation(Some(120.0));
+        fixture.advance(121.0);
+        assert_ne!(secret(&fixture).expect("it stays")["data"], before);
     }
 
     #[test]

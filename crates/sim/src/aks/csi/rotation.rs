@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{CLASSES, Mounted, mount, provider, sync};
-use crate::aks::object::{is_ending, namespace, uid};
+use crate::aks::object::{is_ending, namespace, object_ref, uid};
 use crate::aks::reconcile::{EventSpec, ReconcileContext};
 use crate::aks::timers::{ObjectRef, Task};
 use crate::aks::workload;
@@ -26,6 +26,21 @@ pub(in crate::aks) fn rotate(cx: &mut ReconcileContext<'_>, target: &ObjectRef) 
     }
     let due = cx.retry_after(interval).max(cx.at.plus_ms(MIN_INTERVAL_MS));
     cx.state.timers.insert(due, Task::Rotate { pod: target.clone() });
+}
+
+/// Schedules the first poll of each mounted pod after the interval was changed. A disabled rotation has none.
+///
+/// AKS restarts the driver with its new settings, so every interval starts from now.
+pub(in crate::aks) fn restart_rotation(cx: &mut ReconcileContext<'_>) {
+    cx.state.timers.cancel(|task| matches!(task, Task::Rotate { .. }));
+    let Some(interval) = cx.cluster_info.csi.as_ref().and_then(|csi| csi.rotation_seconds) else { return };
+    let due = cx.retry_after(interval);
+    let pods = cx.store.list("pods", None).into_iter();
+    let mounted: Vec<ObjectRef> =
+        pods.filter(|pod| cx.state.mounts.contains_key(uid(pod))).map(object_ref).collect();
+    for pod in mounted {
+        cx.state.timers.insert(due, Task::Rotate { pod });
+    }
 }
 
 fn rotate_class(cx: &mut ReconcileContext<'_>, pod: &Value, class: &str, mounted: &Mounted) {
