@@ -157,13 +157,10 @@ fn forbidden(
     let watching = request.query("watch").is_some_and(|value| value == "true" || value == "1");
     let verb = resource_path.verb(&request.method, watching);
     let definition = &resource_path.definition;
-    let part = match resource_path.subresource {
-        Subresource::Main => "",
-        Subresource::Status => "/status",
-        Subresource::Scale => "/scale",
-        Subresource::Log => "/log",
+    let resource = match resource_path.subresource.name() {
+        "" => definition.plural.clone(),
+        part => format!("{}/{part}", definition.plural),
     };
-    let resource = format!("{}{part}", definition.plural);
     let namespace = resource_path.namespace.as_deref();
     if user.may(store, Action { verb, group: &definition.group, resource: &resource, namespace }) {
         return None;
@@ -184,6 +181,20 @@ fn forbidden(
     Some(StatusError::forbidden(definition, resource_path.name(), &why))
 }
 
+/// Returns the error of a subresource that needs a running program: 404 without the object, otherwise 405, the
+/// status of an action that the server does not support.
+fn unavailable(store: &Store, resource_path: &ResourcePath, part: &str) -> StatusError {
+    let definition = &resource_path.definition;
+    if store.get(&definition.resource(), resource_path.namespace(), resource_path.name()).is_none() {
+        return StatusError::not_found(definition, resource_path.name());
+    }
+    let message = format!(
+        "{}/{part} is not available in the simulated cluster; see docs/kubectl.md",
+        definition.plural
+    );
+    StatusError { message, ..StatusError::method_not_allowed() }
+}
+
 fn objects(
     store: &mut Store,
     request: &Request,
@@ -193,6 +204,9 @@ fn objects(
 ) -> Result<ApiResponse, StatusError> {
     if resource_path.subresource == Subresource::Log {
         return log::serve(store, request, &resource_path, now);
+    }
+    if let Subresource::Unavailable(name) = resource_path.subresource {
+        return Err(unavailable(store, &resource_path, name));
     }
     let form = ResponseFormat::of(request)?;
     let call = ApiCall { request, resource_path, form, now };

@@ -40,6 +40,35 @@ fn missing_objects_kinds_and_paths_have_distinct_errors() {
 }
 
 #[test]
+fn subresources_that_need_a_running_program_are_refused_by_name() {
+    let mut cluster = Cluster::new();
+    let pod =
+        json!({"metadata": {"name": "web"}, "spec": {"containers": [{"name": "web", "image": "web:1"}]}});
+    assert_eq!(cluster.post("/api/v1/namespaces/demo/pods", &pod).status, 201);
+    cluster.post("/api/v1/namespaces/demo/serviceaccounts", &json!({"metadata": {"name": "web"}}));
+    for (method, path, part) in [
+        (Method::POST, "pods/web/exec?command=sh&stdin=true", "pods/exec"),
+        (Method::GET, "pods/web/exec?command=sh", "pods/exec"),
+        (Method::POST, "pods/web/attach", "pods/attach"),
+        (Method::GET, "pods/web/portforward", "pods/portforward"),
+        (Method::GET, "pods/web/proxy/healthz/ready", "pods/proxy"),
+        (Method::POST, "serviceaccounts/web/token", "serviceaccounts/token"),
+    ] {
+        let target = format!("/api/v1/namespaces/demo/{path}");
+        let refused = cluster.send(method, &target, "application/json", &Value::Null);
+        let message = format!("{part} is not available in the simulated cluster; see docs/kubectl.md");
+        assert_eq!(status_of(&refused), status_error(405, "MethodNotAllowed", &message), "{path}");
+    }
+    let missing = cluster.post("/api/v1/namespaces/demo/pods/none/exec", &Value::Null);
+    assert_eq!(status_of(&missing), status_error(404, "NotFound", "pods \"none\" not found"));
+    let anonymous = Request::new(Method::POST, "c", "/api/v1/namespaces/demo/pods/web/exec");
+    let forbidden = serve(&mut cluster.store, &anonymous, ANONYMOUS, cluster.now).reply;
+    assert_eq!(forbidden.status, 403);
+    let message = forbidden.value()["message"].as_str().unwrap_or_default().to_owned();
+    assert!(message.contains("cannot create resource \"pods/exec\""), "{message}");
+}
+
+#[test]
 fn conflicts_have_distinct_errors() {
     let mut cluster = Cluster::new();
     let body = config_map("p1", json!({"a": "1"}));

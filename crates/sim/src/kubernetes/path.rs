@@ -19,6 +19,40 @@ pub enum Subresource {
     Scale,
     /// `/log`, the log of a pod's container.
     Log,
+    /// A subresource of a real cluster that needs a running program, by its name.
+    Unavailable(&'static str),
+}
+
+/// The unavailable subresources, by the resource they belong to.
+const UNAVAILABLE: [(&str, &str); 6] = [
+    ("pods", "exec"),
+    ("pods", "attach"),
+    ("pods", "portforward"),
+    ("pods", "proxy"),
+    ("services", "proxy"),
+    ("serviceaccounts", "token"),
+];
+
+impl Subresource {
+    /// Returns the name in the path; empty for the object itself.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Main => "",
+            Self::Status => "status",
+            Self::Scale => "scale",
+            Self::Log => "log",
+            Self::Unavailable(name) => name,
+        }
+    }
+
+    /// Returns the unavailable subresource of a core resource with this path below the object.
+    fn unavailable(plural: &str, path: &[&str]) -> Option<Self> {
+        let (part, below) = path.split_first()?;
+        let names = UNAVAILABLE.iter().filter(|(resource, name)| *resource == plural && name == part);
+        // Only a proxy has paths below it.
+        let mut names = names.filter(|(_, name)| below.is_empty() || *name == "proxy");
+        names.next().map(|(_, name)| Self::Unavailable(name))
+    }
 }
 
 /// The target of a path.
@@ -136,6 +170,10 @@ fn parse_resource(store: &Store, group: &str, version: &str, rest: &[&str]) -> R
         [plural, name, "status"] => (plural, Some((*name).to_owned()), Subresource::Status),
         [plural, name, "scale"] => (plural, Some((*name).to_owned()), Subresource::Scale),
         [plural, name, "log"] => (plural, Some((*name).to_owned()), Subresource::Log),
+        [plural, name, path @ ..] if group.is_empty() => match Subresource::unavailable(plural, path) {
+            Some(subresource) => (plural, Some((*name).to_owned()), subresource),
+            None => return RequestTarget::UnknownResource,
+        },
         _ => return RequestTarget::UnknownResource,
     };
     let Some(definition) = kinds.find(|kind| kind.plural == *plural).map(Arc::clone) else {
@@ -144,7 +182,7 @@ fn parse_resource(store: &Store, group: &str, version: &str, rest: &[&str]) -> R
     let scope_fits =
         if definition.namespaced { namespace.is_some() || name.is_none() } else { namespace.is_none() };
     let has_part = match subresource {
-        Subresource::Main => true,
+        Subresource::Main | Subresource::Unavailable(_) => true,
         Subresource::Status => definition.has_status,
         Subresource::Scale => definition.scale.is_some(),
         Subresource::Log => definition.resource() == "pods",
@@ -186,5 +224,8 @@ mod tests {
         assert_eq!(read("/apis/apps/v1/deployments/web"), RequestTarget::UnknownResource);
         assert_eq!(read("/api/v1/namespaces/demo/nodes"), RequestTarget::UnknownResource);
         assert_eq!(read("/api/v1/namespaces/demo/configmaps/a/status"), RequestTarget::UnknownResource);
+        assert_eq!(read("/api/v1/namespaces/demo/configmaps/a/exec"), RequestTarget::UnknownResource);
+        assert_eq!(read("/api/v1/namespaces/demo/pods/a/exec/more"), RequestTarget::UnknownResource);
+        assert_eq!(read("/apis/apps/v1/namespaces/demo/deployments/a/exec"), RequestTarget::UnknownResource);
     }
 }
