@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::request_target::split_authority;
 use super::serve::{GatewayConnection, serve_http};
-use super::view::{GATEWAYS, View};
+use super::view::{GATEWAYS, ROUTES, View};
 use crate::aks::fixture::ClusterFixture;
 use crate::aks::object::text;
 
@@ -29,6 +29,56 @@ pub(super) struct RawResponse {
     /// The headers, with their names in lower case.
     pub headers: Vec<(String, String)>,
     pub body: String,
+}
+
+/// The name of the Secret with the certificate of the gateways.
+pub(super) const TLS_SECRET: &str = "gateway-tls-secret";
+
+/// A workload that answers every request with a text.
+pub(super) const ECHO: &str = r#"
+apiVersion: v1
+kind: Service
+metadata: {name: echo, namespace: default}
+spec: {selector: {app: echo}, ports: [{port: 80}]}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: echo, namespace: default}
+spec:
+  selector: {matchLabels: {app: echo}}
+  template:
+    metadata: {labels: {app: echo}}
+    spec: {containers: [{name: echo, image: "hashicorp/http-echo:1.0.0", args: ["-text=hello"]}]}
+"#;
+
+/// Returns a Secret with a certificate for all hosts of a domain.
+pub(super) fn tls_secret(domain: &str) -> Value {
+    let pair = rcgen::generate_simple_self_signed([format!("*.{domain}")]).expect("a key pair");
+    json!({
+        "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls",
+        "metadata": {"name": TLS_SECRET, "namespace": "default"},
+        "data": {
+            "tls.crt": STANDARD.encode(pair.cert.pem()),
+            "tls.key": STANDARD.encode(pair.signing_key.serialize_pem()),
+        },
+    })
+}
+
+/// Applies the documents of a manifest.
+pub(super) fn apply(cluster: &mut ClusterFixture, manifest: &str) {
+    // As kubectl reads it: `n` and `y` are strings.
+    let options = serde_saphyr::options! { strict_booleans: true };
+    let objects: Vec<Value> = serde_saphyr::from_multiple_with_options(manifest, options).expect("YAML");
+    for object in objects {
+        let resource = match text(&object, "/kind") {
+            "Deployment" => "deployments.apps",
+            "Service" => "services",
+            "Gateway" => GATEWAYS,
+            "HTTPRoute" => ROUTES,
+            other => panic!("the fixture applies no {other}"),
+        };
+        cluster.request(resource, object);
+    }
 }
 
 impl RawResponse {
@@ -53,36 +103,12 @@ impl RawResponse {
 
 impl DataPlane {
     /// Creates a cluster with these manifests and waits until its gateways are programmed. The Secret
-    /// `gateway-tls-secret` has a certificate for the domain.
+    /// of [`TLS_SECRET`] has a certificate for the domain.
     pub fn new(manifests: &[String], domain: &str) -> Self {
         let mut cluster = ClusterFixture::running();
-        let pair = rcgen::generate_simple_self_signed([format!("*.{domain}")]).expect("a key pair");
-        cluster.request(
-            "secrets",
-            json!({
-                "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls",
-                "metadata": {"name": "gateway-tls-secret", "namespace": "default"},
-                "data": {
-                    "tls.crt": STANDARD.encode(pair.cert.pem()),
-                    "tls.key": STANDARD.encode(pair.signing_key.serialize_pem()),
-                },
-            }),
-        );
+        cluster.request("secrets", tls_secret(domain));
         for manifest in manifests {
-            // As kubectl reads it: `n` and `y` are strings.
-            let options = serde_saphyr::options! { strict_booleans: true };
-            let objects: Vec<Value> =
-                serde_saphyr::from_multiple_with_options(manifest, options).expect("YAML");
-            for object in objects {
-                let resource = match text(&object, "/kind") {
-                    "Deployment" => "deployments.apps",
-                    "Service" => "services",
-                    "Gateway" => GATEWAYS,
-                    "HTTPRoute" => super::view::ROUTES,
-                    other => panic!("the fixture applies no {other}"),
-                };
-                cluster.request(resource, object);
-            }
+            apply(&mut cluster, manifest);
         }
         cluster.advance(120.0);
         let mut view = View::default();

@@ -6,7 +6,7 @@
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::request_target::split_authority;
-use super::spec::{Headers, Path, Redirect};
+use super::spec::{Headers, Path, Redirect, RouteFilter};
 
 /// The entry point of a request.
 #[derive(Debug, Clone, Copy)]
@@ -65,11 +65,23 @@ fn redirect_path(config: &Path, path: &str, prefix: &str) -> String {
     }
 }
 
+/// Returns the authority and the path that a backend receives.
+pub fn rewrite(filters: &[&RouteFilter], authority: &str, path: &str, prefix: &str) -> (String, String) {
+    let (mut authority, mut path) = (authority.to_owned(), path.to_owned());
+    for config in filters.iter().filter_map(|filter| filter.url_rewrite.as_ref()) {
+        authority = config.hostname.clone().unwrap_or(authority);
+        if let Some(config) = &config.path {
+            path = rewrite_path(config, &path, prefix);
+        }
+    }
+    (authority, path)
+}
+
 /// Returns the path of a rewrite.
 ///
 /// Istio drops the trailing slash of a replaced prefix. If nothing is left, the prefix goes with the slashes
 /// after it, so that the path keeps exactly one.
-pub fn rewrite_path(config: &Path, path: &str, prefix: &str) -> String {
+fn rewrite_path(config: &Path, path: &str, prefix: &str) -> String {
     if let Some(full) = &config.replace_full_path {
         return if full.is_empty() { "/".to_owned() } else { full.clone() };
     }

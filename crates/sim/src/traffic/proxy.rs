@@ -119,19 +119,10 @@ async fn respond<'a>(
         return empty_response(StatusCode::INTERNAL_SERVER_ERROR);
     };
     filters.extend(&backend.filters);
-    let (mut host, mut path) = (authority.to_owned(), path.to_owned());
-    for one in filters.iter() {
-        if let Some(config) = &one.request_header_modifier {
-            filter::change(&mut headers, config);
-        }
-        if let Some(config) = &one.url_rewrite {
-            host = config.hostname.clone().unwrap_or(host);
-            path = config
-                .path
-                .as_ref()
-                .map_or(path.clone(), |config| filter::rewrite_path(config, &path, &route_match.prefix));
-        }
+    for config in filters.iter().filter_map(|filter| filter.request_header_modifier.as_ref()) {
+        filter::change(&mut headers, config);
     }
+    let (host, path) = filter::rewrite(filters, authority, path, &route_match.prefix);
     let backend_request =
         BackendRequest { scheme, host: &host, method, path: &path, query, headers: &headers, body: &body };
     let backend_response = backend::respond(workload, &backend_request);
@@ -146,7 +137,11 @@ async fn respond<'a>(
 }
 
 /// Returns the backend that a route references; `None` if the reference is invalid.
-fn find<'a>(backends: &'a Backends, route_match: &RouteMatch, backend: &Backend) -> Option<&'a BackendKind> {
+pub(super) fn find<'a>(
+    backends: &'a Backends,
+    route_match: &RouteMatch,
+    backend: &Backend,
+) -> Option<&'a BackendKind> {
     if backend.kind != "Service" || !backend.group.is_empty() {
         return None;
     }

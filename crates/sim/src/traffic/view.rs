@@ -6,15 +6,18 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use http::StatusCode;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use serde_json::Value;
 
+use super::backend::{self, BackendRequest};
 use super::host::Host;
-use super::spec::Spec;
-use super::table::{RouteSource, Table};
+use super::spec::{RouteFilter, Spec};
+use super::table::{RequestHead, RouteSource, Table};
+use super::{filter, proxy};
 use crate::aks::object::{list, name, namespace, number, selects_plain, text};
 use crate::kubernetes::store::Store;
 use crate::state::CloudState;
@@ -92,13 +95,18 @@ impl View {
         let ingress = list(service, "/status/loadBalancer/ingress");
         let addresses = ingress.iter().filter_map(|one| text(one, "/ip").parse::<Ipv4Addr>().ok());
         for address in addresses.filter(Ipv4Addr::is_loopback) {
+            let mut ports = BTreeMap::<u16, Vec<Arc<Listener>>>::new();
             for listener in list(gateway, "/spec/listeners") {
                 let Some(read) = listener_of(store, gateway, listener, routes) else { continue };
-                let is_healthy = is_healthy(service, read.port);
-                let gateway_port = self.gateway_ports.entry((address, read.port)).or_insert_with(|| {
-                    GatewayPort { is_healthy, listeners: Vec::new(), backends: Arc::clone(backends) }
+                ports.entry(read.port).or_default().push(Arc::new(read));
+            }
+            for (port, listeners) in ports {
+                let gateway_port = self.gateway_ports.entry((address, port)).or_insert_with(|| GatewayPort {
+                    is_healthy: is_healthy(service, address, port, &listeners, backends),
+                    listeners: Vec::new(),
+                    backends: Arc::clone(backends),
                 });
-                gateway_port.listeners.push(Arc::new(read));
+                gateway_port.listeners.extend(listeners);
             }
         }
     }
@@ -123,29 +131,82 @@ fn ready_pods<'a>(store: &'a Store, space: &str, selector: &'a Value) -> impl It
     pods.filter(move |pod| selects_plain(selector, pod)).filter(is_ready)
 }
 
-/// Returns whether the load balancer's health probe of a port succeeds. Only 200 counts, and on `/` Envoy
-/// responds with 404 or a redirect.
+/// Returns whether the load balancer's health probe of a port succeeds. Only 200 counts.
 ///
-/// Without annotations the port's `appProtocol` selects the probe: http and https request `/`, all others
-/// only connect.
+/// Without annotations the port's `appProtocol` selects the probe: http and https request `/` of the port
+/// itself, all others only connect. Envoy responds to `/` with 404 or a redirect, unless a route without a
+/// hostname leads to a backend.
 /// <https://cloud-provider-azure.sigs.k8s.io/topics/loadbalancer/#custom-load-balancer-health-probe>
-fn is_healthy(service: &Value, port: u16) -> bool {
+fn is_healthy(
+    service: &Value,
+    address: Ipv4Addr,
+    port: u16,
+    listeners: &[Arc<Listener>],
+    backends: &Backends,
+) -> bool {
     let annotation = |what: &str| {
         let key = format!("service.beta.kubernetes.io/port_{port}_health-probe_{what}");
-        service["metadata"]["annotations"][key].as_str().unwrap_or_default().to_ascii_lowercase()
+        service["metadata"]["annotations"][key].as_str().unwrap_or_default()
     };
     let own = list(service, "/spec/ports").iter().find(|known| number(known, "/port") == Some(port.into()));
-    let protocol = match annotation("protocol").as_str() {
-        "" => own.map_or("", |own| text(own, "/appProtocol")).to_ascii_lowercase(),
-        chosen => chosen.to_owned(),
+    let protocol = match annotation("protocol") {
+        "" => own.map_or("", |own| text(own, "/appProtocol")),
+        chosen => chosen,
     };
-    match protocol.as_str() {
-        "http" | "https" => {
-            let (probed, path) = (annotation("port"), annotation("request-path"));
-            probed == READY.0 && path == READY.1 && protocol == "http"
-        }
-        _ => true,
+    let protocol = protocol.to_ascii_lowercase();
+    if !["http", "https"].contains(&protocol.as_str()) {
+        return true;
     }
+    let path = match annotation("request-path") {
+        "" => "/",
+        path => path,
+    };
+    let probed = annotation("port");
+    if probed.is_empty() || probed == port.to_string() {
+        return probe_listeners(&protocol, address, path, listeners, backends);
+    }
+    (protocol.as_str(), probed, path) == ("http", READY.0, READY.1)
+}
+
+/// Returns whether the listeners answer a probe with 200. The load balancer knows no hostname: it sends the
+/// address as the host, and no server name.
+fn probe_listeners(
+    protocol: &str,
+    address: Ipv4Addr,
+    path: &str,
+    listeners: &[Arc<Listener>],
+    backends: &Backends,
+) -> bool {
+    let host = address.to_string();
+    let speaks = |listener: &Listener| listener.certificate.is_some() == (protocol == "https");
+    let Some(listener) = listeners.iter().find(|listener| listener.host == Host::Any && speaks(listener))
+    else {
+        return false;
+    };
+    let headers = http::HeaderMap::new();
+    let head = RequestHead { host: &host, path, query: &[], method: "GET", headers: &headers };
+    let Some(route_match) = listener.table.find(&head) else { return false };
+    if route_match.rule.filters.iter().any(|filter| filter.request_redirect.is_some()) {
+        return false;
+    }
+    let mut weighted = route_match.rule.backend_refs.iter().filter(|backend| backend.weight > 0).peekable();
+    weighted.peek().is_some()
+        && weighted.all(|backend| {
+            let filters: Vec<&RouteFilter> =
+                route_match.rule.filters.iter().chain(&backend.filters).collect();
+            let (host, path) = filter::rewrite(&filters, &host, path, &route_match.prefix);
+            let request = BackendRequest {
+                scheme: protocol,
+                host: &host,
+                method: "GET",
+                path: &path,
+                query: None,
+                headers: &headers,
+                body: &[],
+            };
+            proxy::find(backends, route_match, backend)
+                .is_some_and(|workload| backend::respond(workload, &request).status == StatusCode::OK)
+        })
 }
 
 fn listener_of(store: &Store, gateway: &Value, listener: &Value, routes: &[&Value]) -> Option<Listener> {
@@ -242,5 +303,73 @@ fn backend_kind(store: &Store, service: &Value) -> BackendKind {
         (image, _) if image.contains("httpbin") => BackendKind::Httpbin,
         (image, Some(echo_text)) if image.contains("http-echo") => BackendKind::Echo(echo_text.to_owned()),
         _ => BackendKind::Named(name(service).to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::aks::fixture::{ClusterFixture, gateway, http, https};
+    use crate::traffic::data_plane_fixture::{ECHO, TLS_SECRET, apply, tls_secret};
+    use serde_json::json;
+
+    /// Returns whether the ports 80 and 443 of a gateway are healthy, with these annotations.
+    fn health(annotations: Value, hostname: Option<&str>, path: &str) -> [bool; 2] {
+        let mut cluster = ClusterFixture::running();
+        cluster.request("secrets", tls_secret("shop.test"));
+        apply(&mut cluster, ECHO);
+        let mut object = gateway(json!([http(), https(TLS_SECRET)]));
+        object["spec"]["infrastructure"]["annotations"] = annotations;
+        object["spec"]["listeners"][1]["hostname"] = json!(hostname);
+        cluster.request(GATEWAYS, object);
+        let route = json!({
+            "apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute",
+            "metadata": {"name": "web", "namespace": "default"},
+            "spec": {
+                "parentRefs": [{"name": "web"}],
+                "rules": [{
+                    "matches": [{"path": {"type": "PathPrefix", "value": path}}],
+                    "backendRefs": [{"name": "echo", "port": 80}],
+                }],
+            },
+        });
+        cluster.request(ROUTES, route);
+        cluster.advance(120.0);
+        let mut view = View::default();
+        view.add_cluster(&cluster.store);
+        [80, 443].map(|port| {
+            let mut ports = view.gateway_ports.iter().filter(|((_, known), _)| *known == port);
+            ports.next().expect("the port is served").1.is_healthy
+        })
+    }
+
+    fn probe(port: u16, what: &str) -> String {
+        format!("service.beta.kubernetes.io/port_{port}_health-probe_{what}")
+    }
+
+    #[test]
+    fn the_defaults_of_the_class_cover_port_80_only() {
+        let name = Some("till.shop.test");
+        assert_eq!(health(json!({}), name, "/pay"), [true, false]);
+        let ready = json!({
+            probe(443, "port"): "15021", probe(443, "protocol"): "http",
+            probe(443, "request-path"): "/healthz/ready",
+        });
+        assert_eq!(health(ready, name, "/pay"), [true, true]);
+        assert_eq!(health(json!({probe(443, "protocol"): "tcp"}), name, "/pay"), [true, true]);
+        // Envoy's readiness has no TLS.
+        let encrypted = json!({probe(443, "port"): "15021", probe(443, "request-path"): "/healthz/ready"});
+        assert_eq!(health(encrypted, name, "/pay"), [true, false]);
+    }
+
+    #[test]
+    fn a_probe_of_the_port_itself_needs_a_route_that_answers_200_without_a_hostname() {
+        assert_eq!(health(json!({}), None, "/"), [true, true]);
+        assert_eq!(health(json!({}), None, "/pay"), [true, false], "Envoy answers 404");
+        assert_eq!(health(json!({}), Some("till.shop.test"), "/"), [true, false], "no server name");
+        let own_path = json!({probe(443, "request-path"): "/pay"});
+        assert_eq!(health(own_path, None, "/pay"), [true, true]);
+        let own_port = json!({probe(443, "port"): "443", probe(443, "request-path"): "/pay"});
+        assert_eq!(health(own_port, None, "/pay"), [true, true]);
     }
 }
