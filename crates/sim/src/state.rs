@@ -93,6 +93,10 @@ pub struct CloudState {
     #[serde(default)]
     #[serde(rename = "lags")]
     pub delays: fault::Delays,
+    /// While time advances: the time up to which only the inside of clusters changes. Repeated polls that find
+    /// nothing are skipped up to it.
+    #[serde(skip)]
+    pub quiet_until: Option<SimTime>,
     /// True if the state changed since the last write to disk.
     #[serde(skip)]
     touched: bool,
@@ -128,6 +132,7 @@ impl CloudState {
             faults: Faults::default(),
             clock: Clock::Wall,
             delays: fault::Delays::default(),
+            quiet_until: None,
             touched: true,
         };
         state.subscription = state.uuid("subscription");
@@ -207,11 +212,18 @@ impl CloudState {
         PROVIDERS.iter().filter_map(|provider| (provider.next_due)(self)).min()
     }
 
+    /// Returns the time of the earliest pending change outside of the clusters' contents.
+    fn next_outside_change(&self) -> Option<SimTime> {
+        let others = PROVIDERS.iter().filter(|provider| provider.name != clusters::PROVIDER.name);
+        others.filter_map(|provider| (provider.next_due)(self)).chain(clusters::next_operation(self)).min()
+    }
+
     /// Applies all changes due at or before `now`, in order; returns whether there was one.
     pub fn advance_to(&mut self, now: SimTime, timing: &Timing) -> bool {
         let mut rounds_at_one_instant = 0;
         let mut last = None;
         while let Some(due) = self.next_due().filter(|due| *due <= now) {
+            self.quiet_until = Some(self.next_outside_change().map_or(now, |change| change.min(now)));
             rounds_at_one_instant = if last == Some(due) { rounds_at_one_instant + 1 } else { 0 };
             assert!(rounds_at_one_instant < 10_000, "a family's settle made the change it announced");
             for provider in PROVIDERS {
@@ -221,6 +233,7 @@ impl CloudState {
             }
             last = Some(due);
         }
+        self.quiet_until = None;
         last.is_some()
     }
 

@@ -131,4 +131,9 @@ pub trait VaultReader {
     /// Returns the next time after `after` at which a response may change on its own: a role assignment takes
     /// effect.
     fn grant_due(&self, after: SimTime) -> Option<SimTime>;
+
+    /// Returns the time up to which nothing outside of the cluster changes, if it is known to be later than now.
+    fn quiet_until(&self) -> Option<SimTime> {
+        None
+    }
 }

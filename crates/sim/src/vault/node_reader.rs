@@ -17,6 +17,10 @@ use crate::state::CloudState;
 pub(crate) struct NodeVaultReader<'a>(pub(crate) &'a CloudState);
 
 impl VaultReader for NodeVaultReader<'_> {
+    fn quiet_until(&self) -> Option<SimTime> {
+        self.0.quiet_until
+    }
+
     fn read(
         &self,
         at: SimTime,

@@ -302,6 +302,25 @@ mod tests {
     }
 
     #[test]
+    fn polls_that_find_nothing_are_skipped_in_a_long_absence() {
+        let mut fixture = fixture_with(class(OBJECTS));
+        fixture.advance(20.0);
+        let reads = *fixture.vault.reads.borrow();
+        fixture.advance(365.0 * 86_400.0);
+        assert!(*fixture.vault.reads.borrow() < reads + 5, "{} reads", *fixture.vault.reads.borrow() - reads);
+        fixture.vault.certificates.insert("tls".into(), fixture::certificate("demo.test", 2));
+        fixture.advance(120.0);
+        assert_eq!(fixture.events("MountRotationComplete").len(), 1, "the interval is kept");
+
+        let count = |fixture: &ClusterFixture| fixture.events("MountRotationFailed")[0]["count"].as_i64();
+        fixture.vault.readable_from = None;
+        fixture.advance(1_200.0);
+        assert_eq!(count(&fixture), Some(10), "the failures are counted");
+        fixture.advance(86_400.0);
+        assert_eq!(count(&fixture), Some(730));
+    }
+
+    #[test]
     fn two_objects_of_two_types_make_two_files() {
         let both = "array:\n  - |\n    objectName: tls\n    objectType: secret\n    objectAlias: key\n  - |\n    objectName: tls\n    objectType: cert\n    objectAlias: crt\n";
         let mut two = class(both);

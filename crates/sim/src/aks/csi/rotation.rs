@@ -13,7 +13,15 @@ const SOURCE: &str = "csi-secrets-store-rotation";
 /// poll without end.
 const MIN_INTERVAL_MS: i64 = 1_000;
 
-/// Polls for everything that a pod has mounted, and schedules the next poll.
+/// The result of one poll for the objects of one class.
+enum PollResult {
+    Unchanged,
+    Changed,
+    Failed(EventSpec<'static>),
+}
+
+/// Polls for everything that a pod has mounted, and schedules the next poll. Polls that cannot have another result
+/// are skipped, and their failures counted.
 pub(in crate::aks) fn rotate(cx: &mut ReconcileContext<'_>, target: &ObjectRef) {
     let Some(pod) = cx.find("pods", target) else { return };
     let Some(interval) = cx.cluster_info.csi.as_ref().and_then(|csi| csi.rotation_seconds) else { return };
@@ -21,10 +29,22 @@ pub(in crate::aks) fn rotate(cx: &mut ReconcileContext<'_>, target: &ObjectRef) 
         return;
     }
     let mounts = cx.state.mounts.get(uid(&pod)).cloned().unwrap_or_default();
+    let mut results = Vec::new();
     for (class, mounted) in &mounts.classes {
-        rotate_class(cx, &pod, class, mounted);
+        results.push(rotate_class(cx, &pod, class, mounted));
     }
-    let due = cx.retry_after(interval).max(cx.at.plus_ms(MIN_INTERVAL_MS));
+    let mut due = cx.retry_after(interval).max(cx.at.plus_ms(MIN_INTERVAL_MS));
+    if !results.iter().any(|result| matches!(result, PollResult::Changed)) {
+        let step = due.0 - cx.at.0;
+        let skipped = (mount::idle_until(cx) - due.0).max(0) / step;
+        let last = due.plus_ms((skipped - 1) * step);
+        for result in results {
+            if let (PollResult::Failed(event_spec), 1..) = (result, skipped) {
+                cx.count_event(&pod, &event_spec, skipped, last);
+            }
+        }
+        due = due.plus_ms(skipped * step);
+    }
     cx.state.timers.insert(due, Task::Rotate { pod: target.clone() });
 }
 
@@ -43,18 +63,20 @@ pub(in crate::aks) fn restart_rotation(cx: &mut ReconcileContext<'_>) {
     }
 }
 
-fn rotate_class(cx: &mut ReconcileContext<'_>, pod: &Value, class: &str, mounted: &Mounted) {
+fn rotate_class(cx: &mut ReconcileContext<'_>, pod: &Value, class: &str, mounted: &Mounted) -> PollResult {
     let place = namespace(pod);
     let fetched = match cx.get(CLASSES, place, class) {
         Some(spc) => provider::fetch(cx, &spc, &mounted.files),
         None => Err(format!("SecretProviderClass.secrets-store.csi.x-k8s.io \"{class}\" not found")),
     };
     let files = match fetched {
-        Ok(files) if files == mounted.files => return,
+        Ok(files) if files == mounted.files => return PollResult::Unchanged,
         Ok(files) => files,
         Err(why) => {
             let message = format!("provider mount err: {why}");
-            return cx.event(pod, &EventSpec::warning(SOURCE, "MountRotationFailed", message));
+            let event_spec = EventSpec::warning(SOURCE, "MountRotationFailed", message);
+            cx.event(pod, &event_spec);
+            return PollResult::Failed(event_spec);
         }
     };
     let rotated = Mounted { volume: mounted.volume.clone(), files };
@@ -73,4 +95,5 @@ fn rotate_class(cx: &mut ReconcileContext<'_>, pod: &Value, class: &str, mounted
         }
         Err(why) => cx.event(pod, &EventSpec::warning(SOURCE, "SecretRotationFailed", why)),
     }
+    PollResult::Changed
 }

@@ -376,6 +376,11 @@ fn delete_members(state: &mut CloudState, group: &str, from: SimTime, timing: &T
     keys.iter().map(|key| delete::begin(state, key, from, timing)).max().unwrap_or(from)
 }
 
+/// Returns the end of the next operation on a cluster.
+pub(crate) fn next_operation(state: &CloudState) -> Option<SimTime> {
+    state.clusters.all.values().filter_map(|cluster| Some(cluster.pending.as_ref()?.due)).min()
+}
+
 fn next_due(state: &CloudState) -> Option<SimTime> {
     let of_one = |cluster: &ManagedCluster| {
         let pending = cluster.pending.as_ref().map(|pending| pending.due);
