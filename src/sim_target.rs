@@ -7,7 +7,10 @@
 
 use crate::{exit::Exit, failure::Failure, render::stream, settings::target::SimConfig};
 use landfall_cloud::AddressMap;
-use landfall_sim::{ConnectionInfo, LISTENERS_TIMEOUT, Options, ServerRegistration, Sim, SimError, Speed};
+use landfall_sim::{
+    ConnectionInfo, LISTENERS_TIMEOUT, Options, ServerRegistration, Sim, SimError, Speed,
+    admin_api::KEY_HEADER,
+};
 use serde::Deserialize;
 use serde_json::json;
 use std::{
@@ -194,7 +197,8 @@ impl RemoteSim {
 
     async fn get(&self, what: &str) -> reqwest::Result<reqwest::Response> {
         let url = format!("{}{what}", self.registration.page());
-        self.client.get(url).send().await?.error_for_status()
+        let request = self.client.get(url).header(KEY_HEADER, &self.registration.connection.admin_key);
+        request.send().await?.error_for_status()
     }
 
     /// Reads an answer within [`RESPONSE_BYTES_MAX`].
@@ -217,7 +221,8 @@ impl RemoteSim {
         }
         let url = format!("{}faults", self.registration.page());
         let body = json!({ "faults": faults });
-        let response = self.client.put(url).json(&body).send().await;
+        let key = &self.registration.connection.admin_key;
+        let response = self.client.put(url).header(KEY_HEADER, key).json(&body).send().await;
         let response = response.and_then(reqwest::Response::error_for_status);
         response.map(|_| ()).map_err(|error| self.no_response(&error.without_url()))
     }

@@ -1,4 +1,7 @@
-//! The admin API for people and tests, under `/_sim/` of any host.
+//! The admin API for people and tests, under `/_sim/` of any host of the simulated cloud.
+//!
+//! Requests from pages of other sites are refused. All but the page, `ca.pem`, `serving` and `env` need the header
+//! [`KEY_HEADER`] with the key of this cloud, which the page and the registration contain.
 //!
 //! * `GET /_sim/`: the web page.
 //! * `GET /_sim/world`: an overview of the state, without secrets.
@@ -28,7 +31,7 @@ use crate::page::{self, overview};
 use crate::registration::ServerRegistration;
 use crate::request::{Reply, Request};
 use crate::request_log::RequestLog;
-use crate::state::CloudState;
+use crate::state::{CloudState, DOMAIN};
 use crate::traffic::serve::Listeners;
 
 /// Returns whether a request is for the admin API.
@@ -66,8 +69,12 @@ impl AdminApi {
     pub fn serve(&self, state: &mut CloudState, request_log: &RequestLog, call: &AdminCall<'_>) -> Reply {
         let request = call.request;
         let path = request.path.trim_end_matches('/');
-        if is_cross_site(request) {
-            return Reply::text(403, "another site may not reach into the simulated cloud\n");
+        if let Err(why) = check_origin(request) {
+            return Reply::text(403, format!("{why}\n"));
+        }
+        if !is_public(path) && request.header(KEY_HEADER) != Some(&state.admin_key) {
+            let how = "the page has it, and `landfall sim env` names a file with the header for curl";
+            return Reply::text(401, format!("the header {KEY_HEADER} must contain the key: {how}\n"));
         }
         match request.method {
             Method::GET | Method::HEAD => self.get(state, request_log, call, path),
@@ -96,7 +103,7 @@ impl AdminApi {
             "/_sim/faults" => Reply::json(200, &faults(state)),
             "/_sim/limits" => Reply::json(200, &state.limits.view()),
             "/_sim/policies" => Reply::json(200, &json!({ "policies": state.policies })),
-            _ => page::asset(path).unwrap_or_else(not_found),
+            _ => page::asset(path, &state.admin_key).unwrap_or_else(not_found),
         }
     }
 }
@@ -108,12 +115,48 @@ fn not_found() -> Reply {
     Reply::text(404, format!("there are /_sim/, /_sim/world, {paths}\n"))
 }
 
-/// Returns whether a browser sends the request for a page of another site. Once a user has accepted the
-/// certificate, the browser would not ask.
-fn is_cross_site(request: &Request) -> bool {
+/// The header with the key of the admin API.
+pub const KEY_HEADER: &str = "x-landfall-key";
+
+/// Draws the key of the admin API, 122 random bits. It does not derive from the seed, which is public.
+pub(crate) fn new_key() -> String {
+    uuid::Uuid::new_v4().simple().to_string()
+}
+
+/// Returns whether a path needs no key: the page, the root certificate, and what contains no secret.
+fn is_public(path: &str) -> bool {
+    let public = ["/_sim", "/_sim/page.css", "/_sim/page.js", "/_sim/ca.pem", "/_sim/serving", "/_sim/env"];
+    public.contains(&path)
+}
+
+/// Refuses requests that a browser sends for a page of another site. Once a user has accepted the certificate,
+/// the browser would not ask.
+///
+/// A name that is not of this cloud comes from a resolver under foreign control (DNS rebinding): the browser then
+/// takes the foreign page for one of this server.
+fn check_origin(request: &Request) -> Result<(), String> {
+    if !is_own_host(&request.host) {
+        return Err(format!("{} is not a name of the simulated cloud; use 127.0.0.1", request.host));
+    }
+    let foreign = "another site may not use the admin API of the simulated cloud";
+    let of_here = |origin: &str| {
+        let url = url::Url::parse(origin).ok();
+        url.is_some_and(|url| url.scheme() == "https" && url.host_str().is_some_and(is_own_host))
+    };
+    if request.header("origin").is_some_and(|origin| !of_here(origin)) {
+        return Err(foreign.to_owned());
+    }
     let is_read = matches!(request.method, Method::GET | Method::HEAD);
     let site = request.header("sec-fetch-site");
-    !is_read && site.is_some_and(|site| !matches!(site, "same-origin" | "none"))
+    match site.is_some_and(|site| !is_read && !matches!(site, "same-origin" | "none")) {
+        true => Err(foreign.to_owned()),
+        false => Ok(()),
+    }
+}
+
+fn is_own_host(host: &str) -> bool {
+    let below = host.strip_suffix(DOMAIN).is_some_and(|before| before.is_empty() || before.ends_with('.'));
+    below || matches!(host, "127.0.0.1" | "localhost")
 }
 
 fn change(state: &mut CloudState, call: &AdminCall<'_>, path: &str) -> Option<Reply> {

@@ -98,6 +98,9 @@ pub struct ConnectionInfo {
     pub user_name: String,
     /// The password of the user.
     pub user_password: String,
+    /// The key of the admin API, for the header [`KEY_HEADER`](crate::admin_api::KEY_HEADER).
+    #[serde(default)]
+    pub admin_key: String,
     /// The seed of all ids.
     pub seed: u64,
     /// The speed factor; infinite at instant speed, which is null in JSON.
@@ -137,6 +140,7 @@ impl ConnectionInfo {
             object_id: state.directory.owner().object_id.clone(),
             user_name: state.directory.user().sign_in_name.clone().unwrap_or_default(),
             user_password: state.directory.user_password().to_owned(),
+            admin_key: state.admin_key.clone(),
             seed: state.seed,
             time_scale: timing.speed.factor(),
         }

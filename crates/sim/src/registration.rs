@@ -20,6 +20,8 @@ use crate::options::ConnectionInfo;
 pub(crate) const FILE: &str = "serving.json";
 /// The file with the service principal's secret, for programs that read a secret from a file.
 pub(crate) const SECRET: &str = "principal.secret";
+/// The file with the header of the admin API, for curl.
+pub(crate) const HEADER: &str = "admin.header";
 /// The format version of the file.
 const FORMAT: u32 = 1;
 
@@ -134,6 +136,7 @@ impl ServerRegistration {
         let (authority, kubeconfig) = (quoted(&self.authority()), quoted(&self.kubeconfig));
         let (az, secret) = (quoted(&self.folder.join("azure")), self.folder.join(SECRET));
         let secret = self::quoted(&format!("@{}", secret.display()));
+        let header = self::quoted(&format!("@{}", self.folder.join(HEADER).display()));
         let ConnectionInfo { arm, client_id, tenant, subscription, .. } = connection;
         format!(
             "\
@@ -145,6 +148,8 @@ export NO_PROXY=127.0.0.1 no_proxy=127.0.0.1
 export REQUESTS_CA_BUNDLE={authority}
 export CURL_CA_BUNDLE={authority}
 export KUBECONFIG={kubeconfig}
+# The key of the admin API: curl -H \"$LANDFALL_SIM_HEADER\" https://127.0.0.1:{port}/_sim/world
+export LANDFALL_SIM_HEADER={header}
 # az keeps its clouds and its sign-in there; your own are untouched.
 export AZURE_CONFIG_DIR={az}
 export AZURE_CORE_INSTANCE_DISCOVERY=false AZURE_CORE_COLLECT_TELEMETRY=false
@@ -172,7 +177,7 @@ fn quoted(word: &str) -> String {
 
 /// Removes the registration files.
 pub(crate) fn withdraw(folder: &Path) {
-    for name in [FILE, SECRET] {
+    for name in [FILE, SECRET, HEADER] {
         match fs::remove_file(folder.join(name)) {
             Err(error) if error.kind() != ErrorKind::NotFound => {
                 tracing::warn!(%error, name, "a file of the server cannot be removed");

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::admin_api;
 use crate::arm::operation::Operation;
 use crate::arm::provider::PROVIDERS;
 use crate::arm::{
@@ -39,6 +40,9 @@ pub struct CloudState {
     pub drawn: u64,
     /// The port of the server; 0 before the first start.
     pub port: u16,
+    /// The key of the admin API.
+    #[serde(default = "admin_api::new_key")]
+    pub admin_key: String,
     /// The offset of its clock from the wall clock, in real milliseconds.
     #[serde(rename = "ahead_ms")]
     pub clock_offset_ms: i64,
@@ -110,6 +114,7 @@ impl CloudState {
             seed,
             drawn: 0,
             port: 0,
+            admin_key: admin_api::new_key(),
             clock_offset_ms: 0,
             locations: options.locations.clone(),
             directory: Directory::default(),
@@ -311,6 +316,7 @@ mod tests {
     fn comparable(cloud: &TestCloud) -> Value {
         let mut value = serde_json::to_value(&cloud.state).unwrap();
         value["directory"] = json!(cloud.state.directory.tenant);
+        value["admin_key"] = Value::Null;
         value
     }
 

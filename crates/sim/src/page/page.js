@@ -5,6 +5,7 @@
 const SHOWN = 200;
 const EVERY_MS = 1000;
 const find = (selector) => document.querySelector(selector);
+const key = { "x-landfall-key": find("meta[name=admin-key]").content };
 const drawn = new Map();
 let world = null;
 let known = [];
@@ -185,7 +186,7 @@ function showRequests(lines) {
 }
 
 async function ask(what) {
-  const answer = await fetch(what, { cache: "no-store" });
+  const answer = await fetch(what, { cache: "no-store", headers: key });
   if (!answer.ok) throw new Error(await answer.text());
   return answer.json();
 }
@@ -214,7 +215,7 @@ async function look() {
 async function change(what, method, body) {
   const refusal = find("#refusal");
   try {
-    const headers = { "content-type": "application/json" };
+    const headers = { ...key, "content-type": "application/json" };
     const answer = await fetch(what, { method, headers, body: body && JSON.stringify(body) });
     refusal.hidden = answer.ok;
     if (!answer.ok) refusal.textContent = visible(await answer.text());

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
+use landfall_sim::admin_api::KEY_HEADER;
 use landfall_sim::{Options, RegistrationOptions, ServerRegistration, Sim, SimError, Speed};
 use reqwest::Method;
 use serde_json::json;
@@ -132,6 +133,57 @@ async fn the_page_is_served_and_cross_site_requests_are_refused() {
         let request =
             client.request(Method::POST, "/_sim/advance").header("sec-fetch-site", site).json(&body);
         assert_eq!(Answer::read(request.send().await.unwrap()).await.status, status, "{site}");
+    }
+}
+
+#[tokio::test]
+async fn the_key_is_required_except_for_what_contains_no_secret() {
+    let client = Client::open(registration(Speed::Instant)).await;
+    let origin = format!("https://127.0.0.1:{}", client.sim.connection().port);
+    let status = |path: &'static str, key: Option<String>| {
+        let mut request = client.http.get(format!("{origin}{path}"));
+        if let Some(key) = key {
+            request = request.header(KEY_HEADER, key);
+        }
+        async move { request.send().await.unwrap().status().as_u16() }
+    };
+    let key = client.sim.connection().admin_key.clone();
+    for path in
+        ["/_sim/world", "/_sim/ledger", "/_sim/doors", "/_sim/faults", "/_sim/limits", "/_sim/policies"]
+    {
+        assert_eq!(status(path, None).await, 401, "{path}");
+        assert_eq!(status(path, Some("0".repeat(key.len()))).await, 401, "{path}");
+        assert_eq!(status(path, Some(key.clone())).await, 200, "{path}");
+    }
+    for path in ["/_sim/", "/_sim/page.js", "/_sim/ca.pem", "/_sim/serving", "/_sim/env"] {
+        assert_eq!(status(path, None).await, 200, "{path}");
+    }
+    let page = client.http.get(format!("{origin}/_sim/")).send().await.unwrap().text().await.unwrap();
+    assert!(page.contains(&key));
+    let header = std::fs::read_to_string(client.folder.path().join("admin.header")).unwrap();
+    assert_eq!(header, format!("{KEY_HEADER}: {key}\n"));
+}
+
+/// A page of another site, also one whose name a resolver under foreign control maps to this machine.
+#[tokio::test]
+async fn requests_for_another_site_are_refused() {
+    let client = Client::open(options(Speed::Instant)).await;
+    let port = client.sim.connection().port;
+    for (name, value, status) in [
+        ("host", format!("evil.example:{port}"), 403),
+        ("host", format!("127.0.0.1:{port}"), 200),
+        ("origin", "https://evil.example".to_owned(), 403),
+        ("origin", "http://127.0.0.1".to_owned(), 403),
+        ("origin", "null".to_owned(), 403),
+        ("origin", format!("https://127.0.0.1:{port}"), 200),
+        ("origin", format!("https://management.landfall.localhost:{port}"), 200),
+    ] {
+        // The host of HTTP/2 is that of the URL.
+        let authority = reqwest::Certificate::from_pem(client.sim.connection().ca_pem.as_bytes()).unwrap();
+        let http = reqwest::Client::builder().http1_only().tls_certs_only([authority]).build().unwrap();
+        let request = http.get(format!("https://127.0.0.1:{port}/_sim/world"));
+        let request = request.header(KEY_HEADER, &client.sim.connection().admin_key).header(name, &value);
+        assert_eq!(request.send().await.unwrap().status(), status, "{name}: {value}");
     }
 }
 

@@ -6,6 +6,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use landfall_sim::admin_api::KEY_HEADER;
 use landfall_sim::{ConnectionInfo, Options, Sim, Speed};
 use reqwest::{Certificate, Method, Response};
 use serde_json::{Value, json};
@@ -114,7 +115,8 @@ impl Client {
         } else {
             format!("{}{target}", self.sim.connection().arm)
         };
-        self.http.request(method, url).bearer_auth(&self.token)
+        let key = &self.sim.connection().admin_key;
+        self.http.request(method, url).bearer_auth(&self.token).header(KEY_HEADER, key)
     }
 
     pub async fn send(&self, method: Method, target: &str, body: Option<&Value>) -> Answer {
