@@ -1,7 +1,7 @@
 //! Throughput of the simulated gateways in requests per second over keep-alive connections. A bare TLS server
 //! with the same response is the reference: the ratio is the cost of routing.
 //!
-//! `cargo bench --bench gateways`; clients and server share one process and its two worker threads.
+//! `cargo bench --bench gateway_throughput`; clients and server share one process and its two worker threads.
 
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on says so by panicking")]
 

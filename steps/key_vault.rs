@@ -394,7 +394,7 @@ impl Step for KeyVault {
         // none.
         if !uses_rbac(&body) && !cx.owned() {
             return Err(StepError::new(Kind::Foreign, format!("use key vault {}", self.name))
-                .cause("it uses access policies and is not owned by landfall")
+                .cause(format!("key vault {} uses access policies and is not owned by landfall", self.name))
                 .hint("switch it to role-based access, or set key_vault.name to another name")
                 .leftover(Leftover::Nothing));
         }

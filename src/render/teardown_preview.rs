@@ -75,7 +75,10 @@ impl TeardownPreview<'_> {
         part(style.strong("Will be deleted"), owned);
         part(style.warn("Will also be deleted (--adopt), though landfall only found it"), adopted);
         part(style.strong("Will be deleted, as far as it was created"), unfinished);
-        part(style.warn("Peered with the network that goes; their side is disconnected"), self.peered());
+        part(
+            style.warn("Networks peered with the deleted one; their peering becomes Disconnected"),
+            self.peered(),
+        );
         part(
             style.strong("Will be kept"),
             self.kept_resources().into_iter().map(|(what, why)| kept_line(&what, &why)).collect(),
@@ -517,7 +520,7 @@ mod tests {
         let text = deletions.text(Styler::PLAIN);
         let flat = text.split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(flat.contains("--purge cannot end the retention of 30 days, until 20"), "{text}");
-        assert!(flat.contains("their side is disconnected vnet-hub in rg-hub"), "{text}");
+        assert!(flat.contains("their peering becomes Disconnected vnet-hub in rg-hub"), "{text}");
         assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
         assert_eq!(deletions.json()["peered"], json!(["vnet-hub in rg-hub"]));
     }

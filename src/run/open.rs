@@ -71,7 +71,7 @@ pub async fn open(
             drop(journal);
             let refused = take(&key);
             target.close().await;
-            let why = || Failure::new(Exit::Input, "use the journal of another subscription");
+            let why = || Failure::new(Exit::Input, "use the journal: it belongs to another subscription");
             Err(refused.err().unwrap_or_else(why))
         }
         None => match take(&key) {

@@ -195,7 +195,7 @@ pub(crate) async fn recover(
     match created_in(cx, &session, manifests).await {
         Err(error) if cx.owns(accepted) && matches!(error.kind, ErrorKind::Failed | ErrorKind::Refused) => {
             cx.note(format!(
-                "left to the deletion of the cluster: its contents cannot be listed: {}",
+                "the objects in the cluster cannot be listed; they are deleted together with it: {}",
                 error.causes.join(": ")
             ));
             Ok(Some(with_the_cluster()))

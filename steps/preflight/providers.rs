@@ -22,7 +22,10 @@ pub(super) fn evaluate(
     (!blocked.is_empty()).then(|| {
         Finding::refused(PreflightCheckId::Providers, format!("register {}", blocked.join(", ")))
             .code("MissingSubscriptionRegistration")
-            .cause(format!("{} not registered, and this sign-in may not register", are(&blocked)))
+            .cause(format!(
+                "{} not registered, and the signed-in identity may not register providers",
+                are(&blocked)
+            ))
             .fix(format!(
                 "ask a Contributor of subscription {subscription} to run: {}",
                 commands.collect::<Vec<_>>().join("; ")
@@ -50,7 +53,7 @@ mod tests {
         let finding = evaluate(&["Microsoft.Network", "Microsoft.KeyVault"], &listed, &none, "s").unwrap();
         assert_eq!(
             finding.causes,
-            ["Microsoft.KeyVault is not registered, and this sign-in may not register"]
+            ["Microsoft.KeyVault is not registered, and the signed-in identity may not register providers"]
         );
         assert!(finding.fix.ends_with("az provider register -n Microsoft.KeyVault"), "{}", finding.fix);
     }

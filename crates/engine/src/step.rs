@@ -249,7 +249,9 @@ pub trait Step: Send + Sync + 'static {
             cx.wait_until(wait, async || {
                 let unfit = |why: &str| {
                     StepError::new(Kind::Failed, format!("delete {}", self.title()))
-                        .cause(format!("the existing resource cannot be identified: {why}"))
+                        .cause(format!(
+                            "landfall cannot find out whether it created the existing resource: {why}"
+                        ))
                         .hint("run landfall up first, then landfall down")
                 };
                 match self.check(cx, input).await? {

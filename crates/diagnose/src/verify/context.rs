@@ -82,6 +82,9 @@ fn address(gateway: &Gateway, live: Option<&DynamicObject>) -> Result<IpAddr, Fa
         (None, Readiness::Waiting(why) | Readiness::Broken(why)) => why,
         (None, Readiness::Ready(_)) => "it has no address".to_owned(),
     };
-    Err(Fault::new(format!("Gateway {}: {why}", gateway.name))
-        .hint(format!("check the Service of {}: kubectl describe service", gateway.name)))
+    Err(Fault::new(format!("Gateway {}: {why}", gateway.name)).hint(format!(
+        "describe the Services of Gateway {}: kubectl describe service -A -l \
+                       gateway.networking.k8s.io/gateway-name={}",
+        gateway.name, gateway.name
+    )))
 }

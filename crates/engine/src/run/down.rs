@@ -320,7 +320,7 @@ impl DeletionContext {
     fn unknown_parent(&self, index: usize, parent: usize) -> StepError {
         let (title, parent) = (self.nodes[index].title(), self.nodes[parent].title());
         StepError::new(Kind::Failed, format!("find {title}"))
-            .cause(format!("{parent} no longer exists, and the journal has no record of it"))
+            .cause(format!("{parent} does not exist, and the journal does not show that landfall created it"))
             .hint("run landfall up first, then landfall down")
     }
 }
