@@ -239,23 +239,43 @@ impl Rule {
     /// Returns the path under which a request arrives at the workload; `prefix` is the part that the rule
     /// matched.
     pub(crate) fn upstream_path(&self, path: &str, prefix: &str) -> String {
-        self.rewrite().map_or_else(|| path.to_owned(), |replacement| replacement.applied(path, prefix))
+        self.rewrite().map_or_else(|| path.to_owned(), |replacement| replacement.rewritten(path, prefix))
     }
 }
 
 impl Replacement {
-    /// Returns the path with the replacement of the whole path or of the prefix, which is cut off at a slash.
-    pub(crate) fn applied(&self, path: &str, prefix: &str) -> String {
+    /// Returns the path under which a request arrives at a workload. Istio drops the trailing slash of a
+    /// replaced prefix, and a prefix that is replaced by nothing goes with the slashes after it.
+    pub(crate) fn rewritten(&self, path: &str, prefix: &str) -> String {
         let replaced = match (&self.replace_full_path, &self.replace_prefix_match) {
             (Some(whole), _) => whole.clone(),
-            (None, Some(start)) => {
-                let rest = path.strip_prefix(prefix.trim_end_matches('/')).unwrap_or(path);
-                format!("{}{rest}", start.trim_end_matches('/'))
-            }
+            (None, Some(start)) => match start.strip_suffix('/').unwrap_or(start) {
+                "" => format!("/{}", after_prefix(path, prefix).trim_start_matches('/')),
+                start => format!("{start}{}", after_prefix(path, prefix)),
+            },
             (None, None) => path.to_owned(),
         };
         if replaced.is_empty() { "/".to_owned() } else { replaced }
     }
+
+    /// Returns the path of a redirect, which may have a query of its own. Envoy puts the replacement in front
+    /// of the rest as it is written; an empty one leaves the path unchanged.
+    pub(crate) fn redirected(&self, path: &str, prefix: &str) -> String {
+        match (&self.replace_full_path, &self.replace_prefix_match) {
+            (Some(whole), _) if !whole.is_empty() => whole.clone(),
+            (None, Some(start)) if !start.is_empty() => format!("{start}{}", after_prefix(path, prefix)),
+            _ => path.to_owned(),
+        }
+    }
+}
+
+/// Returns the part of a path after the matched prefix. The prefix `/` is the first slash itself.
+fn after_prefix<'a>(path: &'a str, prefix: &str) -> &'a str {
+    let prefix = match prefix.trim_end_matches('/') {
+        "" => "/",
+        prefix => prefix,
+    };
+    path.strip_prefix(prefix).unwrap_or(path)
 }
 
 /// Parses the Gateways and HTTPRoutes of a set.
@@ -277,16 +297,31 @@ mod tests {
     use super::*;
     use serde_json::{Value, json};
 
-    fn rewritten(start: &str, path: &str, prefix: &str) -> String {
-        let replacement = Replacement { replace_prefix_match: Some(start.into()), replace_full_path: None };
-        replacement.applied(path, prefix)
+    fn prefix(start: &str) -> Replacement {
+        Replacement { replace_prefix_match: Some(start.into()), replace_full_path: None }
     }
 
     #[test]
-    fn a_prefix_is_replaced_up_to_a_segment_boundary() {
+    fn a_rewrite_replaces_a_prefix_up_to_a_segment_boundary() {
+        let rewritten = |start: &str, path: &str, matched: &str| prefix(start).rewritten(path, matched);
         assert_eq!(rewritten("/", "/httpbin/anything/x", "/httpbin"), "/anything/x");
+        assert_eq!(rewritten("/", "/httpbin//anything", "/httpbin"), "/anything");
         assert_eq!(rewritten("/", "/httpbin", "/httpbin"), "/");
         assert_eq!(rewritten("/new/", "/old/x", "/old/"), "/new/x");
+        assert_eq!(rewritten("/new", "/", "/"), "/new");
+    }
+
+    #[test]
+    fn a_redirect_puts_the_replacement_in_front_of_the_rest_as_it_is_written() {
+        let redirected = |start: &str, path: &str, matched: &str| prefix(start).redirected(path, matched);
+        assert_eq!(redirected("/new", "/old/x", "/old"), "/new/x");
+        assert_eq!(redirected("/new/", "/old/x", "/old"), "/new//x");
+        assert_eq!(redirected("/", "/old", "/old"), "/");
+        assert_eq!(redirected("", "/old/x", "/old"), "/old/x");
+        let full =
+            |whole: &str| Replacement { replace_full_path: Some(whole.into()), ..Replacement::default() };
+        assert_eq!(full("/new?a=1").redirected("/old", "/old"), "/new?a=1");
+        assert_eq!(full("").redirected("/old", "/old"), "/old");
     }
 
     #[test]

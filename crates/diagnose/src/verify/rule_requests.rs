@@ -291,13 +291,15 @@ fn redirect_target(
     let scheme = redirect.scheme.as_deref().unwrap_or(request_scheme);
     let host = redirect.hostname.as_deref().unwrap_or(&host_port.host);
     let path = match &redirect.path {
-        Some(replacement) => replacement.applied(&request.path, prefix(wanted)),
+        Some(replacement) => replacement.redirected(&request.path, prefix(wanted)),
         None => request.path.clone(),
     };
     // Without a port the target has the default port of its scheme, and without a scheme the listener's.
     let port = redirect.port.or(redirect.scheme.is_none().then_some(host_port.port));
     let port = port.map(|port| format!(":{port}")).unwrap_or_default();
-    let url = Url::parse(&format!("{scheme}://{host}{port}{}", with_query(&path, &request.query))).ok()?;
+    // A query of the replacement has precedence over that of the request.
+    let query = if path.contains('?') { &[][..] } else { &request.query[..] };
+    let url = Url::parse(&format!("{scheme}://{host}{port}{}", with_query(&path, query))).ok()?;
     Some(url.into())
 }
 

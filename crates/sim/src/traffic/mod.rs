@@ -6,21 +6,17 @@
 //! the code, with their original names.
 
 mod backend;
-#[cfg(test)]
-mod data_plane_fixture;
-#[cfg(test)]
-mod data_plane_tests;
 pub(crate) mod filter;
 pub(crate) mod host;
 pub(crate) mod names;
 mod proxy;
-#[cfg(test)]
-mod recording_tests;
 pub(crate) mod request_target;
 pub(crate) mod serve;
 pub(crate) mod spec;
 pub(crate) mod split;
 pub(crate) mod table;
+#[cfg(test)]
+mod tests;
 pub(crate) mod view;
 
 /// Returns the addresses and ports on which the gateways must listen.

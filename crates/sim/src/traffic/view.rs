@@ -310,7 +310,7 @@ fn backend_kind(store: &Store, service: &Value) -> BackendKind {
 mod tests {
     use super::*;
     use crate::aks::fixture::{ClusterFixture, gateway, http, https};
-    use crate::traffic::data_plane_fixture::{ECHO, TLS_SECRET, apply, tls_secret};
+    use crate::traffic::tests::data_plane::{ECHO, TLS_SECRET, apply, tls_secret};
     use serde_json::json;
 
     /// Returns whether the ports 80 and 443 of a gateway are healthy, with these annotations.

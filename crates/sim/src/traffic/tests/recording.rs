@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use super::data_plane_fixture::{DataPlane, RawResponse};
+use super::data_plane::{DataPlane, RawResponse};
 
 /// The folder of the recording, relative to this crate.
 const FOLDER: &str = "../../../shared/reference";

@@ -10,21 +10,21 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::request_target::split_authority;
-use super::serve::{GatewayConnection, serve_http};
-use super::view::{GATEWAYS, ROUTES, View};
 use crate::aks::fixture::ClusterFixture;
 use crate::aks::object::text;
+use crate::traffic::request_target::split_authority;
+use crate::traffic::serve::{GatewayConnection, serve_http};
+use crate::traffic::view::{GATEWAYS, ROUTES, View};
 
 /// The gateways of a cluster.
-pub(super) struct DataPlane {
+pub(in crate::traffic) struct DataPlane {
     cluster: ClusterFixture,
     views: watch::Receiver<Arc<View>>,
 }
 
 /// A response, as a client reads it.
 #[derive(Debug)]
-pub(super) struct RawResponse {
+pub(in crate::traffic) struct RawResponse {
     pub status: String,
     /// The headers, with their names in lower case.
     pub headers: Vec<(String, String)>,
@@ -32,10 +32,10 @@ pub(super) struct RawResponse {
 }
 
 /// The name of the Secret with the certificate of the gateways.
-pub(super) const TLS_SECRET: &str = "gateway-tls-secret";
+pub(in crate::traffic) const TLS_SECRET: &str = "gateway-tls-secret";
 
 /// A workload that answers every request with a text.
-pub(super) const ECHO: &str = r#"
+pub(in crate::traffic) const ECHO: &str = r#"
 apiVersion: v1
 kind: Service
 metadata: {name: echo, namespace: default}
@@ -52,7 +52,7 @@ spec:
 "#;
 
 /// Returns a Secret with a certificate for all hosts of a domain.
-pub(super) fn tls_secret(domain: &str) -> Value {
+pub(in crate::traffic) fn tls_secret(domain: &str) -> Value {
     let pair = rcgen::generate_simple_self_signed([format!("*.{domain}")]).expect("a key pair");
     json!({
         "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls",
@@ -65,7 +65,7 @@ pub(super) fn tls_secret(domain: &str) -> Value {
 }
 
 /// Applies the documents of a manifest.
-pub(super) fn apply(cluster: &mut ClusterFixture, manifest: &str) {
+pub(in crate::traffic) fn apply(cluster: &mut ClusterFixture, manifest: &str) {
     // As kubectl reads it: `n` and `y` are strings.
     let options = serde_saphyr::options! { strict_booleans: true };
     let objects: Vec<Value> = serde_saphyr::from_multiple_with_options(manifest, options).expect("YAML");

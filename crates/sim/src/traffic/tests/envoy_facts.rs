@@ -1,6 +1,6 @@
 //! Facts about Envoy's data plane that the simulated one keeps, as requests over a connection.
 
-use super::data_plane_fixture::DataPlane;
+use super::data_plane::DataPlane;
 
 const MANIFESTS: &str = r#"
 apiVersion: v1
