@@ -25,6 +25,8 @@ mod known_clouds;
 pub mod kubeconfig;
 pub mod kubernetes;
 mod pipeline;
+#[cfg(test)]
+mod recorded;
 mod request_counter;
 pub mod resolve;
 pub mod retry;

@@ -34,6 +34,8 @@ mod server;
 mod server_state;
 pub mod state;
 #[cfg(test)]
+mod recorded;
+#[cfg(test)]
 mod test_cloud;
 pub mod tls;
 mod traffic;

@@ -33,6 +33,8 @@ use crate::state::CloudState;
 
 pub(crate) use middleware::with_common_headers;
 pub use middleware::{expired, serve};
+#[cfg(test)]
+pub(crate) use routing::newest_version;
 
 /// The types of tracked resources that are declared as data, one row each.
 pub const TRACKED: &[&tracked::ResourceType] = &[

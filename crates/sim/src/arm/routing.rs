@@ -84,6 +84,13 @@ pub(super) fn no_route(state: &CloudState, request: &Request, path: &[String]) -
     ArmError::gateway(404, "InvalidResourceType", why)
 }
 
+/// Returns the newest api-version that a request may have; `None` if no route takes it.
+#[cfg(test)]
+pub(crate) fn newest_version(method: &http::Method, path: &str) -> Option<&'static str> {
+    let (route, _) = find(&ROUTES, method.as_str(), &crate::request::segments(path))?;
+    Some(route.versions.last().copied().unwrap_or("2024-11-01"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

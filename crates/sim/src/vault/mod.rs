@@ -35,6 +35,18 @@ use route::Target;
 const VERSIONS: &[&str] =
     &["7.0", "7.1", "7.2", "7.3", "7.4", "7.5", "7.6", "2025-06-01-preview", "2025-07-01"];
 
+/// Returns the newest api-version.
+#[cfg(test)]
+pub(crate) fn newest_version() -> &'static str {
+    VERSIONS[VERSIONS.len() - 1]
+}
+
+/// Returns the `value` of an import with a new certificate that fits a policy.
+#[cfg(test)]
+pub(crate) fn certificate_of(policy: &serde_json::Value, now: SimTime) -> String {
+    self_signed::make(policy, now).expect("a policy of the tests").material.secret
+}
+
 /// A request to a vault that has passed the checks.
 struct VaultCall<'a> {
     /// The lower-case name of the vault.
