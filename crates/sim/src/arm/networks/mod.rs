@@ -133,8 +133,18 @@ impl Network {
         properties.insert("resourceGuid".to_owned(), json!(self.guid));
         let subnets: Vec<Value> = self.subnets.iter().map(|part| self.part_body(state, part)).collect();
         properties.insert("subnets".to_owned(), json!(subnets));
-        for (name, value) in [("virtualNetworkPeerings", json!([])), ("enableDdosProtection", json!(false))] {
+        let defaults = [
+            ("virtualNetworkPeerings", json!([])),
+            ("enableDdosProtection", json!(false)),
+            ("privateEndpointVNetPolicies", json!("Disabled")),
+        ];
+        for (name, value) in defaults {
             properties.entry(name).or_insert(value);
+        }
+        for (name, list) in [("addressSpace", "ipamPoolPrefixAllocations"), ("dhcpOptions", "dnsServers")] {
+            if let Some(object) = properties.get_mut(name).and_then(Value::as_object_mut) {
+                object.entry(list).or_insert(json!([]));
+            }
         }
         json!({
             "name": self.name(),
@@ -153,6 +163,7 @@ impl Network {
         properties.insert("provisioningState".to_owned(), json!(part.state.as_str()));
         properties.insert("delegations".to_owned(), delegations::body(&part.properties, &id, &part.etag));
         let defaults = [
+            ("ipamPoolPrefixAllocations", json!([])),
             ("privateEndpointNetworkPolicies", json!("Disabled")),
             ("privateLinkServiceNetworkPolicies", json!("Enabled")),
         ];
