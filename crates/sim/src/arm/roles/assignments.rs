@@ -33,6 +33,7 @@ struct AssignmentRequest {
     principal_id: String,
     principal_type: Option<String>,
     description: Option<String>,
+    condition: Option<(String, String)>,
 }
 
 impl AssignmentRequest {
@@ -57,12 +58,14 @@ impl AssignmentRequest {
             return Err(definitions::not_found(&role));
         }
         let scope = format!("/{}", call.param("scope"));
+        let version = text("conditionVersion").unwrap_or_else(|| "2.0".to_owned());
         Ok(Self {
             scope,
             role,
             principal_id,
             principal_type: text("principalType"),
             description: text("description"),
+            condition: text("condition").map(|condition| (condition, version)),
         })
     }
 
@@ -128,12 +131,17 @@ fn put(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
             let why = "Tenant ID, application ID, principal ID, and scope are not allowed to be updated.";
             return Err(ArmError::new(400, "RoleAssignmentUpdateNotPermitted", why));
         }
-        if desired.description.is_some() && existing.description != desired.description {
-            existing.description = desired.description;
+        let is_changed = (desired.description.is_some() && existing.description != desired.description)
+            || (desired.condition.is_some() && existing.condition != desired.condition);
+        if is_changed {
+            existing.description = desired.description.or_else(|| existing.description.take());
+            existing.condition = desired.condition.or_else(|| existing.condition.take());
             existing.updated = call.now;
         }
         let existing = existing.clone();
-        return Ok(Reply::json(200, &body(state, &existing)).with_latency(durations::ROLE_PUT));
+        // The service answers a change like a creation.
+        let status = if is_changed { 201 } else { 200 };
+        return Ok(Reply::json(status, &body(state, &existing)).with_latency(durations::ROLE_PUT));
     }
     if let Some(same) = state.roles.assignments.values().find(|other| desired.is_of(other)) {
         let existing = same.name.replace('-', "").to_ascii_lowercase();
@@ -149,6 +157,7 @@ fn put(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
         principal_id: desired.principal_id,
         principal_type,
         description: desired.description,
+        condition: desired.condition,
         created: call.now,
         updated: call.now,
         by: call.caller.object_id.clone(),
@@ -247,8 +256,8 @@ fn body(state: &CloudState, assignment: &Assignment) -> Value {
             "principalId": assignment.principal_id,
             "principalType": assignment.principal_type,
             "scope": assignment.scope,
-            "condition": null,
-            "conditionVersion": null,
+            "condition": assignment.condition.as_ref().map(|(condition, _)| condition),
+            "conditionVersion": assignment.condition.as_ref().map(|(_, version)| version),
             "createdOn": assignment.created.rfc3339(),
             "updatedOn": assignment.updated.rfc3339(),
             "createdBy": assignment.by,

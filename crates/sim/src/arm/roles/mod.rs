@@ -44,6 +44,9 @@ pub struct Assignment {
     pub principal_type: String,
     /// The description from its creator.
     pub description: Option<String>,
+    /// The condition under which it applies, and the version of its language.
+    #[serde(default)]
+    pub condition: Option<(String, String)>,
     /// The time of creation.
     pub created: SimTime,
     /// The time of the last write.
@@ -115,6 +118,7 @@ pub fn own_subscription(state: &mut CloudState, principal: &str, now: SimTime) {
         principal_id: principal.to_owned(),
         principal_type: kind.as_str().to_owned(),
         description: None,
+        condition: None,
         created: now,
         updated: now,
         by: principal.to_owned(),

@@ -38,6 +38,7 @@ pub(crate) fn create_competing(
         principal_id,
         principal_type: if given.is_empty() { "ServicePrincipal".to_owned() } else { given },
         description: None,
+        condition: None,
         created: now,
         updated: now,
         by: state.directory.user().object_id.clone(),
