@@ -34,6 +34,7 @@ pub(super) fn routes() -> Vec<Route> {
             route("GET", kind.list, list),
             route("GET", kind.one, get),
             route("PUT", kind.one, put),
+            route("PATCH", kind.one, patch),
             route("DELETE", kind.one, delete),
         ]);
     }
@@ -111,19 +112,42 @@ fn list(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
 }
 
 fn get(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
+    let set = find(state, call)?;
+    Ok(reply(zone(state, call)?, &set, call, 200))
+}
+
+fn find(state: &CloudState, call: &Call<'_>) -> Result<RecordSet, ArmError> {
     let (zone, name) = (zone(state, call)?, call.param("record"));
-    let set = kind_of(call).and_then(|kind| zone.set(kind.name, name)).ok_or_else(|| {
+    kind_of(call).and_then(|kind| zone.set(kind.name, name)).ok_or_else(|| {
         let why = format!(
             "The resource record '{name}' does not exist in resource group '{}' of subscription '{}'.",
             call.param("group"),
             call.param("subscription")
         );
         ArmError::bare(404, "NotFound", why)
-    })?;
-    Ok(reply(zone, &set, call, 200))
+    })
+}
+
+/// Changes the properties in the body and keeps the others (DNS REST API, record sets - Update).
+fn patch(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
+    let existing = find(state, call)?;
+    let mut whole = body(zone(state, call)?, &existing, &call.api_version)["properties"].clone();
+    let given = call.body()?;
+    for (name, value) in given["properties"].as_object().into_iter().flatten() {
+        let fields = whole.as_object_mut().expect("the properties of a set are an object");
+        fields.retain(|key, _| !key.eq_ignore_ascii_case(name));
+        fields.insert(name.clone(), value.clone());
+    }
+    write(state, call, &json!({ "properties": whole }))
 }
 
 fn put(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
+    let given = call.body()?;
+    write(state, call, &given)
+}
+
+/// Writes a whole set.
+fn write(state: &mut CloudState, call: &Call<'_>, given: &Value) -> Result<Reply, ArmError> {
     let kind = kind_of(call).ok_or_else(|| bad_request("The record type is invalid."))?;
     let zone_before = zone(state, call)?;
     let existing = zone_before.set(kind.name, call.param("record"));
@@ -135,7 +159,7 @@ fn put(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
         return Err(bad_request(format!("A zone cannot have more than {SETS_MAX} record sets.")));
     }
     let name_servers = zone_before.name_servers.clone();
-    let mut set = desired(state, call, kind, name)?;
+    let mut set = desired(state, given, kind, name)?;
     keep_apex(&mut set, &name_servers);
     let status = if existing.is_some() { 200 } else { 201 };
     let reply = reply(zone(state, call)?, &set, call, status).with_latency(durations::DNS_PUT);
@@ -203,11 +227,10 @@ fn keep_apex(set: &mut RecordSet, name_servers: &[String]) {
 /// Parses the set that a PUT requests; omitted properties are cleared.
 fn desired(
     state: &mut CloudState,
-    call: &Call<'_>,
+    given: &Value,
     kind: &RecordKind,
     name: String,
 ) -> Result<RecordSet, ArmError> {
-    let given = call.body()?;
     let properties = &given["properties"];
     let ttl = field(properties, "TTL").as_i64().and_then(|ttl| u32::try_from(ttl).ok());
     let ttl = ttl.filter(|ttl| (1..=2_147_483_647).contains(ttl));

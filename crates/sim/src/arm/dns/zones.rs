@@ -25,6 +25,7 @@ pub(super) fn routes() -> Vec<Route> {
         Route::new("GET", GROUP, ZONE_KIND, versions::DNS, list),
         Route::new("GET", ONE, ZONE_KIND, versions::DNS, get),
         Route::new("PUT", ONE, ZONE_KIND, versions::DNS, put),
+        Route::new("PATCH", ONE, ZONE_KIND, versions::DNS, patch),
         Route::new("DELETE", ONE, ZONE_KIND, versions::DNS, delete),
     ]
 }
@@ -58,11 +59,13 @@ fn list(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
     page::of(state, call, all)
 }
 
-fn get(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
+fn find<'a>(state: &'a CloudState, call: &Call<'_>) -> Result<&'a Zone, ArmError> {
     let zone = state.dns.zones.get(&id::key(&requested_id(call)));
-    let zone =
-        zone.ok_or_else(|| ArmError::resource_not_found(ZONE_KIND, call.param("zone"), call.param("group")))?;
-    Ok(reply(zone, 200))
+    zone.ok_or_else(|| ArmError::resource_not_found(ZONE_KIND, call.param("zone"), call.param("group")))
+}
+
+fn get(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
+    Ok(reply(find(state, call)?, 200))
 }
 
 fn check_name(name: &str) -> Result<(), ArmError> {
@@ -110,6 +113,21 @@ fn put(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
     let reply = reply(&zone, status).with_latency(durations::DNS_PUT);
     state.dns.zones.insert(key, zone);
     Ok(reply)
+}
+
+/// Replaces the tags (DNS REST API, zones - Update).
+fn patch(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
+    let given = call.body()?;
+    let key = id::key(&requested_id(call));
+    let zone = find(state, call)?;
+    check_etag(call, Some(&zone.etag))?;
+    let etag = state.uuid("etag");
+    let zone = state.dns.zones.get_mut(&key).expect("it has just been found");
+    zone.etag = etag;
+    if let Some(tags) = given["tags"].as_object() {
+        zone.tags = tags.clone();
+    }
+    Ok(reply(zone, 200).with_latency(durations::DNS_PUT))
 }
 
 /// Draws the name servers of a zone. Azure spreads zones over sets of four servers, so that two zones of the
