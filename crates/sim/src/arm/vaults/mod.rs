@@ -7,6 +7,7 @@
 mod body;
 mod deleted;
 mod name;
+mod policies;
 mod read;
 pub(crate) mod test_hooks;
 mod write;
@@ -212,6 +213,7 @@ pub const PROVIDER: Provider =
 fn routes() -> Vec<Route> {
     const ONE: &str =
         "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.KeyVault/vaults/{vault}";
+    const POLICIES: &str = "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.KeyVault/vaults/{vault}/accessPolicies/{change}";
     const IN_GROUP: &str =
         "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.KeyVault/vaults";
     const ALL: &str = "/subscriptions/{subscription}/providers/Microsoft.KeyVault/vaults";
@@ -223,6 +225,7 @@ fn routes() -> Vec<Route> {
     vec![
         Route::new("PUT", ONE, KIND, VERSIONS, write::put),
         Route::new("PATCH", ONE, KIND, VERSIONS, write::patch),
+        Route::new("PUT", POLICIES, policies::KIND, VERSIONS, policies::put),
         Route::new("GET", ONE, KIND, VERSIONS, read::get),
         Route::new("DELETE", ONE, KIND, VERSIONS, deleted::delete),
         Route::new("GET", IN_GROUP, KIND, VERSIONS, read::list),

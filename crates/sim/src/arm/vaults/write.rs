@@ -79,7 +79,7 @@ fn insert(state: &mut CloudState, call: &Call<'_>, vault: Vault) -> Reply {
 }
 
 /// Updates an existing vault; only a PUT passes `location`.
-fn update(
+pub(super) fn update(
     state: &mut CloudState,
     call: &Call<'_>,
     desired: &Value,
