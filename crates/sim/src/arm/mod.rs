@@ -35,6 +35,7 @@ pub(crate) use middleware::with_common_headers;
 pub use middleware::{expired, serve};
 #[cfg(test)]
 pub(crate) use routing::newest_version;
+pub(crate) use routing::unavailable;
 
 /// The types of tracked resources that are declared as data, one row each.
 pub const TRACKED: &[&tracked::ResourceType] = &[

@@ -52,7 +52,7 @@ fn matched<'a>(pattern: &'a str, path: &[String]) -> Option<Vec<(&'a str, String
 pub(super) fn no_route(state: &CloudState, request: &Request, path: &[String]) -> ArmError {
     tracing::warn!(method = %request.method, path = request.path, "no route");
     if let Some(other) = ROUTES.iter().find(|route| matched(route.pattern, path).is_some()) {
-        let why = format!("The requested resource does not support http method '{}'.", request.method);
+        let why = unavailable(&format!("{} of {}", request.method, other.kind));
         return ArmError::gateway(405, "UnsupportedHttpMethod", why).with_target(other.kind);
     }
     if let Some(subscription) = id::part(&request.path, "subscriptions")
@@ -74,14 +74,15 @@ pub(super) fn no_route(state: &CloudState, request: &Request, path: &[String]) -
         let why = format!("The resource namespace '{namespace}' is invalid.");
         return ArmError::gateway(404, "InvalidResourceNamespace", why);
     }
-    let kind = path.iter().rposition(|part| part == namespace).and_then(|at| path.get(at + 1));
-    let why = format!(
-        "The resource type '{}' could not be found in the namespace '{namespace}' for api version '{}'. The supported \
-         api-versions are ''.",
-        kind.map_or("", String::as_str),
-        request.query("api-version").unwrap_or_default()
-    );
+    let types = path.iter().rposition(|part| part == namespace).map_or(&[][..], |at| &path[at + 1..]);
+    let types: Vec<&str> = types.iter().step_by(2).map(String::as_str).collect();
+    let why = unavailable(&format!("The resource type {namespace}/{}", types.join("/")));
     ArmError::gateway(404, "InvalidResourceType", why)
+}
+
+/// Returns the message about a part of Azure that the simulated cloud leaves out.
+pub(crate) fn unavailable(what: &str) -> String {
+    format!("{what} is not available in the simulated cloud; see docs/az.md")
 }
 
 /// Returns the newest api-version that a request may have; `None` if no route takes it.
