@@ -70,8 +70,8 @@ pub const OPERATION_RETENTION: f64 = 24.0 * 3600.0;
 pub const VAULT_DELETE: f64 = 5.0;
 /// Creation of a self-signed certificate (observed, 5–20 s).
 pub const CERTIFICATE_CREATE: f64 = 10.0;
-/// The delay between the deletion of a certificate and its listing as deleted (observed, some seconds).
-pub const CERTIFICATE_DELETE: f64 = 5.0;
+/// The delay between the deletion of a certificate and its listing as deleted (observed, at most 3 s).
+pub const CERTIFICATE_DELETE: f64 = 3.0;
 /// Recovery of a deleted certificate (observed, some seconds).
 pub const CERTIFICATE_RECOVER: f64 = 5.0;
 /// Update of only the tags of a managed cluster (inferred).

@@ -108,6 +108,13 @@ impl Version {
         Some(version)
     }
 
+    /// Returns the attributes of the key behind the version; a key of a standard vault is in no HSM.
+    pub(crate) fn key_attributes(&self, vault_info: &VaultInfo<'_>) -> Value {
+        let mut attributes = self.attributes(vault_info);
+        attributes["hsmPlatform"] = json!("0");
+        attributes
+    }
+
     fn attributes(&self, vault_info: &VaultInfo<'_>) -> Value {
         json!({
             "enabled": self.enabled,
@@ -213,7 +220,7 @@ impl Certificate {
         };
         jwk.extend(public);
         jwk.insert("key_ops".into(), json!(operations));
-        json!({"key": jwk, "attributes": version.attributes(vault_info), "managed": true})
+        json!({"key": jwk, "attributes": version.key_attributes(vault_info), "managed": true})
     }
 }
 
@@ -244,8 +251,7 @@ impl Certificates {
     /// Returns the time of the earliest timed change.
     pub(crate) fn next_due(&self) -> Option<SimTime> {
         let deletions = self.deleted.values().map(|deleted| deleted.recovered.unwrap_or(deleted.purge));
-        let completions =
-            self.pending.values().filter(|pending| pending.is_running()).map(|pending| pending.done);
+        let completions = self.pending.values().filter_map(PendingCertificate::due);
         deletions.chain(completions).min()
     }
 

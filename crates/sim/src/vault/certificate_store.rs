@@ -56,7 +56,7 @@ fn listed(
         "secrets" => json!({
             "id": id, "contentType": version.material.content_type, "managed": true, "attributes": item["attributes"],
         }),
-        "keys" => json!({"kid": id, "managed": true, "attributes": item["attributes"]}),
+        "keys" => json!({"kid": id, "managed": true, "attributes": version.key_attributes(vault_info)}),
         _ => item,
     }
 }
@@ -70,8 +70,19 @@ pub(super) fn get(
     version: Option<&str>,
 ) -> Result<Reply, VaultError> {
     let uri = state.vault_uri(call.vault);
-    let body = read(vault(state, call), &uri, collection, name, version)?;
+    let vault = vault(state, call);
+    let mut body = read(vault, &uri, collection, name, version)?;
+    if collection == "certificates" && version.is_none() {
+        show_pending(vault, &uri, name, &mut body);
+    }
     Ok(Reply::json(200, &body))
+}
+
+/// Adds the certificate operation of a certificate to its bundle.
+pub(super) fn show_pending(vault: &Vault, uri: &str, name: &str, bundle: &mut Value) {
+    if vault.certificates.pending.contains_key(&name.to_ascii_lowercase()) {
+        bundle["pending"] = json!({"id": format!("{uri}certificates/{name}/pending")});
+    }
 }
 
 /// Returns a version in the format of the collection. Validity is not checked: an expired secret can still be
@@ -121,6 +132,38 @@ pub(super) fn find<'a>(
 pub(super) fn policy(state: &CloudState, call: &VaultCall<'_>, name: &str) -> Result<Reply, VaultError> {
     let (certificate, _) = find(vault(state, call), "certificates", name, None)?;
     Ok(Reply::json(200, &certificate.policy))
+}
+
+/// Updates the policy, which applies to the next version. The properties in the body replace those of the policy.
+pub(super) fn update_policy(
+    state: &mut CloudState,
+    call: &VaultCall<'_>,
+    name: &str,
+) -> Result<Reply, VaultError> {
+    const SETTABLE: [&str; 5] = ["key_props", "secret_props", "x509_props", "lifetime_actions", "issuer"];
+    let desired: Value = call.request.json().map_err(|error| VaultError::parameter(error.to_string()))?;
+    find(vault(state, call), "certificates", name, None)?;
+    let vault =
+        state.vaults.reachable_mut(call.vault, call.now).expect("its certificate has just been found");
+    let certificate =
+        vault.certificates.live.get_mut(&name.to_ascii_lowercase()).expect("it has just been found");
+    let policy = &mut certificate.policy;
+    for (property, value) in desired.as_object().into_iter().flatten() {
+        match &mut policy[property.as_str()] {
+            _ if !SETTABLE.contains(&property.as_str()) => {}
+            Value::Object(old) if value.is_object() => {
+                old.extend(
+                    value.as_object().into_iter().flatten().map(|(key, value)| (key.clone(), value.clone())),
+                );
+            }
+            old => *old = value.clone(),
+        }
+    }
+    if let Some(enabled) = desired["attributes"]["enabled"].as_bool() {
+        policy["attributes"]["enabled"] = json!(enabled);
+    }
+    policy["attributes"]["updated"] = json!(call.now.unix_seconds());
+    Ok(Reply::json(200, policy))
 }
 
 /// Updates `attributes.enabled` and the tags of a version.

@@ -2,7 +2,7 @@
 //! completes, the certificate has a pending operation.
 //!
 //! Source: "Create Certificate" and `CertificateOperation` of the data plane, api-version 7.4 and later. The
-//! simulated cloud refuses certificates that another authority signs (issuer `Unknown`, or a public CA).
+//! simulated cloud refuses public authorities; a certificate with the issuer `Unknown` waits for its merge.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -14,10 +14,14 @@ use super::error::VaultError;
 use super::policy::CertificateInfo;
 use super::self_signed::{self, SelfSigned};
 use super::{VaultCall, certificate_store, deleted};
+use crate::arm::unavailable;
 use crate::clock::SimTime;
 use crate::durations;
 use crate::request::Reply;
 use crate::state::CloudState;
+
+/// The issuer of a certificate that another authority signs.
+const UNKNOWN: &str = "Unknown";
 
 /// A certificate operation; it stays readable after its end.
 #[derive(Clone, Serialize, Deserialize)]
@@ -30,7 +34,7 @@ pub(crate) struct PendingCertificate {
     /// The certificate signing request, DER in base64.
     csr: String,
     /// The version that the operation adds at its end; `None` afterwards.
-    version: Option<Version>,
+    pub(super) version: Option<Version>,
     policy: Value,
 }
 
@@ -38,6 +42,16 @@ impl PendingCertificate {
     /// Returns whether the operation is in progress.
     pub(crate) const fn is_running(&self) -> bool {
         self.version.is_some()
+    }
+
+    /// Returns whether a certificate of another authority completes it, by a merge.
+    pub(super) fn waits_for_merge(&self) -> bool {
+        self.policy["issuer"]["name"] == UNKNOWN
+    }
+
+    /// Returns the instant at which it completes by itself.
+    pub(crate) fn due(&self) -> Option<SimTime> {
+        (self.is_running() && !self.waits_for_merge()).then_some(self.done)
     }
 
     /// Completes the operation; returns the name, the created version and its policy.
@@ -49,12 +63,16 @@ impl PendingCertificate {
     fn body(&self, uri: &str) -> Value {
         let mut body = json!({
             "id": format!("{uri}certificates/{}/pending", self.name),
-            "issuer": {"name": "Self"},
+            "issuer": self.policy["issuer"],
             "csr": self.csr,
             "cancellation_requested": false,
             "request_id": self.request_id,
         });
-        if self.is_running() {
+        if self.is_running() && self.waits_for_merge() {
+            body["status"] = json!("inProgress");
+            body["status_details"] =
+                json!("Pending certificate created. Please Perform Merge to complete the request.");
+        } else if self.is_running() {
             body["status"] = json!("inProgress");
             body["status_details"] = json!(
                 "Pending certificate created. Certificate request is in progress. This may take some time based on the \
@@ -76,7 +94,7 @@ pub(super) fn create(state: &mut CloudState, call: &VaultCall<'_>, name: &str) -
     let body: Value = call.request.json().map_err(|error| VaultError::parameter(error.to_string()))?;
     free(state, call, name)?;
     let desired = &body["policy"];
-    issuer(desired)?;
+    let issuer = issuer(desired)?;
     let SelfSigned { material, csr } = self_signed::make(desired, call.now)?;
     let certificate_info =
         CertificateInfo::of(material.leaf()).expect("the vault makes keys of the kinds it keeps");
@@ -84,7 +102,10 @@ pub(super) fn create(state: &mut CloudState, call: &VaultCall<'_>, name: &str) -
     let id = format!("{uri}certificates/{name}/policy");
     let mut policy =
         certificate_info.policy(&id, &material.content_type, Some(desired), call.now.unix_seconds());
-    policy["issuer"] = json!({"name": "Self"});
+    policy["issuer"] = json!({"name": issuer});
+    if desired["x509_props"]["sans"].is_object() {
+        policy["x509_props"]["sans"] = desired["x509_props"]["sans"].clone();
+    }
     let enabled = body["attributes"]["enabled"].as_bool().unwrap_or(true);
     let tags = body.get("tags").filter(|tags| tags.is_object()).cloned();
     let done = call.timing.after(call.now, durations::CERTIFICATE_CREATE);
@@ -122,13 +143,12 @@ pub(super) fn free(state: &CloudState, call: &VaultCall<'_>, name: &str) -> Resu
     Err(VaultError::new(409, "Conflict", message))
 }
 
-fn issuer(policy: &Value) -> Result<(), VaultError> {
+fn issuer(policy: &Value) -> Result<&str, VaultError> {
     match policy["issuer"]["name"].as_str() {
-        Some("Self") => Ok(()),
+        Some(issuer @ ("Self" | UNKNOWN)) => Ok(issuer),
         None => Err(VaultError::parameter("Property policy.issuer.name has invalid value.")),
         Some(other) => {
-            let message =
-                format!("Issuer {other}: in this cloud certificates sign themselves (issuer Self).");
+            let message = unavailable(&format!("Issuer {other} (only Self, and Unknown for a merge)"));
             Err(VaultError::new(501, "NotImplemented", message))
         }
     }
@@ -150,14 +170,14 @@ pub(super) fn forget(state: &mut CloudState, call: &VaultCall<'_>, name: &str) -
     Ok(Reply::json(200, &removed.ok_or_else(|| not_found(name))?.body(&uri)))
 }
 
-fn not_found(name: &str) -> VaultError {
+pub(super) fn not_found(name: &str) -> VaultError {
     VaultError::new(404, "PendingCertificateNotFound", format!("Pending certificate not found: {name}"))
 }
 
 /// Adds the versions that are complete by `due`.
 pub(super) fn advance_to(certificates: &mut super::certificate::Certificates, due: SimTime) {
     for (key, pending) in &mut certificates.pending {
-        if pending.done > due {
+        if pending.due().is_none_or(|done| done > due) {
             continue;
         }
         let Some((name, version, policy)) = pending.end() else { continue };

@@ -1,6 +1,6 @@
 //! Soft-deleted certificates: deletion and recovery both take time, and reserve the name meanwhile.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::certificate::{DeletedCertificate, VaultInfo};
 use super::error::VaultError;
@@ -42,7 +42,7 @@ pub(super) fn delete(state: &mut CloudState, call: &VaultCall<'_>, name: &str) -
     let key = name.to_ascii_lowercase();
     let certificate =
         vault.certificates.live.remove(&key).ok_or_else(|| VaultError::not_found("certificate", name))?;
-    vault.certificates.pending.remove(&key);
+    let had_operation = vault.certificates.pending.remove(&key).is_some();
     let deleted = DeletedCertificate {
         certificate,
         at: call.now,
@@ -50,7 +50,10 @@ pub(super) fn delete(state: &mut CloudState, call: &VaultCall<'_>, name: &str) -
         purge: call.now.plus_ms(vault.retention_days() * DAY_MS),
         recovered: None,
     };
-    let body = deleted.bundle(&vault.vault_info(&uri));
+    let mut body = deleted.bundle(&vault.vault_info(&uri));
+    if had_operation {
+        body["pending"] = json!({"id": format!("{uri}certificates/{name}/pending")});
+    }
     vault.certificates.deleted.insert(key, deleted);
     Ok(Reply::json(200, &body))
 }

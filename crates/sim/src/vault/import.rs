@@ -33,12 +33,13 @@ pub(super) fn import(state: &mut CloudState, call: &VaultCall<'_>, name: &str) -
     }
     let uri = state.vault_uri(call.vault);
     let policy_id = format!("{uri}certificates/{name}/policy");
-    let policy = certificate_info.policy(
+    let mut policy = certificate_info.policy(
         &policy_id,
         &material.content_type,
         body.get("policy"),
         call.now.unix_seconds(),
     );
+    CertificateInfo::all_names(&mut policy);
     let enabled = body["attributes"]["enabled"].as_bool().unwrap_or(true);
     let tags = body.get("tags").filter(|tags| tags.is_object()).cloned();
     let id = state.hex("certificate-version");

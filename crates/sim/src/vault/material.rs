@@ -40,8 +40,8 @@ impl<'de> Deserialize<'de> for Der {
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Material {
     /// The private key as PKCS#8.
-    key: Der,
-    certificates: Vec<Der>,
+    pub(super) key: Der,
+    pub(super) certificates: Vec<Der>,
     leaf: usize,
     /// `application/x-pkcs12` or `application/x-pem-file`.
     pub(crate) content_type: String,
@@ -134,7 +134,7 @@ impl Material {
         Ok(material)
     }
 
-    fn assemble(
+    pub(super) fn assemble(
         key: Der,
         mut certificates: Vec<Der>,
         content_type: &str,
@@ -152,7 +152,7 @@ impl Material {
         Ok(Material { key, certificates, leaf, content_type: content_type.to_owned(), secret: String::new() })
     }
 
-    fn passwordless_pfx(&self) -> Result<String, Unreadable> {
+    pub(super) fn passwordless_pfx(&self) -> Result<String, Unreadable> {
         let certificates =
             self.certificates.iter().map(|der| Certificate::from_der(&der.0)).collect::<Result<Vec<_>, _>>();
         let key = PrivateKey::from_der(&self.key.0).map_err(|_| Unreadable::Pfx)?;

@@ -13,6 +13,7 @@ pub(crate) mod error;
 mod firewall;
 mod import;
 pub(crate) mod material;
+mod merge;
 mod node_reader;
 mod page;
 mod policy;
@@ -111,5 +112,7 @@ fn version(request: &Request) -> Result<(), VaultError> {
     }
 }
 
+#[cfg(test)]
+mod issuer_tests;
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,8 @@
 //! The certificate policy that an import derives from the X.509 certificate itself.
 //!
 //! Source: "Certificate policy" and `CertificatePolicy` of the Key Vault data plane, api-version 7.4 and
-//! later. The issuer of an imported certificate is `Unknown`: the vault can never renew it.
+//! later. The issuer of an imported certificate is `Unknown` unless its policy names another: the vault can never
+//! renew it.
 
 use serde_json::{Map, Value, json};
 use x509_parser::extensions::{GeneralName, KeyUsage};
@@ -53,9 +54,18 @@ impl CertificateInfo {
             "secret_props": {"contentType": content_type},
             "x509_props": self.x509,
             "lifetime_actions": actions,
-            "issuer": {"name": "Unknown"},
+            "issuer": {"name": desired.and_then(|policy| policy["issuer"]["name"].as_str()).unwrap_or("Unknown")},
             "attributes": {"enabled": true, "created": at, "updated": at},
         })
+    }
+
+    /// Returns the names of the certificate as an import shows them: every list, if there is any name.
+    pub(crate) fn all_names(policy: &mut Value) {
+        let names = &mut policy["x509_props"]["sans"];
+        if names.is_object() {
+            let of = |list: &str| names.get(list).cloned().unwrap_or_else(|| json!([]));
+            *names = json!({"emails": of("emails"), "dns_names": of("dns_names"), "upns": of("upns")});
+        }
     }
 }
 
@@ -114,9 +124,8 @@ fn x509(certificate: &X509Certificate<'_>, months: i64) -> Value {
         }
     }
     let mut props = json!({"subject": subject(certificate), "ekus": extended(certificate)});
-    if let Ok(Some(usage)) = certificate.key_usage() {
-        props["key_usage"] = json!(usages(usage.value));
-    }
+    let usage = certificate.key_usage().ok().flatten();
+    props["key_usage"] = json!(usage.map(|usage| usages(usage.value)).unwrap_or_default());
     if !names.is_empty() {
         props["sans"] = Value::Object(names);
     }

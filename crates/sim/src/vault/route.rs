@@ -6,7 +6,8 @@ use http::Method;
 
 use super::access::DataOperation;
 use super::error::VaultError;
-use super::{VaultCall, certificate_store, create, deleted, import};
+use super::{VaultCall, certificate_store, create, deleted, import, merge};
+use crate::arm::unavailable;
 use crate::request::{Reply, Request};
 use crate::state::CloudState;
 
@@ -27,9 +28,11 @@ enum RouteAction {
     Versions,
     Get,
     Policy,
+    UpdatePolicy,
     Create,
     Pending,
     ForgetPending,
+    Merge,
     Import,
     Update,
     Delete,
@@ -52,11 +55,21 @@ impl Target {
             Some("deletedcertificates") => ("certificates", true),
             Some("secrets") => ("secrets", false),
             Some("keys") => ("keys", false),
-            _ => return Err(VaultError::new(404, "NotFound", "The requested resource does not exist.")),
+            Some(other) => {
+                let message = unavailable(&format!("The collection {other} of a vault"));
+                return Err(VaultError::new(404, "NotFound", message));
+            }
+            None => return Err(VaultError::new(404, "NotFound", "The requested resource does not exist.")),
         };
+        if let ("certificates", Some(part @ ("issuers" | "contacts" | "restore"))) =
+            (collection, path.get(1).map(|part| part.to_ascii_lowercase()).as_deref())
+        {
+            let message = unavailable(&format!("The path certificates/{part} of a vault"));
+            return Err(VaultError::new(404, "NotFound", message));
+        }
         let (operation, action, version) = match is_deleted {
             true => in_deleted(&request.method, &path[1..])?,
-            false => in_live(&request.method, &path[1..], collection == "certificates")?,
+            false => in_live(&request.method, &path[1..], collection)?,
         };
         let name = path.get(1).map(|name| checked_name(collection, name)).transpose()?;
         Ok(Target { collection, operation, action, name, version })
@@ -76,9 +89,11 @@ impl Target {
             RouteAction::Versions => certificate_store::versions(state, call, self.collection, name),
             RouteAction::Get => certificate_store::get(state, call, self.collection, name, version),
             RouteAction::Policy => certificate_store::policy(state, call, name),
+            RouteAction::UpdatePolicy => certificate_store::update_policy(state, call, name),
             RouteAction::Create => create::create(state, call, name),
             RouteAction::Pending => create::get(state, call, name),
             RouteAction::ForgetPending => create::forget(state, call, name),
+            RouteAction::Merge => merge::merge(state, call, name),
             RouteAction::Import => import::import(state, call, name),
             RouteAction::Update => certificate_store::update(state, call, name, version),
             RouteAction::Delete => deleted::delete(state, call, name),
@@ -92,7 +107,8 @@ impl Target {
 
 type ParsedRoute = (DataOperation, RouteAction, Option<String>);
 
-fn in_live(method: &Method, rest: &[&str], certificates: bool) -> Result<ParsedRoute, VaultError> {
+fn in_live(method: &Method, rest: &[&str], collection: &str) -> Result<ParsedRoute, VaultError> {
+    let certificates = collection == "certificates";
     let lower: Vec<String> = rest.iter().skip(1).map(|part| part.to_ascii_lowercase()).collect();
     let tail: Vec<&str> = lower.iter().map(String::as_str).collect();
     match (method, rest.len(), tail.as_slice()) {
@@ -106,6 +122,9 @@ fn in_live(method: &Method, rest: &[&str], certificates: bool) -> Result<ParsedR
         (&Method::DELETE, 2, ["pending"]) if certificates => {
             Ok((DataOperation::Delete, RouteAction::ForgetPending, None))
         }
+        (&Method::POST, 3, ["pending", "merge"]) if certificates => {
+            Ok((DataOperation::Create, RouteAction::Merge, None))
+        }
         (&Method::GET, 2, [version]) => {
             Ok((DataOperation::Get, RouteAction::Get, Some((*version).to_owned())))
         }
@@ -116,11 +135,14 @@ fn in_live(method: &Method, rest: &[&str], certificates: bool) -> Result<ParsedR
             Ok((DataOperation::Import, RouteAction::Import, None))
         }
         (&Method::PATCH, 1, _) if certificates => Ok((DataOperation::Update, RouteAction::Update, None)),
+        (&Method::PATCH, 2, ["policy"]) if certificates => {
+            Ok((DataOperation::Update, RouteAction::UpdatePolicy, None))
+        }
         (&Method::PATCH, 2, [version]) if certificates => {
             Ok((DataOperation::Update, RouteAction::Update, Some((*version).to_owned())))
         }
         (&Method::DELETE, 1, _) if certificates => Ok((DataOperation::Delete, RouteAction::Delete, None)),
-        _ => Err(not_allowed(method)),
+        _ => Err(not_allowed(method, collection)),
     }
 }
 
@@ -132,12 +154,12 @@ fn in_deleted(method: &Method, rest: &[&str]) -> Result<ParsedRoute, VaultError>
             Ok((DataOperation::Recover, RouteAction::Recover, None))
         }
         (&Method::DELETE, [_]) => Ok((DataOperation::Purge, RouteAction::Purge, None)),
-        _ => Err(not_allowed(method)),
+        _ => Err(not_allowed(method, "deletedcertificates")),
     }
 }
 
-fn not_allowed(method: &Method) -> VaultError {
-    VaultError::new(405, "BadParameter", format!("Method {method} does not allow operation"))
+fn not_allowed(method: &Method, collection: &str) -> VaultError {
+    VaultError::new(405, "BadParameter", unavailable(&format!("This {method} of {collection} in a vault")))
 }
 
 /// Checks a name: `^[0-9a-zA-Z-]+$`, at most 127 characters.

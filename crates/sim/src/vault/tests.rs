@@ -14,7 +14,7 @@ use crate::test_cloud::{TestCloud, code};
 const IMPORT: &str = "/certificates/gateway-tls-cert/import?api-version=7.4";
 const NEWEST: &str = "/certificates/gateway-tls-cert/?api-version=2025-07-01";
 
-fn ready() -> TestCloud {
+pub(super) fn ready() -> TestCloud {
     let mut cloud = TestCloud::new();
     cloud.make_vault("kv-demo");
     cloud.make_officer("kv-demo");
@@ -26,7 +26,7 @@ fn import(cloud: &mut TestCloud, name: &str, password: &str) -> Reply {
     cloud.vault("kv-demo", Method::POST, IMPORT, Some(&body))
 }
 
-fn get(cloud: &mut TestCloud, target: &str) -> Reply {
+pub(super) fn get(cloud: &mut TestCloud, target: &str) -> Reply {
     cloud.vault("kv-demo", Method::GET, target, None)
 }
 
@@ -303,8 +303,10 @@ fn a_self_signed_certificate_is_pending_until_it_is_created() {
     assert_eq!(created["policy"]["x509_props"]["sans"]["dns_names"][0], "*.demo.example.com");
     let again = cloud.vault("kv-demo", Method::POST, path, Some(&body));
     assert_eq!(again.status, 202, "a new version of the same name");
-    let unknown = json!({"policy": {"issuer": {"name": "Unknown"}, "x509_props": {"subject": "CN=x"}}});
+    let public = json!({"policy": {"issuer": {"name": "DigiCert"}, "x509_props": {"subject": "CN=x"}}});
     let refused =
-        cloud.vault("kv-demo", Method::POST, "/certificates/x/create?api-version=7.4", Some(&unknown));
+        cloud.vault("kv-demo", Method::POST, "/certificates/x/create?api-version=7.4", Some(&public));
     assert_eq!(refused.status, 501);
+    let message = refused.value()["error"]["message"].to_string();
+    assert!(message.contains("is not available in the simulated cloud; see docs/az.md"), "{message}");
 }
