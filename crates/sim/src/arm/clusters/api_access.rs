@@ -89,9 +89,12 @@ pub(super) fn check_change(old: &Value, new: &Value) -> Result<(), ArmError> {
 /// Fills in the defaults of the access profile and of the Entra integration.
 pub(super) fn fill(properties: &mut Value, tenant: &str) {
     if let Some(entra) = properties["aadProfile"].as_object_mut() {
-        for (key, value) in
-            [("adminUsers", Value::Null), ("enableAzureRBAC", json!(false)), ("tenantID", json!(tenant))]
-        {
+        for (key, value) in [
+            ("adminGroupObjectIDs", Value::Null),
+            ("adminUsers", Value::Null),
+            ("enableAzureRBAC", json!(false)),
+            ("tenantID", json!(tenant)),
+        ] {
             let is = entra.entry(key).or_insert(Value::Null);
             if is.is_null() {
                 *is = value;

@@ -99,7 +99,18 @@ fn body(state: &mut CloudState, call: &Call<'_>, desired: &Value, identities: &I
         profile.1["identity"] = Value::Null;
     }
     versions(state, &mut resource, call.now);
+    name_issuer(state, &mut resource);
     resource
+}
+
+/// Names the issuer of the service accounts' tokens, as soon as it is enabled. It never changes afterwards.
+pub(super) fn name_issuer(state: &mut CloudState, resource: &mut Value) {
+    let location = resource["location"].as_str().unwrap_or_default().to_owned();
+    let issuer = &mut resource["properties"]["oidcIssuerProfile"];
+    if issuer["enabled"] == true && issuer["issuerURL"].is_null() {
+        let (tenant, own) = (state.directory.tenant.clone(), state.uuid("issuer"));
+        issuer["issuerURL"] = json!(format!("https://{location}.oic.prod-aks.azure.com/{tenant}/{own}/"));
+    }
 }
 
 /// Returns the identity of the cluster itself. Its principal is in the response from the first one on.

@@ -37,6 +37,7 @@ pub(super) fn finish(state: &mut CloudState, key: &str, at: SimTime, timing: &Ti
     }
     cluster.resource["eTag"] = json!(state.uuid("cluster-etag"));
     add_identities(state, &mut cluster, at, timing);
+    add_outbound_address(state, &mut cluster);
     let cluster_info = cluster_info(state, &cluster);
     // From here on the API server responds; the controllers adapt to changed facts on their own.
     aks::bootstrap(&mut cluster.store, &mut cluster.controllers, &cluster_info, at, timing);
@@ -92,6 +93,19 @@ fn add_identities(state: &mut CloudState, cluster: &mut ManagedCluster, at: SimT
     }
     if properties["addonProfiles"][KEY_VAULT_ADDON]["enabled"] != true {
         state.directory.remove(&identities.key_vault.object_id);
+    }
+}
+
+/// Shows the address of the outbound traffic, which the load balancer got during the creation.
+fn add_outbound_address(state: &mut CloudState, cluster: &mut ManagedCluster) {
+    let group = cluster.node_group().to_owned();
+    let balancer = &mut cluster.resource["properties"]["networkProfile"]["loadBalancerProfile"];
+    if balancer.is_object() && balancer["effectiveOutboundIPs"].is_null() {
+        let (subscription, name) = (state.subscription.clone(), state.uuid("outbound-address"));
+        let id = format!(
+            "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.Network/publicIPAddresses/{name}"
+        );
+        balancer["effectiveOutboundIPs"] = json!([{ "id": id }]);
     }
 }
 

@@ -295,6 +295,7 @@ fn routes() -> Vec<Route> {
     const OFFERED: &str = "/subscriptions/{subscription}/providers/Microsoft.ContainerService/locations/{location}/kubernetesVersions";
     const POOL: &str = "Microsoft.ContainerService/managedClusters/agentPools";
     const UPGRADES: &str = "Microsoft.ContainerService/managedClusters/upgradeProfiles";
+    const POOL_UPGRADES: &str = "Microsoft.ContainerService/managedClusters/agentPools/upgradeProfiles";
     const SKUS: &str = "/subscriptions/{subscription}/providers/Microsoft.Compute/skus";
     const USAGES: &str =
         "/subscriptions/{subscription}/providers/Microsoft.Compute/locations/{location}/usages";
@@ -312,6 +313,13 @@ fn routes() -> Vec<Route> {
         Route::new("PUT", one!("/{cluster}/agentPools/{pool}"), POOL, VERSIONS, pool::put),
         Route::new("DELETE", one!("/{cluster}/agentPools/{pool}"), POOL, VERSIONS, pool::delete),
         Route::new("GET", one!("/{cluster}/upgradeProfiles/default"), UPGRADES, VERSIONS, upgrades::get),
+        Route::new(
+            "GET",
+            one!("/{cluster}/agentPools/{pool}/upgradeProfiles/default"),
+            POOL_UPGRADES,
+            VERSIONS,
+            upgrades::of_pool,
+        ),
         Route::new("POST", one!("/{cluster}/listClusterUserCredential"), KIND, VERSIONS, credential::user),
         Route::new("POST", one!("/{cluster}/listClusterAdminCredential"), KIND, VERSIONS, credential::admin),
         Route::new("POST", one!("/{cluster}/start"), KIND, VERSIONS, power::start),

@@ -83,9 +83,12 @@ pub(super) fn abort(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, Ar
     if let Some(own) = state.operations.get_mut(&operation.id) {
         own.result = (204, None);
     }
+    let mut reply = Reply::empty(202);
     if let Some(cluster) = state.clusters.all.get_mut(&id::key(&id)) {
+        // The answer shows the cluster as it was before the abort.
+        reply = Reply::json(202, &cluster.resource);
         cluster.pending = None;
         cluster.set_state("Canceled");
     }
-    Ok(operation.announce(state, &call.timing, Reply::empty(202)))
+    Ok(operation.announce(state, &call.timing, reply))
 }

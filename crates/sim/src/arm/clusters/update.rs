@@ -49,6 +49,15 @@ const READ_ONLY: [&str; 10] = [
     "maxAgentPools",
 ];
 
+/// Values that the service issued and keeps, whatever a PUT contains.
+const ISSUED: [&str; 5] = [
+    "/ingressProfile/webAppRouting/identity",
+    "/oidcIssuerProfile/enabled",
+    "/oidcIssuerProfile/issuerURL",
+    "/networkProfile/networkPluginMode",
+    "/networkProfile/loadBalancerProfile/effectiveOutboundIPs",
+];
+
 /// Returns the body of the cluster after a PUT, without the defaults of the properties that the PUT omits.
 ///
 /// # Errors
@@ -70,6 +79,9 @@ pub(super) fn merged(existing: &ManagedCluster, desired: &Value) -> Result<Value
         properties[*name] = old[*name].clone();
     }
     carry(&mut properties, old, "/kubernetesVersion");
+    for issued in ISSUED {
+        carry(&mut properties, old, issued);
+    }
     // Neither can be switched off; the service keeps what a PUT omits.
     carry(&mut properties, old, "/aadProfile");
     carry(&mut properties, old, "/apiServerAccessProfile/enablePrivateCluster");
@@ -204,11 +216,21 @@ pub(super) fn change_pool(pool: &mut Value, desired: &Value) -> Result<(), ArmEr
             pool[key] = value.clone();
         }
     }
-    if !scaled && let Some(pool) = pool.as_object_mut() {
+    if scaled {
+        keep_in_bounds(pool);
+    } else if let Some(pool) = pool.as_object_mut() {
         pool.shift_remove("minCount");
         pool.shift_remove("maxCount");
     }
     Ok(())
+}
+
+/// Moves the number of nodes between the bounds of the autoscaler, which a client may change without it.
+fn keep_in_bounds(pool: &mut Value) {
+    let number = |name: &str| pool[name].as_u64();
+    if let (Some(count), Some(low), Some(high)) = (number("count"), number("minCount"), number("maxCount")) {
+        pool["count"] = json!(count.max(low).min(high));
+    }
 }
 
 /// Starts the update: 200 with the requested values, `Updating` and an `Azure-AsyncOperation`.
@@ -233,6 +255,7 @@ pub(super) fn begin(state: &mut CloudState, call: &Call<'_>, mut body: Value) ->
     defaults::fill(&mut body, today(call.now));
     api_access::fill(&mut body["properties"], &state.directory.tenant);
     create::versions(state, &mut body, call.now);
+    create::name_issuer(state, &mut body);
     if !upgrades {
         // A minor version as alias never upgrades a running cluster to a newer patch.
         body["properties"]["currentKubernetesVersion"] = kept;

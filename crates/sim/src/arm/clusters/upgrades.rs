@@ -3,11 +3,34 @@
 use serde_json::{Value, json};
 
 use super::put::today;
-use super::{find, version_support};
+use super::{find, read, version_support};
 use crate::arm::Call;
 use crate::arm::error::ArmError;
 use crate::request::Reply;
 use crate::state::CloudState;
+
+/// Handles `agentPools/{pool}/upgradeProfiles/default`.
+pub(super) fn of_pool(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
+    let cluster = find(state, call)?;
+    let pool = read::pool_body(cluster, call.param("pool"))?;
+    let version = &pool["properties"]["currentOrchestratorVersion"];
+    let later = version_support::upgrades_of(version.as_str().unwrap_or_default(), today(call.now));
+    let upgrades: Vec<Value> = later.iter().map(|version| json!({"kubernetesVersion": version})).collect();
+    Ok(Reply::json(
+        200,
+        &json!({
+            "id": format!("{}/upgradeProfiles/default", pool["id"].as_str().unwrap_or_default()),
+            "name": "default",
+            "type": "Microsoft.ContainerService/managedClusters/agentPools/upgradeProfiles",
+            "properties": {
+                "kubernetesVersion": version,
+                "osType": pool["properties"]["osType"],
+                "latestNodeImageVersion": pool["properties"]["nodeImageVersion"],
+                "upgrades": upgrades,
+            },
+        }),
+    ))
+}
 
 /// Handles `upgradeProfiles/default`.
 pub(super) fn get(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {

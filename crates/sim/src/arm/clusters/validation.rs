@@ -182,7 +182,7 @@ fn networks(case: &Case<'_>) -> Result<(), ArmError> {
     let properties = &case.body["properties"];
     let profile = &properties["networkProfile"];
     let services = address_plan::services(profile)?;
-    let overlay = profile["networkPluginMode"] == "overlay" || profile["networkPlugin"] == "kubenet";
+    let overlay = defaults::has_pod_range(profile);
     let location = case.body["location"].as_str().unwrap_or_default();
     let pools = || properties["agentPoolProfiles"].as_array().into_iter().flatten();
     let ids: BTreeSet<&str> = pools().filter_map(|pool| pool["vnetSubnetID"].as_str()).collect();
