@@ -27,14 +27,14 @@ pub mod options;
 mod page;
 pub mod persistence;
 mod proxy;
+#[cfg(test)]
+mod recorded;
 pub mod registration;
 pub mod request;
 pub mod request_log;
 mod server;
 mod server_state;
 pub mod state;
-#[cfg(test)]
-mod recorded;
 #[cfg(test)]
 mod test_cloud;
 pub mod tls;

@@ -44,7 +44,8 @@ impl Names {
     pub(super) fn of(rows: &[Row], state: &CloudState, offered: &[(String, String)]) -> Self {
         let mut found = Found::default();
         rows.iter().for_each(|row| found.collect("", &row.body));
-        let mut regions: Vec<String> = found.regions.into_iter().filter(|region| region != "global").collect();
+        let mut regions: Vec<String> =
+            found.regions.into_iter().filter(|region| region != "global").collect();
         regions.sort_by_key(|region| std::cmp::Reverse(region.len()));
         let mut texts = vec![
             (SUBSCRIPTION.to_owned(), state.subscription.clone()),
@@ -136,7 +137,9 @@ impl Names {
             }
             Value::Object(map) => {
                 let below = |name: &String| format!("{at}.{name}");
-                map.iter().map(|(name, value)| (name.clone(), self.translated(&below(name), name, value))).collect()
+                map.iter()
+                    .map(|(name, value)| (name.clone(), self.translated(&below(name), name, value)))
+                    .collect()
             }
             Value::Array(list) => {
                 let mut list: Vec<Value> = list.iter().map(|one| self.translated(at, name, one)).collect();
@@ -148,6 +151,11 @@ impl Names {
                 Value::from(self.kubernetes.get(text).unwrap_or(text).clone())
             }
             Value::String(_) if name.eq_ignore_ascii_case("tenantId") => Value::from(self.tenant.clone()),
+            Value::String(text)
+                if at.ends_with(".servicePrincipalProfile.clientId") && text == REPLACED[1] =>
+            {
+                Value::from("msi")
+            }
             Value::String(text) => {
                 let known = self.values.get(&(at.to_owned(), text.clone())).cloned();
                 known.unwrap_or_else(|| Value::from(self.text(text)))
@@ -164,8 +172,9 @@ impl Names {
 /// Maps the users to whom the recorded requests assign roles to the user of the simulated directory.
 fn users(rows: &[Row], state: &CloudState) -> BTreeMap<String, String> {
     let assigned = rows.iter().map(|row| &row.body["properties"]);
-    let assigned = assigned
-        .filter(|properties| properties["principalType"] == "User" || properties["principalId"] == REPLACED[1]);
+    let assigned = assigned.filter(|properties| {
+        properties["principalType"] == "User" || properties["principalId"] == REPLACED[1]
+    });
     let ids = assigned.filter_map(|properties| properties["principalId"].as_str());
     ids.map(|id| (id.to_owned(), state.directory.user().object_id.clone())).collect()
 }

@@ -25,6 +25,30 @@ pub(super) struct Row {
 }
 
 impl Row {
+    /// Returns the request of a fact of the repository. Its path is below `providers/`, by default of the network.
+    pub(super) fn of_fact(fact: &Value, n: u64) -> Self {
+        let text = |name: &str| fact[name].as_str().unwrap_or_default();
+        let path = match text("path").starts_with("Microsoft.") {
+            true => text("path").to_owned(),
+            false => format!("Microsoft.Network/{}", text("path")),
+        };
+        Self {
+            recording: text("group").to_owned(),
+            n,
+            method: text("method").to_owned(),
+            uri: format!(
+                "https://management.azure.com/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/{}\
+                 /providers/{path}?api-version=2018-05-01",
+                text("group")
+            ),
+            body: fact["body"].clone(),
+            status: None,
+            headers: None,
+            date: None,
+            answer: Value::Null,
+        }
+    }
+
     pub(super) fn method(&self) -> Method {
         self.method.parse().expect("a recorded method")
     }

@@ -5,18 +5,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use http::Method;
 use serde_json::{Value, json};
 
+use super::classify::{foreign_type, is_page, located};
 use super::compare::Comparison;
 use super::names::{Names, REGION};
 use super::row::Row;
+use super::setup::{certificate, features_of, group_tags, offered_versions};
 use crate::arm::{id, newest_version};
 use crate::clock::SimTime;
 use crate::entra;
 use crate::request::{Reply, Request};
 use crate::state::DOMAIN;
-use crate::test_cloud::TestCloud;
+use crate::test_cloud::{self, TestCloud};
 
-/// The parts of a vault's data plane that the simulated cloud does not have.
-const FOREIGN_IN_VAULT: [&str; 3] = ["/certificates/issuers", "/certificates/restore", "/certificates/contacts"];
 /// The role of a principal that may do everything in a vault.
 const VAULT_ADMINISTRATOR: &str = "00482a5a-887f-4fb3-b363-3b7fe8e74483";
 
@@ -41,20 +41,20 @@ struct Session {
     outcome: Outcome,
 }
 
-/// Replays the rows of one recording.
-pub(super) fn replay(rows: &[Row]) -> Outcome {
+/// Replays the rows of one recording; `each` sees every reply.
+pub(super) fn replay(rows: &[Row], mut each: impl FnMut(&Row, &Reply)) -> Outcome {
     let mut cloud = TestCloud::new();
     let offered = offered_versions(&mut cloud);
     let names = Names::of(rows, &cloud.state, &offered);
     features_of(rows).iter().for_each(|feature| drop(cloud.state.features.restore(feature)));
     let (tags, written, outcome) = (group_tags(rows), BTreeSet::new(), Outcome::default());
     let mut session = Session { cloud, names, tags, time: None, written, outcome };
-    rows.iter().for_each(|row| session.play(row));
+    rows.iter().for_each(|row| session.play(row, &mut each));
     session.outcome
 }
 
 impl Session {
-    fn play(&mut self, row: &Row) {
+    fn play(&mut self, row: &Row, each: &mut impl FnMut(&Row, &Reply)) {
         if let (Some(before), Some(now)) = (self.time, row.time()) {
             self.cloud.advance(now.since(before).as_secs_f64());
         }
@@ -78,18 +78,30 @@ impl Session {
             Some(vault) => self.ask_vault(row, vault, &path),
             None => self.ask_arm(row, &path),
         };
-        if row.status.is_some_and(|status| status < 400) && reply.status.is_success() && !reply.body.is_empty() {
+        if row.status.is_some_and(|status| status < 400)
+            && reply.status.is_success()
+            && !reply.body.is_empty()
+        {
             self.names.learn(&row.answer, &reply.value());
         }
+        each(row, &reply);
         let groups = &self.cloud.state.groups;
         let is_own = |resource: &Value| {
-            let within = [&resource["properties"]["vaultId"], &resource["id"]].into_iter().find_map(Value::as_str);
+            let within =
+                [&resource["properties"]["vaultId"], &resource["id"]].into_iter().find_map(Value::as_str);
             let group = id::part(within.unwrap_or_default(), "resourceGroups");
             group.is_none_or(|group| groups.contains_key(&group.to_lowercase()))
         };
         match Comparison::of(row, &reply, is_own) {
             Some(comparison) => self.outcome.compared.push(comparison),
-            None => *self.outcome.left_out.entry("withheld answers (sent)").or_default() += 1,
+            None if reply.status.is_success() => {
+                *self.outcome.left_out.entry("withheld answers (accepted here)").or_default() += 1;
+            }
+            None => {
+                *self.outcome.left_out.entry("withheld answers (refused here)").or_default() += 1;
+                let code = test_cloud::code(&reply);
+                println!("  withheld, here {} {code}: {}", reply.status, row.place());
+            }
         }
     }
 
@@ -102,7 +114,8 @@ impl Session {
                 true => newest_version(&row.method(), path).unwrap_or(&value).to_owned(),
                 false => self.names.text(&value),
             };
-            let pair = url::form_urlencoded::Serializer::new(String::new()).append_pair(&name, &value).finish();
+            let pair =
+                url::form_urlencoded::Serializer::new(String::new()).append_pair(&name, &value).finish();
             target = format!("{target}{pair}&");
         }
         let target = target.trim_end_matches(['&', '?']).to_owned();
@@ -111,7 +124,8 @@ impl Session {
         }
         self.written.insert(id::key(path));
         let request = self.cloud.request(row.method(), &target);
-        let request = if row.body.is_null() { request } else { request.with_json(&self.names.body(&row.body)) };
+        let request =
+            if row.body.is_null() { request } else { request.with_json(&self.names.body(&row.body)) };
         self.cloud.send(&request)
     }
 
@@ -151,7 +165,8 @@ impl Session {
 
     fn ask_vault(&mut self, row: &Row, vault: &str, path: &str) -> Reply {
         if self.cloud.state.vaults.reachable(&vault.to_ascii_lowercase(), self.cloud.now).is_none() {
-            let at = self.cloud.path(&format!("/resourceGroups/rg/providers/Microsoft.KeyVault/vaults/{vault}"));
+            let at =
+                self.cloud.path(&format!("/resourceGroups/rg/providers/Microsoft.KeyVault/vaults/{vault}"));
             self.create_vault(&at, &Value::Null);
         }
         self.permit(vault);
@@ -164,8 +179,9 @@ impl Session {
         let newest = crate::vault::newest_version();
         let target = format!("{path}?api-version={newest}{paging}");
         let request = Request::new(row.method(), &format!("{vault}.vault.{DOMAIN}"), &target);
-        // A client learns from the first refusal where to get a token.
-        if row.status == Some(401) {
+        // A client learns from the first refusal where to get a token; it sends that request without its body.
+        let is_write = [Method::POST, Method::PUT].contains(&row.method());
+        if row.status == Some(401) || (row.status.is_none() && is_write && row.body.is_null()) {
             return self.cloud.send(&request);
         }
         let owner = self.cloud.state.directory.owner().object_id.clone();
@@ -185,7 +201,8 @@ impl Session {
     /// Advances the clock until no certificate is being created in a vault.
     fn end_certificate_operations(&mut self, vault: &str) {
         let found = self.cloud.state.vaults.reachable(&vault.to_ascii_lowercase(), self.cloud.now);
-        let due = found.and_then(|vault| vault.certificates.pending.values().filter_map(|one| one.due()).max());
+        let due =
+            found.and_then(|vault| vault.certificates.pending.values().filter_map(|one| one.due()).max());
         if let Some(due) = due.filter(|due| *due > self.cloud.now) {
             self.cloud.now = due;
             self.cloud.advance(1.0);
@@ -201,12 +218,20 @@ impl Session {
         }
         let owner = self.cloud.state.directory.owner().object_id.clone();
         let name = self.cloud.state.uuid("vault-role");
-        let at = format!("{id}/providers/Microsoft.Authorization/roleAssignments/{name}?api-version=2022-04-01");
-        let role = self.cloud.path(&format!("/providers/Microsoft.Authorization/roleDefinitions/{VAULT_ADMINISTRATOR}"));
+        let at =
+            format!("{id}/providers/Microsoft.Authorization/roleAssignments/{name}?api-version=2022-04-01");
+        let role = self
+            .cloud
+            .path(&format!("/providers/Microsoft.Authorization/roleDefinitions/{VAULT_ADMINISTRATOR}"));
         let body = json!({ "properties": { "roleDefinitionId": role, "principalId": owner } });
         let reply = self.cloud.put(&at, &body);
         assert!(reply.status.is_success(), "{reply:?}");
-        self.cloud.state.roles.assignments.values_mut().for_each(|assignment| assignment.effective = SimTime(0));
+        self.cloud
+            .state
+            .roles
+            .assignments
+            .values_mut()
+            .for_each(|assignment| assignment.effective = SimTime(0));
     }
 
     /// Advances the clock until no operation runs.
@@ -217,89 +242,4 @@ impl Session {
             self.cloud.advance(1.0);
         }
     }
-}
-
-/// Returns the tags of the groups that a recording reads, by lower-case name.
-fn group_tags(rows: &[Row]) -> BTreeMap<String, Value> {
-    let groups = rows.iter().filter(|row| row.answer["type"] == "Microsoft.Resources/resourceGroups");
-    groups
-        .filter_map(|row| Some((row.answer["name"].as_str()?.to_lowercase(), row.answer["tags"].clone())))
-        .collect()
-}
-
-/// Returns the preview features that a recording registers, as `Namespace/Name`.
-fn features_of(rows: &[Row]) -> Vec<String> {
-    let paths = rows.iter().map(|row| row.url().path().to_owned());
-    let named = paths.filter_map(|path| {
-        let (_, rest) = path.split_once("/Microsoft.Features/providers/")?;
-        let (namespace, rest) = rest.split_once("/features/")?;
-        Some(format!("{namespace}/{}", rest.split('/').next()?))
-    });
-    named.collect()
-}
-
-/// Returns a path whose region is that of the simulated cloud.
-fn located(path: &str) -> String {
-    let mut segments: Vec<&str> = path.split('/').collect();
-    if let Some(at) = segments.iter().position(|segment| *segment == "locations")
-        && let Some(region) = segments.get_mut(at + 1)
-    {
-        *region = REGION;
-    }
-    segments.join("/")
-}
-
-/// Returns whether a request asks for a later page, whose token only Azure knows.
-fn is_page(url: &url::Url) -> bool {
-    url.query_pairs().any(|(name, _)| name.to_ascii_lowercase().contains("skiptoken"))
-}
-
-/// Returns the type of a request if the simulated cloud does not have it.
-fn foreign_type(method: &Method, host: &str, path: &str) -> Option<String> {
-    let lower = path.to_ascii_lowercase();
-    if host.ends_with(".vault.azure.net") {
-        let collection = lower.trim_start_matches('/').split('/').next().unwrap_or_default().to_owned();
-        let is_foreign = FOREIGN_IN_VAULT.iter().any(|part| lower.starts_with(part))
-            || lower.ends_with("/backup")
-            || !(collection.ends_with("certificates") || (*method == Method::GET && ["keys", "secrets"].contains(&collection.as_str())));
-        return is_foreign.then(|| format!("vault: {method} {}", lower.trim_start_matches('/').split('/').take(2).collect::<Vec<_>>().join("/")));
-    }
-    // Nothing of landfall writes role definitions.
-    let is_custom_role = *method != Method::GET && lower.contains("/roledefinitions/");
-    let known = [Method::GET, Method::PUT, Method::DELETE, Method::POST];
-    if !is_custom_role && known.iter().any(|method| newest_version(method, path).is_some()) {
-        return None;
-    }
-    let kind = path.rsplit_once("/providers/").map_or(path, |(_, kind)| kind);
-    let mut parts = kind.split('/');
-    let namespace = parts.next().unwrap_or_default();
-    let types: Vec<&str> = parts.step_by(2).collect();
-    Some(format!("{namespace}/{}", types.join("/")))
-}
-
-/// Returns a certificate of our own in the form that a policy asks for, in the place of a shortened one.
-fn certificate(policy: &Value, now: SimTime) -> String {
-    let mut policy = if policy.is_object() { policy.clone() } else { json!({}) };
-    if !policy["x509_props"].is_object() {
-        policy["x509_props"] = json!({ "subject": "CN=recorded" });
-    }
-    crate::vault::certificate_of(&policy, now)
-}
-
-/// Returns the minor versions of Kubernetes with their newest patch, from the default one down.
-fn offered_versions(cloud: &mut TestCloud) -> Vec<(String, String)> {
-    let at = cloud.path(&format!(
-        "/providers/Microsoft.ContainerService/locations/{REGION}/kubernetesVersions?api-version=2026-06-01"
-    ));
-    let listed = cloud.get(&at).value();
-    let mut versions = Vec::new();
-    for one in listed["values"].as_array().into_iter().flatten().rev() {
-        if versions.is_empty() && one["isDefault"] != true {
-            continue;
-        }
-        let newest = one["patchVersions"].as_object().and_then(|patches| patches.keys().last());
-        let newest = newest.expect("every version has a patch");
-        versions.push((one["version"].as_str().unwrap_or_default().to_owned(), newest.clone()));
-    }
-    versions
 }
