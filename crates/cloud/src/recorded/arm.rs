@@ -100,7 +100,11 @@ async fn recorded_writes_are_parsed() {
         match (written, expected) {
             (WriteResult::Done(_), None) => counts.add(format!("{} done at once", row.method)),
             (WriteResult::Accepted { operation, .. }, Some((style, url))) => {
-                assert_eq!((operation.style, operation.verb, operation.resource), (style, verb, path), "{place}");
+                assert_eq!(
+                    (operation.style, operation.verb, operation.resource),
+                    (style, verb, path),
+                    "{place}"
+                );
                 assert_eq!(operation.path_and_query, url, "{place}");
                 let result = location.filter(|_| verb == Verb::Post && style == Style::AsyncOperation);
                 assert_eq!(operation.result, result, "{place}");
@@ -136,7 +140,8 @@ async fn recorded_polls_are_parsed() {
             let ended = if at_location { row.status != Some(202) } else { word == Some("Succeeded") };
             match progress {
                 Progress::Succeeded { value, ended_at, .. } if ended => {
-                    let document_has_end = style == Style::AsyncOperation && row.answer["endTime"].is_string();
+                    let document_has_end =
+                        style == Style::AsyncOperation && row.answer["endTime"].is_string();
                     assert_eq!(ended_at.is_some(), document_has_end, "{place}");
                     if verb == Verb::Put && style == Style::AsyncOperation {
                         assert_eq!(value.as_ref(), Some(&resource), "{place}");

@@ -43,7 +43,9 @@ impl Row {
 
     fn api_version(&self) -> String {
         let mut query = self.uri.query_pairs();
-        query.find(|(name, _)| name.eq_ignore_ascii_case("api-version")).map_or_else(String::new, |(_, v)| v.into())
+        query
+            .find(|(name, _)| name.eq_ignore_ascii_case("api-version"))
+            .map_or_else(String::new, |(_, v)| v.into())
     }
 
     fn is_of_arm(&self) -> bool {

@@ -47,7 +47,8 @@ impl Player {
         let credential = credential.expect("a credential needs no network");
         let arm = ArmClient::new(&endpoints, &credential, &counter, "c0ffee00-0000-4000-8000-000000000001");
         let vaults = Vaults::new(&endpoints, &credential, &counter);
-        let (arm, vaults) = (arm.expect("a client needs no network"), vaults.expect("vaults need none either"));
+        let (arm, vaults) =
+            (arm.expect("a client needs no network"), vaults.expect("vaults need none either"));
         Self { answers, arm, vaults }
     }
 

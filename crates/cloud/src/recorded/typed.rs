@@ -17,7 +17,9 @@ fn count_of(answer: &Value) -> usize {
 async fn recorded_lists_lose_no_element() {
     let Some(rows) = rows() else { return };
     let (player, mut counts) = (Player::new(), Counts::default());
-    for row in rows.iter().filter(|row| row.is_of_arm() && row.method == "GET" && row.answer["value"].is_array()) {
+    for row in
+        rows.iter().filter(|row| row.is_of_arm() && row.method == "GET" && row.answer["value"].is_array())
+    {
         let (place, azure) = (row.place(), player.subscription(row));
         player.set_then(row, (200, json!({ "value": [] })));
         let path = row.uri.path();
@@ -35,14 +37,20 @@ async fn recorded_lists_lose_no_element() {
                 for (assignment, body) in assignments.iter().zip(row.answer["value"].as_array().unwrap()) {
                     let role = body["properties"]["roleDefinitionId"].as_str().unwrap();
                     assert!(role.ends_with(&assignment.role), "{place}");
-                    assert_eq!(Some(assignment.scope.as_str()), body["properties"]["scope"].as_str(), "{place}");
+                    assert_eq!(
+                        Some(assignment.scope.as_str()),
+                        body["properties"]["scope"].as_str(),
+                        "{place}"
+                    );
                 }
                 assignments.len()
             }
             "locks" => {
                 let locks = azure.locks("rg").await.expect(&place);
                 let known = ["CanNotDelete", "ReadOnly"];
-                assert!(locks.iter().all(|one| known.contains(&one.level.as_str()) && one.covers(&one.scope)));
+                assert!(
+                    locks.iter().all(|one| known.contains(&one.level.as_str()) && one.covers(&one.scope))
+                );
                 locks.len()
             }
             _ => continue,

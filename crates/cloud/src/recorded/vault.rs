@@ -47,7 +47,10 @@ async fn recorded_bundles_and_items_are_parsed() {
                 let listed = row.answer["value"].as_array().expect(&place);
                 assert_eq!(read.len(), listed.len(), "{place}");
                 for (read, listed) in read.iter().zip(listed) {
-                    assert_eq!((read.version.as_str(), &read.thumbprint_sha1_hex), (last(&listed["id"]), &hex(&listed["x5t"])));
+                    assert_eq!(
+                        (read.version.as_str(), &read.thumbprint_sha1_hex),
+                        (last(&listed["id"]), &hex(&listed["x5t"]))
+                    );
                     assert_eq!(Some(read.enabled), listed["attributes"]["enabled"].as_bool(), "{place}");
                     let created = read.created.map(jiff::Timestamp::as_second);
                     assert_eq!(created, listed["attributes"]["created"].as_i64(), "{place}");
