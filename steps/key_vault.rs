@@ -7,6 +7,7 @@ use crate::{
     names, operation,
     other_vaults::OtherVaults,
     overrides::{self, Written},
+    read_only,
     resource::{KEY_VAULT, NameSetting, Resource, ResourceSpec, Right},
     resource_group::Group,
     settings::{Settings, Teardown},
@@ -253,10 +254,7 @@ impl KeyVault {
         if cx.owned() {
             body["tags"] = json!(tags::merged(&body, &self.tags));
         }
-        // The state is read-only for clients.
-        if let Some(properties) = body["properties"].as_object_mut() {
-            properties.remove("provisioningState");
-        }
+        let body = read_only::without(body, read_only::KEY_VAULT);
         let put = self.put(cx, &body).await?.context(format!("update key vault {}", self.name))?;
         self.record_overrides(cx, &put).await
     }

@@ -29,6 +29,7 @@ mod other_vaults;
 mod overrides;
 pub mod preflight;
 pub mod provider_registration;
+mod read_only;
 mod recorded_names;
 mod resource;
 pub mod resource_group;

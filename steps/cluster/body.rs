@@ -1,6 +1,6 @@
 //! The ARM body of the cluster: the body for its creation, and the faults of an existing one.
 
-use crate::{cluster::node_pool, settings::Settings};
+use crate::{cluster::node_pool, read_only, settings::Settings};
 pub(crate) use landfall_cloud::arm::cluster::{failed_pool, is_stopped};
 use landfall_cloud::{ApiError, arm::Condition};
 use landfall_engine::{Change, Kind, Leftover, StepError};
@@ -75,12 +75,7 @@ pub(crate) fn update_body(mut body: Value) -> Value {
     for (pointer, value) in wanted() {
         set(&mut body, pointer, value);
     }
-    // The service sets these fields and rejects a different value in a request.
-    if let Some(properties) = body["properties"].as_object_mut() {
-        properties.remove("provisioningState");
-        properties.remove("powerState");
-    }
-    body
+    read_only::without(body, read_only::CLUSTER)
 }
 
 /// Lists the required properties that differ in an existing cluster.
@@ -211,6 +206,20 @@ mod tests {
         assert_eq!(body["properties"]["ingressProfile"]["webAppRouting"]["dnsZoneResourceIds"], json!(["z"]));
         assert!(differences(&body).is_empty());
         assert!(body["properties"].get("provisioningState").is_none());
+    }
+
+    #[test]
+    fn an_update_sends_no_value_that_the_service_issued() {
+        let body = update_body(json!({
+            "id": "/c", "eTag": "1", "tags": { "a": "b" },
+            "properties": { "fqdn": "c.example.com", "resourceUID": "u", "agentPoolProfiles": [{ "name": "np", "eTag": "2" }] },
+        }));
+        assert_eq!(body["tags"]["a"], "b");
+        assert_eq!(body["properties"]["agentPoolProfiles"], json!([{ "name": "np" }]));
+        for issued in ["fqdn", "resourceUID"] {
+            assert!(body["properties"].get(issued).is_none(), "{issued}");
+        }
+        assert!(body.get("eTag").is_none(), "the precondition is in the header");
     }
 
     #[test]

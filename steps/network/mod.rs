@@ -13,6 +13,7 @@ use crate::{
     error::{ErrorContext, TrackWrite},
     names, operation,
     overrides::{self, NOTHING_REQUIRED, Written},
+    read_only,
     resource::{
         Listed, ListedResource, LockScope, NameSetting, Resource, ResourceSpec, Right, VIRTUAL_NETWORK,
     },
@@ -203,7 +204,7 @@ impl Network {
             },
         };
         let joined = existing.as_ref().is_some_and(|body| self.joined(cx, body));
-        let body = self.body(existing, joined);
+        let body = read_only::without(self.body(existing, joined), read_only::NETWORK);
         let Some(write_result) = self.put_body(cx, what, &body, condition).await? else { return Ok(None) };
         if !joined {
             let resource = self.resource_name();
@@ -273,6 +274,7 @@ impl Network {
             tried.store(true, Ordering::Relaxed);
             let condition = unchanged(&body);
             let body = without_subnet(body, &self.wanted.subnet);
+            let body = read_only::without(body, read_only::NETWORK);
             match self.put_body(cx, &what, &body, condition).await {
                 // An address of the subnet was allocated between the read and the write.
                 Err(error) if error.code.as_deref() == Some("InUseSubnetCannotBeDeleted") => {
