@@ -48,6 +48,8 @@ pub(crate) fn create_body(s: &Settings, version: &str, subnet: &str, subscriptio
                 "osType": "Linux",
                 "orchestratorVersion": version,
                 "vmSize": cluster.node_size,
+                // Without it AKS chooses an ephemeral disk if the size has room for one.
+                "osDiskType": "Managed",
                 "vnetSubnetID": subnet,
                 "count": cluster.nodes,
                 "enableAutoScaling": true,
@@ -191,6 +193,13 @@ fn set(body: &mut Value, pointer: &str, value: Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::tests::settings;
+
+    #[test]
+    fn a_new_cluster_has_the_disks_of_az() {
+        let body = create_body(&settings(), "1.36", "/subnet", "s");
+        assert_eq!(body["properties"]["agentPoolProfiles"][0]["osDiskType"], "Managed");
+    }
 
     #[test]
     fn an_update_preserves_unknown_fields() {
