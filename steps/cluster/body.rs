@@ -27,7 +27,8 @@ fn wanted() -> [(&'static str, Value); 5] {
     ]
 }
 
-/// Returns the body of a new cluster.
+/// Returns the body of a new cluster; with an empty version, the one about which policies are asked before the
+/// version is known.
 /// <https://learn.microsoft.com/rest/api/aks/managed-clusters/create-or-update>
 pub(crate) fn create_body(s: &Settings, version: &str, subnet: &str, subscription: &str) -> Value {
     let cluster = &s.cluster;
@@ -68,6 +69,17 @@ pub(crate) fn create_body(s: &Settings, version: &str, subnet: &str, subscriptio
     });
     for (pointer, value) in wanted() {
         set(&mut body, pointer, value);
+    }
+    // A policy that lists allowed versions would refuse an empty one.
+    if version.is_empty() {
+        let properties = &mut body["properties"];
+        for (object, field) in
+            [("/agentPoolProfiles/0", "orchestratorVersion"), ("", "kubernetesVersion")]
+        {
+            if let Some(object) = properties.pointer_mut(object).and_then(Value::as_object_mut) {
+                object.remove(field);
+            }
+        }
     }
     body
 }
@@ -199,6 +211,15 @@ mod tests {
     fn a_new_cluster_has_the_disks_of_az() {
         let body = create_body(&settings(), "1.36", "/subnet", "s");
         assert_eq!(body["properties"]["agentPoolProfiles"][0]["osDiskType"], "Managed");
+    }
+
+    #[test]
+    fn a_version_that_is_not_known_yet_is_left_out() {
+        let body = create_body(&settings(), "", "/subnet", "s");
+        assert!(!body.to_string().contains("Version"), "{body}");
+        let body = create_body(&settings(), "1.36", "/subnet", "s");
+        assert_eq!(body["properties"]["agentPoolProfiles"][0]["orchestratorVersion"], "1.36");
+        assert_eq!(body["properties"]["kubernetesVersion"], "1.36");
     }
 
     #[test]
