@@ -1,6 +1,6 @@
 //! The ARM body of the cluster: the body for its creation, and the faults of an existing one.
 
-use crate::{cluster::node_pool, read_only, settings::Settings};
+use crate::{cluster::node_pool, names, read_only, settings::Settings, tags::Tags};
 pub(crate) use landfall_cloud::arm::cluster::{failed_pool, is_stopped};
 use landfall_cloud::{ApiError, arm::Condition};
 use landfall_engine::{Change, Kind, Leftover, StepError};
@@ -34,7 +34,7 @@ pub(crate) fn create_body(s: &Settings, version: &str, subnet: &str, subscriptio
     let cluster = &s.cluster;
     let mut body = json!({
         "location": s.location,
-        "tags": s.tags,
+        "tags": owned_tags(s, subscription),
         "sku": { "name": "Base", "tier": "Standard" },
         "identity": { "type": "SystemAssigned" },
         "properties": {
@@ -82,6 +82,13 @@ pub(crate) fn create_body(s: &Settings, version: &str, subnet: &str, subscriptio
         }
     }
     body
+}
+
+/// Returns the tags of an owned cluster, with the ownership tag.
+pub(crate) fn owned_tags(s: &Settings, subscription: &str) -> Tags {
+    let mut tags = s.tags.clone();
+    tags.insert(names::OWNER.to_owned(), names::mark(s, subscription));
+    tags
 }
 
 /// Returns the existing body with minimal changes: unknown fields are preserved.

@@ -4,6 +4,7 @@
 
 use crate::{
     cluster::{
+        body::owned_tags,
         node_pool::{self, NodePool},
         version::{self, Relation},
     },
@@ -14,7 +15,8 @@ use landfall_engine::{Change, Kind, Leftover, StepError};
 use serde_json::{Value, json};
 
 /// Lists the drift that can be corrected in place: tags, and the autoscaler's bounds. The node count is the
-/// autoscaler's own.
+/// autoscaler's own. The ownership tag is no drift: clusters of earlier versions have none, and a write only for a
+/// tag would occupy the cluster.
 pub(crate) fn differences(body: &Value, s: &Settings, subnet: &str) -> Vec<Change> {
     let mut changes = tags::differences(body, &s.tags);
     if let Some(pool) = NodePool::find(body, subnet).of_settings() {
@@ -28,9 +30,9 @@ pub(crate) fn differences(body: &Value, s: &Settings, subnet: &str) -> Vec<Chang
     changes
 }
 
-/// Returns the body with the drift corrected; additions by others are preserved.
-pub(crate) fn correct_drift(mut body: Value, s: &Settings, subnet: &str) -> Value {
-    body["tags"] = json!(tags::merged(&body, &s.tags));
+/// Returns the body with the drift corrected and with the ownership tag; additions by others are preserved.
+pub(crate) fn correct_drift(mut body: Value, s: &Settings, subnet: &str, subscription: &str) -> Value {
+    body["tags"] = json!(tags::merged(&body, &owned_tags(s, subscription)));
     let Some(name) = NodePool::find(&body, subnet).of_settings().map(|pool| pool["name"].clone()) else {
         return body;
     };

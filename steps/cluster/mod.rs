@@ -218,7 +218,7 @@ impl Cluster {
             let condition = cluster_body::unchanged(&body);
             let mut body = cluster_body::update_body(body);
             if cx.owned() {
-                body = cluster_drift::correct_drift(body, &self.settings, &subnet.id);
+                body = cluster_drift::correct_drift(body, &self.settings, &subnet.id, self.azure.id());
             }
             match self.write(cx, subnet, &body, condition).await {
                 Err(error) if is_precondition_failed(&error) => {

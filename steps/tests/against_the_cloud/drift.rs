@@ -71,6 +71,27 @@ async fn tags_of_every_owned_resource() {
     }
 }
 
+/// Clusters of earlier versions have no ownership tag. They get it with the next change, which is no reason for one.
+#[tokio::test]
+async fn a_cluster_without_the_ownership_tag_gets_it_with_its_next_change() {
+    let fixture = Fixture::instant().await;
+    fixture.up_ready().await;
+    let id = fixture.cluster_id();
+    let mark = fixture.get(&id).await["tags"]["landfall"].clone();
+    assert!(mark.as_str().is_some_and(|mark| mark.contains(settings::GROUP)), "{mark}");
+    assert_eq!(fixture.get(&fixture.network_id()).await["tags"]["landfall"], mark);
+    edit(&fixture, &id, |body| drop(body["tags"].as_object_mut().unwrap().remove("landfall"))).await;
+    assert_eq!(fixture.get(&id).await["tags"].get("landfall"), None);
+    assert!(fixture.plan().await.is_empty(), "{:#?}", fixture.plan().await);
+    let before = fixture.mark();
+    fixture.up_ready().await;
+    assert_eq!(fixture.writes_at(before, "managedClusters/aks-demo"), [""; 0]);
+    edit(&fixture, &id, |body| body["tags"]["Environment"] = json!("Production")).await;
+    let place = ["managedClusters/aks-demo"];
+    assert_drift_corrected(&fixture, "cluster", Action::Change, &["tags.Environment"], &place).await;
+    assert_eq!(fixture.get(&id).await["tags"]["landfall"], mark);
+}
+
 #[tokio::test]
 async fn the_address_space_of_an_owned_network_grows_in_place_and_keeps_foreign_changes() {
     let mut fixture = Fixture::instant().await;
