@@ -73,9 +73,7 @@ pub(crate) fn create_body(s: &Settings, version: &str, subnet: &str, subscriptio
     // A policy that lists allowed versions would refuse an empty one.
     if version.is_empty() {
         let properties = &mut body["properties"];
-        for (object, field) in
-            [("/agentPoolProfiles/0", "orchestratorVersion"), ("", "kubernetesVersion")]
-        {
+        for (object, field) in [("/agentPoolProfiles/0", "orchestratorVersion"), ("", "kubernetesVersion")] {
             if let Some(object) = properties.pointer_mut(object).and_then(Value::as_object_mut) {
                 object.remove(field);
             }

@@ -25,13 +25,13 @@ mod known_clouds;
 pub mod kubeconfig;
 pub mod kubernetes;
 mod pipeline;
-#[cfg(test)]
-mod recorded;
 mod request_counter;
 pub mod resolve;
 pub mod retry;
 mod secret;
 pub mod sync_diagnosis;
+#[cfg(test)]
+mod tests;
 pub mod text_file;
 pub mod transport;
 pub mod vault;

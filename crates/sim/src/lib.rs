@@ -27,8 +27,6 @@ pub mod options;
 mod page;
 pub mod persistence;
 mod proxy;
-#[cfg(test)]
-mod recorded;
 pub mod registration;
 pub mod request;
 pub mod request_log;
@@ -37,6 +35,8 @@ mod server_state;
 pub mod state;
 #[cfg(test)]
 mod test_cloud;
+#[cfg(test)]
+mod tests;
 pub mod tls;
 mod traffic;
 pub mod vault;

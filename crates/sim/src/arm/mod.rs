@@ -34,7 +34,7 @@ use crate::state::CloudState;
 pub(crate) use middleware::with_common_headers;
 pub use middleware::{expired, serve};
 #[cfg(test)]
-pub(crate) use routing::newest_version;
+pub(crate) use routing::accepted_versions;
 pub(crate) use routing::unavailable;
 
 /// The types of tracked resources that are declared as data, one row each.

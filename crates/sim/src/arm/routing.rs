@@ -85,11 +85,11 @@ pub(crate) fn unavailable(what: &str) -> String {
     format!("{what} is not available in the simulated cloud; see docs/az.md")
 }
 
-/// Returns the newest api-version that a request may have; `None` if no route takes it.
+/// Returns the api-versions that a request may have, newest last; `None` if no route takes it.
 #[cfg(test)]
-pub(crate) fn newest_version(method: &http::Method, path: &str) -> Option<&'static str> {
+pub(crate) fn accepted_versions(method: &http::Method, path: &str) -> Option<&'static [&'static str]> {
     let (route, _) = find(&ROUTES, method.as_str(), &crate::request::segments(path))?;
-    Some(route.versions.last().copied().unwrap_or("2024-11-01"))
+    Some(if route.versions.is_empty() { &["2024-11-01"] } else { route.versions })
 }
 
 #[cfg(test)]

@@ -36,10 +36,10 @@ use route::Target;
 const VERSIONS: &[&str] =
     &["7.0", "7.1", "7.2", "7.3", "7.4", "7.5", "7.6", "2025-06-01-preview", "2025-07-01"];
 
-/// Returns the newest api-version.
+/// Returns the api-versions of the data plane, newest last.
 #[cfg(test)]
-pub(crate) fn newest_version() -> &'static str {
-    VERSIONS[VERSIONS.len() - 1]
+pub(crate) const fn accepted_versions() -> &'static [&'static str] {
+    VERSIONS
 }
 
 /// Returns the `value` of an import with a new certificate that fits a policy.

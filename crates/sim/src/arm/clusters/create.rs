@@ -15,7 +15,7 @@ use crate::clock::SimTime;
 use crate::durations;
 use crate::kubernetes::store::Store;
 use crate::request::Reply;
-use crate::state::CloudState;
+use crate::state::{CloudState, uuid_from};
 
 /// The fraction of a creation after which the operation reports `ReconcilingAddons`.
 const ADDONS_FROM: f64 = 0.85;
@@ -46,10 +46,24 @@ pub(super) fn begin(state: &mut CloudState, call: &Call<'_>, desired: &Value) ->
     let named = OperationTarget { id: &id, location: cluster.location(), work: Work::Create };
     let operation = put::operation(state, &named, Style::AsyncOperation, call.now, due);
     stage(state, &operation.id, call.now, due);
-    let reply = operation.announce(state, &call.timing, Reply::json(201, &cluster.resource));
+    let reply = operation.announce(state, &call.timing, Reply::json(201, &first_answer(&cluster)));
     cluster.latest = operation.id;
     state.clusters.all.insert(id::key(&id), cluster);
     Ok(reply)
+}
+
+/// Returns the body of the first answer, which has no etags yet.
+fn first_answer(cluster: &ManagedCluster) -> Value {
+    let mut body = cluster.resource.clone();
+    if let Some(body) = body.as_object_mut() {
+        body.shift_remove("eTag");
+    }
+    for pool in body["properties"]["agentPoolProfiles"].as_array_mut().into_iter().flatten() {
+        if let Some(pool) = pool.as_object_mut() {
+            pool.shift_remove("eTag");
+        }
+    }
+    body
 }
 
 /// Adds the stage `ReconcilingAddons` near the end of the operation.
@@ -104,13 +118,21 @@ fn body(state: &mut CloudState, call: &Call<'_>, desired: &Value, identities: &I
 }
 
 /// Names the issuer of the service accounts' tokens, as soon as it is enabled. It never changes afterwards.
-pub(super) fn name_issuer(state: &mut CloudState, resource: &mut Value) {
+pub(super) fn name_issuer(state: &CloudState, resource: &mut Value) {
     let location = resource["location"].as_str().unwrap_or_default().to_owned();
+    let own = own_uuid(state, resource, "issuer");
     let issuer = &mut resource["properties"]["oidcIssuerProfile"];
     if issuer["enabled"] == true && issuer["issuerURL"].is_null() {
-        let (tenant, own) = (state.directory.tenant.clone(), state.uuid("issuer"));
+        let tenant = &state.directory.tenant;
         issuer["issuerURL"] = json!(format!("https://{location}.oic.prod-aks.azure.com/{tenant}/{own}/"));
     }
+}
+
+/// Returns a UUID that is always the same for a cluster and a purpose.
+pub(super) fn own_uuid(state: &CloudState, resource: &Value, purpose: &str) -> String {
+    let uid = resource["properties"]["resourceUID"].as_str().unwrap_or_default();
+    let number = uid.get(..16).and_then(|digits| u64::from_str_radix(digits, 16).ok());
+    uuid_from(state.seed, purpose, number.unwrap_or_default())
 }
 
 /// Returns the identity of the cluster itself. Its principal is in the response from the first one on.

@@ -26,7 +26,9 @@ pub(crate) fn fill(resource: &mut Value, today: Date) {
     put(properties, "supportPlan", json!(version_support::COMMUNITY));
     put(properties, "disableLocalAccounts", json!(false));
     put(properties, "servicePrincipalProfile", json!({"clientId": "msi"}));
-    put(properties, "oidcIssuerProfile", json!({"enabled": false}));
+    put(properties, "oidcIssuerProfile", json!({}));
+    put(&mut properties["oidcIssuerProfile"], "enabled", json!(true));
+    put(properties, "serviceMeshProfile", json!({"mode": "Disabled"}));
     put(properties, "securityProfile", json!({}));
     put(properties, "storageProfile", json!({}));
     for driver in ["diskCSIDriver", "fileCSIDriver", "snapshotController"] {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::features::{self, KEY_VAULT_ADDON};
-use super::{Identities, ManagedCluster, ManagedIdentityIds, Work, WriteOutcome, operations, power};
+use super::{Identities, ManagedCluster, ManagedIdentityIds, Work, WriteOutcome, create, operations, power};
 use crate::aks::{self, ClusterInfo, Csi};
 use crate::arm::{networks, roles};
 use crate::clock::{SimTime, Timing};
@@ -97,11 +97,12 @@ fn add_identities(state: &mut CloudState, cluster: &mut ManagedCluster, at: SimT
 }
 
 /// Shows the address of the outbound traffic, which the load balancer got during the creation.
-fn add_outbound_address(state: &mut CloudState, cluster: &mut ManagedCluster) {
+fn add_outbound_address(state: &CloudState, cluster: &mut ManagedCluster) {
     let group = cluster.node_group().to_owned();
+    let name = create::own_uuid(state, &cluster.resource, "outbound-address");
     let balancer = &mut cluster.resource["properties"]["networkProfile"]["loadBalancerProfile"];
     if balancer.is_object() && balancer["effectiveOutboundIPs"].is_null() {
-        let (subscription, name) = (state.subscription.clone(), state.uuid("outbound-address"));
+        let subscription = &state.subscription;
         let id = format!(
             "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.Network/publicIPAddresses/{name}"
         );

@@ -3,7 +3,7 @@
 use http::Method;
 
 use super::names::REGION;
-use crate::arm::newest_version;
+use crate::arm::accepted_versions;
 
 /// The parts of a vault's data plane that the simulated cloud does not have.
 const FOREIGN_IN_VAULT: [&str; 3] =
@@ -44,7 +44,7 @@ pub(super) fn foreign_type(method: &Method, host: &str, path: &str) -> Option<St
     // Nothing of landfall writes role definitions.
     let is_custom_role = *method != Method::GET && lower.contains("/roledefinitions/");
     let known = [Method::GET, Method::PUT, Method::DELETE, Method::POST];
-    if !is_custom_role && known.iter().any(|method| newest_version(method, path).is_some()) {
+    if !is_custom_role && known.iter().any(|method| accepted_versions(method, path).is_some()) {
         return None;
     }
     let kind = path.rsplit_once("/providers/").map_or(path, |(_, kind)| kind);
@@ -52,4 +52,23 @@ pub(super) fn foreign_type(method: &Method, host: &str, path: &str) -> Option<St
     let namespace = parts.next().unwrap_or_default();
     let types: Vec<&str> = parts.step_by(2).collect();
     Some(format!("{namespace}/{}", types.join("/")))
+}
+
+/// The api-versions that a replay sends.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Versions {
+    /// The newest that the simulated cloud accepts.
+    Newest,
+    /// That of the recording, if the simulated cloud accepts it.
+    Recorded,
+}
+
+impl Versions {
+    /// Returns the api-version for a request.
+    pub(super) fn choose<'a>(self, recorded: &'a str, accepted: &[&'a str]) -> &'a str {
+        match self {
+            Self::Recorded if accepted.contains(&recorded) => recorded,
+            _ => accepted.last().copied().unwrap_or(recorded),
+        }
+    }
 }

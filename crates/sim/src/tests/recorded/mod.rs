@@ -14,17 +14,20 @@ mod row;
 mod session;
 mod setup;
 
+use classify::Versions;
 use report::{Bounds, Report};
 
-/// Replays a file and checks its figures, which must not fall.
+/// Replays a file with both choices of api-versions, and checks its figures, which must not fall.
 fn check(file: &str, bounds: &Bounds) {
     let Some(rows) = row::of_file(file) else { return };
-    let mut report = Report::new(file);
-    for recording in rows.chunk_by(|one, next| one.recording == next.recording) {
-        report.add(session::replay(recording, |_, _| {}));
+    for versions in [Versions::Newest, Versions::Recorded] {
+        let mut report = Report::new(&format!("{file} ({versions:?})"));
+        for recording in rows.chunk_by(|one, next| one.recording == next.recording) {
+            report.add(session::replay(recording, versions, |_, _| {}));
+        }
+        report.print();
+        report.check(bounds);
     }
-    report.print();
-    report.check(bounds);
 }
 
 #[test]

@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use http::Method;
 use serde_json::{Value, json};
 
-use super::classify::{foreign_type, is_page, located};
+use super::classify::{Versions, foreign_type, is_page, located};
 use super::compare::Comparison;
 use super::names::{Names, REGION};
 use super::row::Row;
 use super::setup::{certificate, features_of, group_tags, offered_versions};
-use crate::arm::{id, newest_version};
+use crate::arm::{accepted_versions, id};
 use crate::clock::SimTime;
 use crate::entra;
 use crate::request::{Reply, Request};
@@ -34,6 +34,7 @@ pub(super) struct Outcome {
 struct Session {
     cloud: TestCloud,
     names: Names,
+    versions: Versions,
     /// The tags of the groups that exist before the recording, by lower-case path.
     tags: BTreeMap<String, Value>,
     time: Option<SimTime>,
@@ -42,13 +43,13 @@ struct Session {
 }
 
 /// Replays the rows of one recording; `each` sees every reply.
-pub(super) fn replay(rows: &[Row], mut each: impl FnMut(&Row, &Reply)) -> Outcome {
+pub(super) fn replay(rows: &[Row], versions: Versions, mut each: impl FnMut(&Row, &Reply)) -> Outcome {
     let mut cloud = TestCloud::new();
     let offered = offered_versions(&mut cloud);
     let names = Names::of(rows, &cloud.state, &offered);
     features_of(rows).iter().for_each(|feature| drop(cloud.state.features.restore(feature)));
     let (tags, written, outcome) = (group_tags(rows), BTreeSet::new(), Outcome::default());
-    let mut session = Session { cloud, names, tags, time: None, written, outcome };
+    let mut session = Session { cloud, names, versions, tags, time: None, written, outcome };
     rows.iter().for_each(|row| session.play(row, &mut each));
     session.outcome
 }
@@ -111,7 +112,10 @@ impl Session {
         let mut target = format!("{path}?");
         for (name, value) in url.query_pairs() {
             let value = match name.eq_ignore_ascii_case("api-version") {
-                true => newest_version(&row.method(), path).unwrap_or(&value).to_owned(),
+                true => {
+                    let accepted = accepted_versions(&row.method(), path).unwrap_or_default();
+                    self.versions.choose(&value, accepted).to_owned()
+                }
                 false => self.names.text(&value),
             };
             let pair =
@@ -153,10 +157,11 @@ impl Session {
         let mut properties = self.names.body(&shown["properties"]);
         if !properties.is_object() {
             let tenant = &self.cloud.state.directory.tenant;
-            properties = json!({ "tenantId": tenant, "sku": { "family": "A", "name": "standard" }, "softDeleteRetentionInDays": 7 });
+            properties = json!({ "tenantId": tenant, "sku": { "family": "A", "name": "standard" }, "softDeleteRetentionInDays": 7, "enableRbacAuthorization": true });
         }
         let body = json!({ "location": REGION, "tags": shown["tags"], "properties": properties });
-        let version = newest_version(&Method::PUT, path).expect("vaults can be written");
+        let accepted = accepted_versions(&Method::PUT, path).expect("vaults can be written");
+        let version = self.versions.choose("2023-02-01", accepted);
         let reply = self.cloud.put(&format!("{path}?api-version={version}"), &body);
         assert!(reply.status.is_success(), "{reply:?}");
         self.written.insert(id::key(path));
@@ -176,8 +181,10 @@ impl Session {
         let url = row.url();
         let size = url.query_pairs().find(|(name, _)| name == "maxresults");
         let paging = size.map_or_else(String::new, |(name, value)| format!("&{name}={value}"));
-        let newest = crate::vault::newest_version();
-        let target = format!("{path}?api-version={newest}{paging}");
+        let recorded = url.query_pairs().find(|(name, _)| name == "api-version");
+        let recorded = recorded.map_or_else(String::new, |(_, version)| version.into_owned());
+        let version = self.versions.choose(&recorded, crate::vault::accepted_versions());
+        let target = format!("{path}?api-version={version}{paging}");
         let request = Request::new(row.method(), &format!("{vault}.vault.{DOMAIN}"), &target);
         // A client learns from the first refusal where to get a token; it sends that request without its body.
         let is_write = [Method::POST, Method::PUT].contains(&row.method());
