@@ -47,7 +47,9 @@ pub(super) fn replay(rows: &[Row], versions: Versions, mut each: impl FnMut(&Row
     let mut cloud = TestCloud::new();
     let offered = offered_versions(&mut cloud);
     let names = Names::of(rows, &cloud.state, &offered);
-    features_of(rows).iter().for_each(|feature| drop(cloud.state.features.restore(feature)));
+    for feature in features_of(rows) {
+        cloud.state.features.restore(&feature);
+    }
     let (tags, written, outcome) = (group_tags(rows), BTreeSet::new(), Outcome::default());
     let mut session = Session { cloud, names, versions, tags, time: None, written, outcome };
     rows.iter().for_each(|row| session.play(row, &mut each));
