@@ -34,6 +34,8 @@ mod patch;
 mod path;
 mod protobuf;
 mod query;
+#[cfg(test)]
+mod recording_tests;
 mod response_format;
 pub mod schema;
 pub mod selector;

@@ -210,6 +210,11 @@ impl FieldError {
         Self::new("FieldValueInvalid", field, format!("Invalid value: {value}: {why}"))
     }
 
+    /// A structure or list violates a rule of its kind; the value is not shown.
+    pub fn rule(field: &str, why: &str) -> Self {
+        Self::new("FieldValueInvalid", field, format!("Invalid value: {why}"))
+    }
+
     /// The value has the wrong type.
     pub fn wrong_type(field: &str, value: &Value, why: &str) -> Self {
         Self::new("FieldValueTypeInvalid", field, format!("Invalid value: {value}: {why}"))
@@ -250,6 +255,18 @@ impl FieldError {
     /// Returns whether the error is about the value's type.
     pub fn is_about_type(&self) -> bool {
         self.reason == "FieldValueTypeInvalid"
+    }
+
+    /// Returns whether the rules of the kind cannot be evaluated on an object with this error.
+    pub fn prevents_rules(&self) -> bool {
+        const REASONS: [&str; 5] = [
+            "FieldValueNotSupported",
+            "FieldValueRequired",
+            "FieldValueTooLong",
+            "FieldValueTooMany",
+            "FieldValueTypeInvalid",
+        ];
+        REASONS.contains(&self.reason)
     }
 
     fn cause(&self) -> Value {

@@ -3,9 +3,8 @@
 
 mod batch;
 mod defaults;
-mod gateways;
+mod gateway_api;
 mod identity;
-mod routes;
 mod services;
 mod storage;
 mod workloads;
@@ -15,6 +14,7 @@ pub(super) use defaults::defaults;
 use serde_json::Value;
 
 use super::custom_kinds;
+use super::schema;
 use super::schema::validate::{self, Wording};
 use super::status::FieldError;
 use super::write::Draft;
@@ -25,13 +25,13 @@ pub(super) fn field_errors(draft: &Draft, object: &Value) -> Vec<FieldError> {
     let wording = if definition.custom { Wording::OpenApi } else { Wording::BuiltIn };
     let mut errors = identity::field_errors(draft, object);
     errors.extend(validate::field_errors(&definition.schema, object, wording));
+    if definition.custom {
+        errors.extend(rule_errors(draft, object, &errors));
+        return errors;
+    }
     // Rules between fields require that each field has its type.
     if errors.is_empty() {
         errors.extend(match definition.kind.as_str() {
-            // A custom kind may have the name of a built-in one.
-            "GatewayClass" | "Gateway" => gateways::field_errors(draft, object),
-            "HTTPRoute" | "GRPCRoute" => routes::field_errors(object),
-            _ if definition.custom => Vec::new(),
             "Deployment" | "ReplicaSet" | "DaemonSet" | "StatefulSet" | "Pod" => {
                 workloads::field_errors(draft, object)
             }
@@ -51,6 +51,31 @@ pub(super) fn field_errors(draft: &Draft, object: &Value) -> Vec<FieldError> {
         });
     }
     errors
+}
+
+/// Returns the violated rules of a custom resource. An error that leaves fields unreliable prevents their
+/// evaluation.
+fn rule_errors(draft: &Draft, object: &Value, schema_errors: &[FieldError]) -> Vec<FieldError> {
+    let definition = &draft.definition;
+    let is_gateway_api = definition.group == schema::gateway::GROUP;
+    if !is_gateway_api && !has_rules(&definition.schema) {
+        return Vec::new();
+    }
+    if schema_errors.iter().any(FieldError::prevents_rules) {
+        let why = "some validation rules were not checked because the object was invalid; correct the existing \
+                   errors to complete validation";
+        return vec![FieldError::invalid("", &Value::Null, why)];
+    }
+    if is_gateway_api { gateway_api::field_errors(draft, object) } else { Vec::new() }
+}
+
+/// Returns whether a schema has CEL rules at any place.
+fn has_rules(schema: &Value) -> bool {
+    match schema {
+        Value::Object(map) => map.contains_key("x-kubernetes-validations") || map.values().any(has_rules),
+        Value::Array(list) => list.iter().any(has_rules),
+        _ => false,
+    }
 }
 
 /// Returns the items of an existing list with their indexes.

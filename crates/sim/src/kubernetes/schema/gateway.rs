@@ -8,7 +8,7 @@ use super::build::{Constrain, conditions, integer, keyed, label_selector, list, 
 use super::routes;
 use crate::kubernetes::definition::{Column, Definition};
 
-pub(super) const GROUP: &str = "gateway.networking.k8s.io";
+pub const GROUP: &str = "gateway.networking.k8s.io";
 
 const LABEL: &str = "[a-z0-9]([-a-z0-9]*[a-z0-9])?";
 

@@ -14,7 +14,7 @@ mod apps;
 mod batch;
 mod cluster;
 mod core;
-mod gateway;
+pub(super) mod gateway;
 mod limits;
 mod network;
 mod pod;

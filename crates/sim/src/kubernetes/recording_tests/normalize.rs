@@ -1,0 +1,90 @@
+//! Normalization of answers: the values that the recording lacks, and those that no two servers share.
+
+use serde_json::{Map, Value, json};
+
+/// Fields with values that differ between any two servers.
+const VOLATILE: [&str; 10] = [
+    "uid",
+    "resourceVersion",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "lastTransitionTime",
+    "time",
+    "continue",
+    "remainingItemCount",
+    "selfLink",
+    "storageVersionHash",
+];
+
+/// Returns an answer without volatile values; both answers of a comparison are normalized.
+pub fn normalized(value: &Value) -> Value {
+    match value {
+        Value::Object(map) => {
+            let kept = map.iter().filter(|(name, _)| !VOLATILE.contains(&name.as_str()));
+            let mut kept: Map<String, Value> =
+                kept.map(|(name, value)| (name.clone(), normalized(value))).collect();
+            for name in ["clusterIP", "clusterIPs"] {
+                kept.entry(name).and_modify(hide_address);
+            }
+            if kept.get("kind") == Some(&json!("Table")) {
+                hide_ages_and_documentation(&mut kept);
+            }
+            Value::Object(kept)
+        }
+        Value::Array(list) => list.iter().map(normalized).collect(),
+        other => other.clone(),
+    }
+}
+
+fn hide_address(value: &mut Value) {
+    match value {
+        Value::Array(list) => list.iter_mut().for_each(hide_address),
+        Value::String(text) if text.parse::<std::net::IpAddr>().is_ok() => *value = json!("IP"),
+        _ => {}
+    }
+}
+
+/// Removes what a table adds: ages, which pass, and the documentation of its columns.
+fn hide_ages_and_documentation(table: &mut Map<String, Value>) {
+    let items = |value: Option<&mut Value>| value.and_then(Value::as_array_mut).map(std::mem::take);
+    let mut columns = items(table.get_mut("columnDefinitions")).unwrap_or_default();
+    for column in &mut columns {
+        column.as_object_mut().map(|column| column.shift_remove("description"));
+    }
+    let age = columns.iter().position(|column| column["name"] == "Age");
+    let mut rows = items(table.get_mut("rows")).unwrap_or_default();
+    for row in &mut rows {
+        if let Some(cell) = age.and_then(|age| row["cells"].get_mut(age)) {
+            *cell = json!("AGE");
+        }
+    }
+    table.insert("columnDefinitions".into(), Value::Array(columns));
+    table.insert("rows".into(), Value::Array(rows));
+}
+
+/// Returns whether the recording contains only the beginning and the length of a text in a value.
+pub fn is_shortened(value: &Value) -> bool {
+    match value {
+        Value::Object(map) => is_short_text(map) || map.values().any(is_shortened),
+        Value::Array(list) => list.iter().any(is_shortened),
+        _ => false,
+    }
+}
+
+fn is_short_text(map: &Map<String, Value>) -> bool {
+    map.contains_key("repeat") && map.contains_key("length")
+}
+
+/// Returns a request body with its shortened texts at their full length.
+pub fn expanded(value: &Value) -> Value {
+    match value {
+        Value::Object(map) if is_short_text(map) => {
+            let length = map["length"].as_u64().and_then(|length| usize::try_from(length).ok());
+            let text = map["repeat"].as_str().unwrap_or_default();
+            json!(text.chars().cycle().take(length.unwrap_or(0)).collect::<String>())
+        }
+        Value::Object(map) => map.iter().map(|(name, value)| (name.clone(), expanded(value))).collect(),
+        Value::Array(list) => list.iter().map(expanded).collect(),
+        other => other.clone(),
+    }
+}
