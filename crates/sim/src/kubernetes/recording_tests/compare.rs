@@ -24,13 +24,13 @@ pub fn differences(reply: &Reply, recorded: &Value) -> Vec<String> {
         Value::String(text) if is_yaml => serde_saphyr::from_str(text).unwrap_or_default(),
         other => other.clone(),
     };
-    compare(&normalized(&body), &normalized(&expected), "", &mut found);
     let warnings = reply.headers.get_all("warning").iter().filter_map(|value| value.to_str().ok());
     let warnings = warnings.collect::<Vec<_>>().join(", ");
     let recorded_warnings = recorded["warning"].as_str().unwrap_or_default();
     if warnings != recorded_warnings {
         found.push(format!("warning: {warnings:?}, recorded {recorded_warnings:?}"));
     }
+    compare(&normalized(&body), &normalized(&expected), "", &mut found);
     found.truncate(SHOWN_MAX);
     found
 }

@@ -80,7 +80,7 @@ fn recorded_cluster() -> Cluster {
 fn send(cluster: &mut Cluster, recorded: &Value) -> Reply {
     let text = |name: &str| recorded[name].as_str().unwrap_or_default();
     let method: Method = text("method").parse().expect("a recorded method");
-    let mut request = Request::new(method, "c", text("path"));
+    let mut request = Request::new(method, "c", text("path")).with_header("user-agent", "landfall");
     if recorded["content_type"].is_string() {
         request = request.with_header("content-type", text("content_type"));
     }

@@ -17,21 +17,33 @@ const VOLATILE: [&str; 10] = [
 ];
 
 /// Returns an answer without volatile values; both answers of a comparison are normalized.
-pub fn normalized(value: &Value) -> Value {
+///
+/// The recording lacks the status of single objects, and lists the owners of fields by name.
+pub fn normalized(answer: &Value) -> Value {
+    let mut answer = without_volatile(answer);
+    if answer["kind"] != "Status" && answer["kind"] != "Scale" {
+        answer.as_object_mut().map(|answer| answer.shift_remove("status"));
+    }
+    answer
+}
+
+fn without_volatile(value: &Value) -> Value {
     match value {
         Value::Object(map) => {
             let kept = map.iter().filter(|(name, _)| !VOLATILE.contains(&name.as_str()));
             let mut kept: Map<String, Value> =
-                kept.map(|(name, value)| (name.clone(), normalized(value))).collect();
+                kept.map(|(name, value)| (name.clone(), without_volatile(value))).collect();
             for name in ["clusterIP", "clusterIPs"] {
                 kept.entry(name).and_modify(hide_address);
             }
+            kept.entry("nodePort").and_modify(|port| *port = json!("N"));
+            kept.entry("managedFields").and_modify(sort_owners);
             if kept.get("kind") == Some(&json!("Table")) {
                 hide_ages_and_documentation(&mut kept);
             }
             Value::Object(kept)
         }
-        Value::Array(list) => list.iter().map(normalized).collect(),
+        Value::Array(list) => list.iter().map(without_volatile).collect(),
         other => other.clone(),
     }
 }
@@ -39,9 +51,19 @@ pub fn normalized(value: &Value) -> Value {
 fn hide_address(value: &mut Value) {
     match value {
         Value::Array(list) => list.iter_mut().for_each(hide_address),
-        Value::String(text) if text.parse::<std::net::IpAddr>().is_ok() => *value = json!("IP"),
+        Value::String(text) if text == "None" || text.parse::<std::net::IpAddr>().is_ok() => {
+            *value = json!("IP");
+        }
         _ => {}
     }
+}
+
+fn sort_owners(owners: &mut Value) {
+    let key = |owner: &Value| {
+        let text = |name: &str| owner[name].as_str().unwrap_or_default().to_owned();
+        (text("manager"), text("operation"), text("subresource"))
+    };
+    owners.as_array_mut().into_iter().for_each(|owners| owners.sort_by_key(key));
 }
 
 /// Removes what a table adds: ages, which pass, and the documentation of its columns.
