@@ -7,7 +7,7 @@ use super::definition::Definition;
 use super::path::{ResourcePath, Subresource};
 use super::protobuf;
 use super::query::FieldValidation;
-use super::schema::prune;
+use super::schema::{convert, prune};
 use super::schema::validate::{self, Wording};
 use super::status::StatusError;
 use super::store::names;
@@ -97,10 +97,9 @@ pub fn check_identity(resource_path: &ResourcePath, object: &mut Value) -> Resul
     }
     let (namespace, name) = names(object);
     if definition.namespaced && !namespace.is_empty() && namespace != resource_path.namespace() {
-        return Err(StatusError::bad_request(format!(
-            "the namespace of the provided object does not match the namespace sent on the request ({namespace} != {})",
-            resource_path.namespace(),
-        )));
+        return Err(StatusError::bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request",
+        ));
     }
     if let Some(wanted) = &resource_path.name {
         if !name.is_empty() && name != *wanted {
@@ -142,7 +141,7 @@ pub fn drop_unknown_fields(
     object: &mut Value,
     validation: FieldValidation,
 ) -> Result<Vec<String>, StatusError> {
-    drop_nulls(&definition.schema, object);
+    drop_nulls(definition, object);
     let unknown = prune::drop_unknown(&definition.schema, object);
     let texts: Vec<String> = unknown.iter().map(|field| format!("unknown field {field:?}")).collect();
     if validation == FieldValidation::Strict && !texts.is_empty() {
@@ -155,12 +154,25 @@ pub fn drop_unknown_fields(
             let why = format!("json: cannot unmarshal into Go struct field {}.{error}", definition.kind);
             return Err(cannot_be_handled(definition, &why));
         }
+        if let Some(failure) = convert::failure(&definition.schema, object).filter(|failure| failure.is_format) {
+            let why = failure.why.trim_start_matches("error decoding from json: ");
+            return Err(cannot_be_handled(definition, why));
+        }
     }
     Ok(if validation == FieldValidation::Warn { texts } else { Vec::new() })
 }
 
-/// Drops nulls, unless the schema allows null as a value.
-pub fn drop_nulls(schema: &Value, value: &mut Value) {
+/// Drops nulls, unless the schema allows null as a value. In a custom resource, only the metadata is decoded so.
+pub fn drop_nulls(definition: &Definition, object: &mut Value) {
+    if definition.custom {
+        let schema = &definition.schema["properties"]["metadata"];
+        object.get_mut("metadata").into_iter().for_each(|metadata| drop_nulls_below(schema, metadata));
+    } else {
+        drop_nulls_below(&definition.schema, object);
+    }
+}
+
+fn drop_nulls_below(schema: &Value, value: &mut Value) {
     match value {
         Value::Object(map) => {
             let fields = std::mem::replace(map, Map::new());
@@ -174,13 +186,13 @@ pub fn drop_nulls(schema: &Value, value: &mut Value) {
                     continue;
                 }
                 if let Some(field) = field {
-                    drop_nulls(field, &mut value);
+                    drop_nulls_below(field, &mut value);
                 }
                 map.insert(name, value);
             }
         }
         Value::Array(list) => {
-            list.iter_mut().for_each(|item| drop_nulls(super::schema::shape::items(schema), item));
+            list.iter_mut().for_each(|item| drop_nulls_below(super::schema::shape::items(schema), item));
         }
         _ => {}
     }

@@ -1,9 +1,10 @@
 //! Field ownership: the entries of `metadata.managedFields`, and their changes by writes.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::definition::Definition;
 use super::fields::{FieldPath, FieldSet};
+use super::schema::empty;
 use super::schema::shape::{NodeKind, classify, descend, names_field, parts};
 use super::store::metadata_mut;
 use crate::clock::SimTime;
@@ -274,6 +275,13 @@ fn walk(
                 }
             }
             (NodeKind::Whole, NodeKind::Whole) if old == new => {}
+            (NodeKind::Whole, NodeKind::Map(_) | NodeKind::List(_)) if old.is_null() => {
+                for (edge, part_schema, part) in parts(schema, new) {
+                    path.push(edge);
+                    walk(part_schema, None, Some(part), path, difference);
+                    path.pop();
+                }
+            }
             _ => difference.modified.insert(path),
         },
     }
@@ -303,8 +311,10 @@ pub fn record_update(
     owner: &Owner,
     at: SimTime,
 ) {
-    let nothing = Value::Object(Map::new());
-    let difference = compare(definition, live.unwrap_or(&nothing), object)
+    let difference = live
+        .map_or_else(|| compare(definition, &empty::object(definition), object), |live| {
+            compare(definition, live, object)
+        })
         .through(&owner.subresource, definition.has_status);
     let sent = object["metadata"]["managedFields"].as_array().filter(|entries| !entries.is_empty());
     // A list with one empty entry requests the removal of all ownership.

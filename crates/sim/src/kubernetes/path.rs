@@ -152,7 +152,12 @@ fn parse_resource(store: &Store, group: &str, version: &str, rest: &[&str]) -> R
     let mut kinds = served.iter().filter(|kind| kind.group == group && kind.version == version).peekable();
     if kinds.peek().is_none() {
         let is_aggregated = aggregation::has(store, group, Some(version));
-        return if is_aggregated { RequestTarget::Unavailable } else { RequestTarget::Unknown };
+        let serves_other_version = !group.is_empty() && serves_group(store, group) && !rest.is_empty();
+        return match (is_aggregated, serves_other_version) {
+            (true, _) => RequestTarget::Unavailable,
+            (false, true) => RequestTarget::UnknownResource,
+            (false, false) => RequestTarget::Unknown,
+        };
     }
     // `namespaces` is a resource itself and the prefix of everything inside a namespace.
     let (namespace, rest) = match rest {

@@ -77,6 +77,19 @@ pub(super) fn number(request: &Request, name: &str) -> Result<Option<u64>, Statu
     })
 }
 
+/// Returns the maximum number of items; a negative number stands for all.
+fn limit(request: &Request) -> Result<usize, StatusError> {
+    match text(request, "limit") {
+        "" => Ok(0),
+        text => match text.parse::<i64>() {
+            Ok(limit) => Ok(usize::try_from(limit).unwrap_or(0)),
+            Err(_) => Err(StatusError::bad_request(format!(
+                "strconv.ParseInt: parsing {text:?}: invalid syntax"
+            ))),
+        },
+    }
+}
+
 fn text<'r>(request: &'r Request, name: &str) -> &'r str {
     request.query(name).unwrap_or_default()
 }
@@ -100,7 +113,7 @@ impl WriteOptions {
             "Ignore" => FieldValidation::Ignore,
             "Strict" => FieldValidation::Strict,
             other => {
-                let choices = [json!("Ignore"), json!("Strict"), json!("Warn")];
+                let choices = [json!(""), json!("Ignore"), json!("Strict"), json!("Warn")];
                 return Err(refuse(FieldError::unsupported("fieldValidation", &json!(other), &choices)));
             }
         };
@@ -137,14 +150,14 @@ impl ListOptions {
         let revision = number(request, "resourceVersion").map_err(|_| {
             let value = Value::from(text(request, "resourceVersion"));
             StatusError::bad_request(format!(
-                "resourceVersion: Invalid value: {value}: strconv.ParseUint: parsing {value}: invalid syntax"
+                "invalid resource version: resourceVersion: Invalid value: {value}: strconv.ParseUint: parsing {value}: invalid syntax"
             ))
         })?;
         let options = Self {
             watch: flag(request, "watch")?.unwrap_or(false),
             labels: text(request, "labelSelector").to_owned(),
             fields: text(request, "fieldSelector").to_owned(),
-            limit: usize::try_from(number(request, "limit")?.unwrap_or(0)).unwrap_or(usize::MAX),
+            limit: limit(request)?,
             next: text(request, "continue").to_owned(),
             revision,
             matching: text(request, "resourceVersionMatch").to_owned(),

@@ -44,8 +44,11 @@ impl ResponseFormat {
         Err(StatusError::new(
             406,
             "NotAcceptable",
-            "only the following media types are accepted: application/json, application/yaml, application/vnd.kubernetes.protobuf",
-        ))
+            "406: Not Acceptable\n\nAvailable representations: application/json, application/yaml, \
+             application/vnd.kubernetes.protobuf, application/json;stream=watch, \
+             application/vnd.kubernetes.protobuf;stream=watch",
+        )
+        .with_details(json!({})))
     }
 
     /// Returns one object in this format.

@@ -60,6 +60,16 @@ impl StatusError {
         status_error
     }
 
+    /// Creates the 409 of a deletion whose precondition does not hold; unlike other conflicts, it names the kind.
+    pub fn failed_precondition(definition: &Definition, name: &str, why: &str) -> Self {
+        let kind = definition.qualified_kind();
+        let mut status_error =
+            Self::new(409, "Conflict", format!("Operation cannot be fulfilled on {kind} {name:?}: {why}"));
+        status_error.details = Box::new(about(definition, name));
+        status_error.details["kind"] = json!(definition.kind);
+        status_error
+    }
+
     /// Creates the 403 of a user without the right.
     pub fn forbidden(definition: &Definition, name: &str, why: &str) -> Self {
         let named = if name.is_empty() { String::new() } else { format!(" {name:?}") };
@@ -95,7 +105,13 @@ impl StatusError {
     /// Creates the 422 of an object with validation errors.
     pub fn invalid(kind: &str, group: &str, name: &str, errors: &[FieldError]) -> Self {
         let qualified = if group.is_empty() { kind.to_owned() } else { format!("{kind}.{group}") };
-        let texts: Vec<String> = errors.iter().map(FieldError::to_string).collect();
+        // The message names equal errors once, the details all of them.
+        let mut texts: Vec<String> = Vec::new();
+        for text in errors.iter().map(FieldError::to_string) {
+            if !texts.contains(&text) {
+                texts.push(text);
+            }
+        }
         let joined = match texts.as_slice() {
             [one] => one.clone(),
             many => format!("[{}]", many.join(", ")),

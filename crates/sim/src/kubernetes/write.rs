@@ -23,6 +23,8 @@ pub(super) enum WriteScope {
     Main,
     /// Only the status.
     Status,
+    /// The number of replicas, through the scale subresource.
+    Scale,
 }
 
 /// A write in preparation.
@@ -65,7 +67,11 @@ impl Draft {
             manager: self.manager.clone(),
             operation: if self.applied { ManagerOperation::Apply } else { ManagerOperation::Update },
             api_version: self.definition.api_version(),
-            subresource: if self.part == WriteScope::Status { "status".into() } else { String::new() },
+            subresource: match self.part {
+                WriteScope::Status => "status".into(),
+                WriteScope::Scale => "scale".into(),
+                WriteScope::Whole | WriteScope::Main => String::new(),
+            },
         }
     }
 }
@@ -86,7 +92,7 @@ pub(super) fn prepare(store: &Store, addresses: &mut Addresses, draft: &Draft, o
         _ => object,
     };
     lifecycle::copy_server_fields(store, draft, &mut object);
-    if draft.part == WriteScope::Main && draft.definition.has_status {
+    if matches!(draft.part, WriteScope::Main | WriteScope::Scale) && draft.definition.has_status {
         let status = draft.live.as_ref().and_then(|live| live.get("status")).cloned();
         replace(&mut object, "status", status);
     }

@@ -11,7 +11,7 @@ use crate::kubernetes::definition::Definition;
 use crate::kubernetes::fields::{FieldSet, display_path};
 use crate::kubernetes::ownership::{Owner, Owners, claimed, compare};
 use crate::kubernetes::schema::shape::{NodeKind, classify, field, item_edge, items};
-use crate::kubernetes::schema::type_check;
+use crate::kubernetes::schema::{convert, type_check};
 use crate::kubernetes::status::StatusError;
 use crate::kubernetes::store::names;
 
@@ -50,9 +50,27 @@ pub fn applied(
     if !force && !conflicts.is_empty() {
         return Err(conflict(&conflicts));
     }
+    check_conversion(definition, &object)?;
     owners.remove_from_others(owner, &difference);
     owners.write_into(&mut object);
     Ok(object)
+}
+
+/// Checks that a merged object of a built-in kind fits its Go type.
+fn check_conversion(definition: &Definition, object: &Value) -> Result<(), StatusError> {
+    let failure = if definition.custom { None } else { convert::failure(&definition.schema, object) };
+    let Some(failure) = failure else { return Ok(()) };
+    let (namespace, name) = names(object);
+    let kind = format!("{}/{}, Kind={}", definition.group, definition.version, definition.kind);
+    Err(StatusError::new(
+        500,
+        "",
+        format!(
+            "failed to convert new object ({namespace}/{name}; {kind}) to proper version: unable to convert \
+             unstructured object to {kind}: {}",
+            failure.why
+        ),
+    ))
 }
 
 fn check_type(definition: &Definition, config: &Value) -> Result<(), StatusError> {

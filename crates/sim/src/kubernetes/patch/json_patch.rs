@@ -1,28 +1,22 @@
 //! JSON patch, RFC 6902.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::kubernetes::definition::Definition;
 use crate::kubernetes::status::StatusError;
 
 /// Returns an object after a list of operations.
 ///
 /// # Errors
 /// 400 for an invalid list, 422 for an operation that cannot be applied.
-pub fn patched(object: &Value, body: &[u8], definition: &Definition) -> Result<Value, StatusError> {
+pub fn patched(object: &Value, body: &[u8]) -> Result<Value, StatusError> {
     let operations: Vec<Value> = serde_json::from_slice(body)
         .map_err(|error| StatusError::bad_request(format!("error decoding patch: {error}")))?;
     let mut object = object.clone();
     for operation in &operations {
-        apply(&mut object, operation).map_err(|why| {
-            let mut status_error = StatusError::new(
-                422,
-                "Invalid",
-                "the server rejected our request due to an error in our request",
-            );
-            status_error.message = format!("{}: {why}", status_error.message);
-            status_error.details = Box::new(crate::kubernetes::status::about(definition, ""));
-            status_error
+        // The answer does not say which operation failed.
+        apply(&mut object, operation).map_err(|_| {
+            StatusError::new(422, "Invalid", "the server rejected our request due to an error in our request")
+                .with_details(json!({}))
         })?;
     }
     Ok(object)
@@ -103,7 +97,6 @@ fn remove(object: &mut Value, path: &str) -> Result<Value, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     fn run(object: Value, operations: Value) -> Result<Value, String> {
         let mut object = object;

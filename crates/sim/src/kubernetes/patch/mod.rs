@@ -5,7 +5,7 @@ pub mod json_patch;
 pub mod merge;
 pub mod strategic;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::decode;
 use super::definition::Definition;
@@ -55,7 +55,7 @@ fn unsupported(definition: &Definition, media_type: &str) -> StatusError {
         );
         return decode::unsupported(&message);
     }
-    decode::unsupported("the server responded with the status code 415 but did not return more information")
+    decode::unsupported("415: Unsupported Media Type").with_details(json!({}))
 }
 
 /// Returns an object after a patch other than apply.
@@ -69,7 +69,7 @@ pub fn patched(
     body: &[u8],
 ) -> Result<Value, StatusError> {
     match kind {
-        PatchKind::Json => json_patch::patched(object, body, definition),
+        PatchKind::Json => json_patch::patched(object, body),
         PatchKind::Strategic => strategic::patched(&definition.schema, object, &decode::json(body)?),
         PatchKind::Merge | PatchKind::Apply => Ok(merge::patched(object, &decode::json(body)?)),
     }

@@ -1,6 +1,9 @@
 //! Normalization of answers: the values that the recording lacks, and those that no two servers share.
 
+use regex_lite::Regex;
 use serde_json::{Map, Value, json};
+
+const UID: &str = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}";
 
 /// Fields with values that differ between any two servers.
 const VOLATILE: [&str; 10] = [
@@ -18,34 +21,33 @@ const VOLATILE: [&str; 10] = [
 
 /// Returns an answer without volatile values; both answers of a comparison are normalized.
 ///
-/// The recording lacks the status of single objects, and lists the owners of fields by name.
-pub fn normalized(answer: &Value) -> Value {
-    let mut answer = without_volatile(answer);
-    if answer["kind"] != "Status" && answer["kind"] != "Scale" {
-        answer.as_object_mut().map(|answer| answer.shift_remove("status"));
-    }
-    answer
-}
-
-fn without_volatile(value: &Value) -> Value {
+/// The recording lacks the status of objects and its owners, and lists the owners of fields by name.
+pub fn normalized(value: &Value) -> Value {
     match value {
         Value::Object(map) => {
             let kept = map.iter().filter(|(name, _)| !VOLATILE.contains(&name.as_str()));
             let mut kept: Map<String, Value> =
-                kept.map(|(name, value)| (name.clone(), without_volatile(value))).collect();
+                kept.map(|(name, value)| (name.clone(), normalized(value))).collect();
             for name in ["clusterIP", "clusterIPs"] {
                 kept.entry(name).and_modify(hide_address);
             }
             kept.entry("nodePort").and_modify(|port| *port = json!("N"));
             kept.entry("managedFields").and_modify(sort_owners);
-            if kept.get("kind") == Some(&json!("Table")) {
-                hide_ages_and_documentation(&mut kept);
+            match kept.get("kind").and_then(Value::as_str) {
+                Some("Table") => hide_ages_and_documentation(&mut kept),
+                None | Some("Status" | "Scale") => {}
+                Some(_) => drop(kept.shift_remove("status")),
             }
             Value::Object(kept)
         }
-        Value::Array(list) => list.iter().map(without_volatile).collect(),
+        Value::Array(list) => list.iter().map(normalized).collect(),
+        Value::String(text) => json!(matched(UID).replace_all(text, "UID")),
         other => other.clone(),
     }
+}
+
+fn matched(pattern: &str) -> Regex {
+    Regex::new(pattern).expect("a valid pattern")
 }
 
 fn hide_address(value: &mut Value) {
@@ -63,7 +65,10 @@ fn sort_owners(owners: &mut Value) {
         let text = |name: &str| owner[name].as_str().unwrap_or_default().to_owned();
         (text("manager"), text("operation"), text("subresource"))
     };
-    owners.as_array_mut().into_iter().for_each(|owners| owners.sort_by_key(key));
+    for owners in owners.as_array_mut() {
+        owners.retain(|owner| owner["subresource"] != "status");
+        owners.sort_by_key(key);
+    }
 }
 
 /// Removes what a table adds: ages, which pass, and the documentation of its columns.

@@ -3,7 +3,9 @@
 
 pub mod build;
 pub mod canonical;
+pub mod convert;
 pub mod defaults;
+pub mod empty;
 pub mod prune;
 pub mod quantity;
 pub mod shape;

@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use super::validate::matches;
+
 const DECIMAL: [(&str, i128); 10] = [
     ("E", 1_000_000_000_000_000_000_000_000_000),
     ("P", 1_000_000_000_000_000_000_000_000),
@@ -15,6 +17,9 @@ const DECIMAL: [(&str, i128); 10] = [
     ("n", 1),
 ];
 const BINARY: [(&str, u32); 6] = [("Ei", 60), ("Pi", 50), ("Ti", 40), ("Gi", 30), ("Mi", 20), ("Ki", 10)];
+/// The message for a text that is not a quantity.
+pub const RULE: &str =
+    "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'";
 /// One, in billionths.
 const NANOS: i128 = 1_000_000_000;
 const MILLI: i128 = 1_000_000;
@@ -53,6 +58,12 @@ pub fn canonical(value: &Value, in_resource_list: bool) -> Option<String> {
     }
     let (name, unit) = DECIMAL.iter().find(|(_, unit)| nanos % unit == 0)?;
     Some(format!("{}{name}", nanos / unit))
+}
+
+/// Returns whether a text is a quantity.
+pub fn is_quantity(text: &str) -> bool {
+    let number = r"^[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)";
+    matches(&format!("{number}([numkMGTPE]|[KMGTPE]i|[eE][+-]?[0-9]+)?$"), text)
 }
 
 /// Returns the value of a quantity as a number; `None` if it is none.

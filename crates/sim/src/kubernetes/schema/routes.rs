@@ -179,15 +179,6 @@ fn http_rules() -> Value {
         ("filters", list(http_filter()).count(0, 16)),
         ("backendRefs", list(weighted_backend(list(http_filter()).count(0, 16))).count(0, 16)),
         ("timeouts", object(&[("request", duration()), ("backendRequest", duration())])),
-        (
-            "retry",
-            object(&[
-                ("codes", list(integer().range(400, 599))),
-                ("attempts", integer()),
-                ("backoff", duration()),
-            ]),
-        ),
-        ("sessionPersistence", super::build::anything()),
     ]);
     list(rule).count(1, 16).default(json!([{"matches": [{"path": anywhere}]}]))
 }
@@ -217,7 +208,6 @@ fn grpc_rules() -> Value {
         ("matches", list(one_match).count(0, 64)),
         ("filters", list(filter()).count(0, 16)),
         ("backendRefs", list(weighted_backend(list(filter()).count(0, 16))).count(0, 16)),
-        ("sessionPersistence", super::build::anything()),
     ]);
     list(rule).count(0, 16)
 }

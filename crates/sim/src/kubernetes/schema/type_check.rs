@@ -1,6 +1,6 @@
 //! Type checks of an applied configuration: declared fields, scalar types, and present and unique list keys.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -20,7 +20,7 @@ fn walk(schema: &Value, value: &Value, path: &str, found: &mut Vec<String>) {
     }
     if schema["x-kubernetes-int-or-string"] == Value::Bool(true) {
         if !(value.is_number() || value.is_string()) {
-            found.push(format!("{path}: expected scalar, got {}", describe(value)));
+            found.push(format!("{path}: expected scalar, got {}", describe(value, "scalar")));
         }
         return;
     }
@@ -48,7 +48,7 @@ fn walk(schema: &Value, value: &Value, path: &str, found: &mut Vec<String>) {
                 "integer" | "number" => "numeric (int or float)",
                 kind => kind,
             };
-            found.push(format!("{path}: expected {expected}, got {}", describe(value)));
+            found.push(format!("{path}: expected {expected}, got {}", describe(value, kind)));
         }
     }
 }
@@ -79,13 +79,49 @@ fn walk_list(schema: &Value, list: &[Value], path: &str, found: &mut Vec<String>
     }
 }
 
-fn describe(value: &Value) -> String {
+/// Returns a value in the format of Go, which depends on the expected type.
+fn describe(value: &Value, expected: &str) -> String {
+    match expected {
+        "integer" | "number" => match value {
+            Value::Bool(_) => "bool".to_owned(),
+            Value::Array(_) => "[]interface {}".to_owned(),
+            Value::Object(_) => "map[string]interface {}".to_owned(),
+            _ => "string".to_owned(),
+        },
+        "string" => format!("&value.valueUnstructured{{Value:{}}}", in_go_syntax(value)),
+        _ => format!("&{{{}}}", in_go_text(value)),
+    }
+}
+
+/// Returns a value like the verb `%#v` of Go.
+fn in_go_syntax(value: &Value) -> String {
     match value {
-        Value::Bool(_) => "boolean".into(),
-        Value::Number(number) => format!("&value.valueUnstructured{{Value:{number}}}"),
-        Value::String(_) => "string".into(),
-        Value::Array(_) => "list".into(),
-        Value::Object(_) => "map".into(),
-        Value::Null => "null".into(),
+        Value::Array(list) => {
+            let items: Vec<String> = list.iter().map(in_go_syntax).collect();
+            format!("[]interface {{}}{{{}}}", items.join(", "))
+        }
+        Value::Object(map) => {
+            let sorted: BTreeMap<_, _> = map.iter().collect();
+            let fields = sorted.into_iter().map(|(name, value)| format!("{name:?}:{}", in_go_syntax(value)));
+            format!("map[string]interface {{}}{{{}}}", fields.collect::<Vec<_>>().join(", "))
+        }
+        scalar => scalar.to_string(),
+    }
+}
+
+/// Returns a value like the verb `%v` of Go.
+fn in_go_text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(list) => {
+            let items: Vec<String> = list.iter().map(in_go_text).collect();
+            format!("[{}]", items.join(" "))
+        }
+        Value::Object(map) => {
+            let sorted: BTreeMap<_, _> = map.iter().collect();
+            let fields = sorted.into_iter().map(|(name, value)| format!("{name}:{}", in_go_text(value)));
+            format!("map[{}]", fields.collect::<Vec<_>>().join(" "))
+        }
+        scalar => scalar.to_string(),
     }
 }

@@ -1,5 +1,6 @@
 //! The verbs create, update and patch.
 
+use http::Method;
 use serde_json::{Value, json};
 
 use super::{ApiCall, validate_and_store};
@@ -27,7 +28,10 @@ pub fn create(store: &mut Store, call: &ApiCall<'_>) -> Result<Reply, StatusErro
     let mut object = decode::object(call.request)?;
     decode::check_identity(resource_path, &mut object)?;
     let metadata = metadata_mut(&mut object);
-    if metadata.get("resourceVersion").and_then(Value::as_str).is_some_and(|version| !version.is_empty()) {
+    // A dry run does not reach the check of the storage.
+    if !options.dry_run
+        && metadata.get("resourceVersion").and_then(Value::as_str).is_some_and(|version| !version.is_empty())
+    {
         return Err(StatusError::bad_request("resourceVersion should not be set on objects to be created"));
     }
     let named = metadata.get("name").and_then(Value::as_str).is_some_and(|name| !name.is_empty());
@@ -111,13 +115,13 @@ fn apply_patch(store: &mut Store, call: &ApiCall<'_>, options: &WriteOptions) ->
         return Err(StatusError::not_found(&resource_path.definition, resource_path.name()));
     }
     check_preconditions(call, &config, live.as_ref())?;
-    decode::drop_nulls(&resource_path.definition.schema, &mut config);
     let created = live.is_none();
     let draft = call.draft(live, &options.manager, true);
     let force = options.force.unwrap_or(false);
     let owner = draft.owner();
-    let object =
+    let mut object =
         apply::applied(&resource_path.definition, draft.live.as_ref(), &config, &owner, force, call.now)?;
+    decode::drop_nulls(&resource_path.definition, &mut object);
     let object = validate_and_store(store, &draft, object, options.dry_run)?;
     Ok(call.reply(if created { 201 } else { 200 }, &object, &[]))
 }
@@ -172,6 +176,10 @@ fn check_preconditions(call: &ApiCall<'_>, object: &Value, live: Option<&Value>)
         let is = live.map(|live| live["metadata"]["uid"].as_str().unwrap_or_default());
         match is {
             Some(is) if is == uid => {}
+            Some(_) if call.request.method == Method::PATCH => {
+                let error = FieldError::invalid("metadata.uid", &json!(uid), "field is immutable");
+                return Err(StatusError::invalid(&definition.kind, &definition.group, name, &[error]));
+            }
             Some(is) => {
                 let why =
                     format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {is}");

@@ -12,6 +12,19 @@ use crate::kubernetes::status::{FieldError, StatusError, about, json_reply};
 use crate::kubernetes::store::{Store, names};
 use crate::request::Reply;
 
+/// The namespaces that cannot be deleted.
+const PERMANENT_NAMESPACES: [&str; 3] = ["default", "kube-public", "kube-system"];
+/// The resources whose deletion returns the deleted object.
+const RETURNED: [&str; 7] = [
+    "persistentvolumeclaims",
+    "persistentvolumes",
+    "pods",
+    "podtemplates",
+    "resourcequotas",
+    "serviceaccounts",
+    "services",
+];
+
 /// The options of a deletion.
 struct DeleteOptions {
     propagation: Propagation,
@@ -26,6 +39,11 @@ fn delete_options(call: &ApiCall<'_>) -> Result<DeleteOptions, StatusError> {
     let text = |pointer: &str| options.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
     let policy = query("propagationPolicy").map(str::to_owned).or_else(|| text("/propagationPolicy"));
     let orphan = options["orphanDependents"].as_bool();
+    if let (Some(policy), Some(_)) = (&policy, orphan) {
+        let why = "orphanDependents and deletionPropagation cannot be both set";
+        let error = FieldError::invalid("propagationPolicy", &json!(policy), why);
+        return Err(StatusError::invalid("DeleteOptions", "meta.k8s.io", "", &[error]));
+    }
     let propagation = match (policy.as_deref(), orphan) {
         (Some("Background"), _) | (None, Some(false) | None) => Propagation::Background,
         (Some("Foreground"), _) => Propagation::Foreground,
@@ -55,20 +73,25 @@ pub fn delete(store: &mut Store, call: &ApiCall<'_>) -> Result<Reply, StatusErro
     let definition = &call.resource_path.definition;
     let live = call.live(store)?;
     let is = |field: &str| live["metadata"][field].as_str().unwrap_or_default().to_owned();
-    for (what, field, wanted) in [
-        ("UID", "uid", &delete_options.uid),
-        ("ResourceVersion", "resourceVersion", &delete_options.revision),
+    for (what, field, wanted, happened) in [
+        ("UID", "uid", &delete_options.uid, "deleted and then recreated"),
+        ("ResourceVersion", "resourceVersion", &delete_options.revision, "modified"),
     ] {
         if let Some(wanted) = wanted.as_ref().filter(|wanted| **wanted != is(field)) {
             let why = format!(
-                "Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {}",
+                "the {what} in the precondition ({wanted}) does not match the {what} in record ({}). The object \
+                 might have been {happened}",
                 is(field)
             );
-            return Err(StatusError::conflict(definition, call.resource_path.name(), &why));
+            return Err(StatusError::failed_precondition(definition, call.resource_path.name(), &why));
         }
     }
+    if definition.resource() == "namespaces" && PERMANENT_NAMESPACES.contains(&call.resource_path.name()) {
+        let why = "this namespace may not be deleted";
+        return Err(StatusError::forbidden(definition, call.resource_path.name(), why));
+    }
     if delete_options.dry_run {
-        return Ok(json_reply(200, &success(call, &live)));
+        return Ok(deleted(call, &live));
     }
     let (namespace, name) = names(&live);
     match lifecycle::delete(
@@ -79,16 +102,23 @@ pub fn delete(store: &mut Store, call: &ApiCall<'_>) -> Result<Reply, StatusErro
         delete_options.propagation,
         call.now,
     ) {
-        Some(Deletion::Deleted(object)) => Ok(json_reply(200, &success(call, &object))),
+        Some(Deletion::Deleted(object)) => Ok(deleted(call, &object)),
         Some(Deletion::Terminating(object)) => Ok(call.reply(200, &object, &[])),
         None => Err(StatusError::not_found(definition, &name)),
     }
 }
 
-fn success(call: &ApiCall<'_>, object: &Value) -> Value {
+/// Returns the answer to a completed deletion: for a few kinds the object, for all others a Status.
+fn deleted(call: &ApiCall<'_>, object: &Value) -> Reply {
+    if RETURNED.contains(&call.resource_path.definition.resource().as_str()) {
+        return call.reply(200, object, &[]);
+    }
     let mut details = about(&call.resource_path.definition, call.resource_path.name());
     details["uid"] = object["metadata"]["uid"].clone();
-    json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details})
+    let status = "Success";
+    let status =
+        json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": status, "details": details});
+    json_reply(200, &status)
 }
 
 /// Deletes a selection of objects.

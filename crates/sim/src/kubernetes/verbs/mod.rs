@@ -55,10 +55,10 @@ impl ApiCall<'_> {
             definition: self.resource_path.definition.clone(),
             live,
             manager: manager.to_owned(),
-            part: if self.resource_path.subresource == Subresource::Status {
-                WriteScope::Status
-            } else {
-                WriteScope::Main
+            part: match self.resource_path.subresource {
+                Subresource::Status => WriteScope::Status,
+                Subresource::Scale => WriteScope::Scale,
+                Subresource::Main | Subresource::Log => WriteScope::Main,
             },
             applied,
             at: self.now,

@@ -1,6 +1,6 @@
 //! The verbs get, list and watch.
 
-use base64::Engine;
+use base64::{DecodeError, Engine};
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
@@ -76,7 +76,10 @@ fn starting_point(store: &Store, options: &ListOptions) -> Result<(u64, Option<S
             ));
         }
         let (revision, start) = read_token(&options.next).ok_or_else(|| {
-            StatusError::bad_request("continue key is not valid: it was not given out by this server")
+            StatusError::bad_request(format!(
+                "invalid continue token: continue key is not valid: {}",
+                token_error(&options.next)
+            ))
         })?;
         if revision < store.oldest_revision() {
             return Err(StatusError::expired(
@@ -105,6 +108,20 @@ fn too_large(wanted: u64, current: u64) -> StatusError {
 
 fn token(revision: u64, start: &str) -> String {
     URL_SAFE_NO_PAD.encode(json!({"v": "meta.k8s.io/v1", "rv": revision, "start": start}).to_string())
+}
+
+/// Describes an invalid token as the decoders of Go do.
+fn token_error(token: &str) -> String {
+    match URL_SAFE_NO_PAD.decode(token.trim_end_matches('=')) {
+        Err(DecodeError::InvalidByte(offset, _)) => format!("illegal base64 data at input byte {offset}"),
+        Err(_) => format!("illegal base64 data at input byte {}", token.len() / 4 * 4),
+        Ok(bytes) => match String::from_utf8_lossy(&bytes).chars().next() {
+            Some(first) if first != '{' => {
+                format!("invalid character {first:?} looking for beginning of value")
+            }
+            _ => "unexpected end of JSON input".to_owned(),
+        },
+    }
 }
 
 fn read_token(token: &str) -> Option<(u64, String)> {
