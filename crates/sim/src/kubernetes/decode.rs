@@ -7,10 +7,11 @@ use super::definition::Definition;
 use super::path::{ResourcePath, Subresource};
 use super::protobuf;
 use super::query::FieldValidation;
-use super::schema::{convert, prune};
 use super::schema::validate::{self, Wording};
+use super::schema::{convert, prune};
 use super::status::StatusError;
 use super::store::names;
+use super::yaml;
 use crate::request::Request;
 
 const ACCEPTED: &str = "application/json, application/yaml, application/vnd.kubernetes.protobuf";
@@ -23,7 +24,9 @@ pub fn object(request: &Request) -> Result<Value, StatusError> {
     let media_type = media_type(request);
     match media_type.as_str() {
         "" | "application/json" => json(&request.body),
-        "application/yaml" | "application/x-yaml" | "text/yaml" => yaml(&request.body),
+        "application/yaml" | "application/x-yaml" | "text/yaml" => {
+            yaml::object(&request.body, FieldValidation::Ignore).map(|(object, _)| object)
+        }
         protobuf::MEDIA_TYPE => protobuf::object(&request.body),
         other => Err(unsupported(&format!(
             "the body of the request was in an unknown format - accepted media types include: {ACCEPTED} (it was {other:?})"
@@ -58,21 +61,16 @@ pub fn json(body: &[u8]) -> Result<Value, StatusError> {
     }
 }
 
-/// Parses YAML (a superset of JSON) that must be an object.
-///
-/// # Errors
-/// 400 if it is not.
-pub fn yaml(body: &[u8]) -> Result<Value, StatusError> {
-    if let Ok(value @ Value::Object(_)) = serde_json::from_slice(body) {
-        return Ok(value);
-    }
-    let bad = |why: String| StatusError::bad_request(format!("error decoding YAML: {why}"));
-    let text = std::str::from_utf8(body).map_err(|error| bad(error.to_string()))?;
-    match serde_saphyr::from_str::<Value>(text) {
-        Ok(value @ Value::Object(_)) => Ok(value),
-        Ok(_) => Err(bad("the body is no object".into())),
-        Err(error) => Err(bad(error.to_string())),
-    }
+/// Describes why a text is not JSON as the decoder of Go does; `None` if it is JSON.
+pub fn syntax_error(text: &[u8]) -> Option<String> {
+    serde_json::from_slice::<Value>(text).err()?;
+    let text = String::from_utf8_lossy(text);
+    Some(match text.trim_start().chars().next() {
+        Some(first) if !matches!(first, '{' | '[' | '"' | '-' | '0'..='9' | 't' | 'f' | 'n') => {
+            format!("invalid character {first:?} looking for beginning of value")
+        }
+        _ => "unexpected end of JSON input".to_owned(),
+    })
 }
 
 /// Checks kind, namespace and name of an object against its URL, and fills in missing ones from the URL.
@@ -154,7 +152,9 @@ pub fn drop_unknown_fields(
             let why = format!("json: cannot unmarshal into Go struct field {}.{error}", definition.kind);
             return Err(cannot_be_handled(definition, &why));
         }
-        if let Some(failure) = convert::failure(&definition.schema, object).filter(|failure| failure.is_format) {
+        if let Some(failure) =
+            convert::failure(&definition.schema, object).filter(|failure| failure.is_format)
+        {
             let why = failure.why.trim_start_matches("error decoding from json: ");
             return Err(cannot_be_handled(definition, why));
         }

@@ -11,6 +11,8 @@ use super::store::Store;
 use crate::request::{Reply, Request};
 
 const VERBS: [&str; 8] = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
+const CUSTOM_VERBS: [&str; 8] =
+    ["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"];
 const SUBRESOURCE_VERBS: &[&str] = &["get", "patch", "update"];
 
 /// A subresource of a kind.
@@ -147,7 +149,11 @@ fn resource(kind: &Definition) -> Value {
 
 /// Returns the verbs of a kind.
 fn verbs(kind: &Definition) -> &'static [&'static str] {
-    if kind.is_review { &["create"] } else { &VERBS }
+    match (kind.is_review, kind.custom) {
+        (true, _) => &["create"],
+        (false, true) => &CUSTOM_VERBS,
+        (false, false) => &VERBS,
+    }
 }
 
 /// Returns the subresources of a kind, with the group, version and kind of their objects.

@@ -12,7 +12,7 @@ use super::user::{Action, User};
 use super::verbs::log::{self, Log};
 use super::verbs::{ApiCall, change, delete, read, scale};
 use super::watch::Watch;
-use super::{access_review, aggregation, custom_kinds, discovery, openapi, openapi_v2};
+use super::{access_review, aggregation, custom_kinds, discovery, openapi, openapi_v2, yaml};
 use crate::clock::SimTime;
 use crate::request::{Reply, Request, Streaming};
 use crate::state::CloudState;
@@ -99,7 +99,8 @@ pub fn serve_as(store: &mut Store, request: &Request, user: &User, now: SimTime)
     }
     if let RequestTarget::Objects(resource_path) = target {
         return match objects(store, request, resource_path, user, now) {
-            Ok(reply) => reply,
+            Ok(reply) if reply.watch.is_some() || reply.log.is_some() => reply,
+            Ok(answer) => ApiResponse::plain(yaml::preferred(request, answer.reply)),
             Err(status_error) => ApiResponse::plain(status_error.reply()),
         };
     }

@@ -51,6 +51,7 @@ pub mod watch;
 #[cfg(test)]
 mod watch_tests;
 mod write;
+mod yaml;
 
 pub(crate) use competing_writer::{compact_store, overwrite_as_other_client};
 pub use definition::Definition;

@@ -312,9 +312,10 @@ pub fn record_update(
     at: SimTime,
 ) {
     let difference = live
-        .map_or_else(|| compare(definition, &empty::object(definition), object), |live| {
-            compare(definition, live, object)
-        })
+        .map_or_else(
+            || compare(definition, &empty::object(definition), object),
+            |live| compare(definition, live, object),
+        )
         .through(&owner.subresource, definition.has_status);
     let sent = object["metadata"]["managedFields"].as_array().filter(|entries| !entries.is_empty());
     // A list with one empty entry requests the removal of all ownership.

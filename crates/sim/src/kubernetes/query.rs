@@ -83,9 +83,9 @@ fn limit(request: &Request) -> Result<usize, StatusError> {
         "" => Ok(0),
         text => match text.parse::<i64>() {
             Ok(limit) => Ok(usize::try_from(limit).unwrap_or(0)),
-            Err(_) => Err(StatusError::bad_request(format!(
-                "strconv.ParseInt: parsing {text:?}: invalid syntax"
-            ))),
+            Err(_) => {
+                Err(StatusError::bad_request(format!("strconv.ParseInt: parsing {text:?}: invalid syntax")))
+            }
         },
     }
 }

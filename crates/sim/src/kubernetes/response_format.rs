@@ -30,6 +30,10 @@ impl ResponseFormat {
         for alternative in accept.split(',') {
             let mut parts = alternative.split(';').map(str::trim);
             let media_type = parts.next().unwrap_or_default().to_ascii_lowercase();
+            // YAML has no other formats; the reply is converted at the end.
+            if media_type == "application/yaml" {
+                return Ok(Self::Object);
+            }
             if !matches!(media_type.as_str(), "" | "application/json" | "*/*" | "application/*") {
                 continue;
             }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use http::header::{HeaderName, HeaderValue};
 use serde_json::{Map, Value, json};
 
 use super::definition::Definition;
@@ -23,12 +24,21 @@ pub struct StatusError {
     pub details: Box<Value>,
     /// The `Retry-After` in whole seconds.
     pub retry_after: Option<u64>,
+    /// The warnings about the request.
+    pub warnings: Vec<String>,
 }
 
 impl StatusError {
     /// Creates an error without details.
     pub fn new(code: u16, reason: &'static str, message: impl Into<String>) -> Self {
-        Self { code, reason, message: message.into(), details: Box::default(), retry_after: None }
+        Self {
+            code,
+            reason,
+            message: message.into(),
+            details: Box::default(),
+            retry_after: None,
+            warnings: Vec::new(),
+        }
     }
 
     /// Creates the 400 of a malformed request.
@@ -157,7 +167,7 @@ impl StatusError {
 
     /// Returns the reply.
     pub fn reply(&self) -> Reply {
-        let reply = json_reply(self.code, &self.object());
+        let reply = with_warnings(json_reply(self.code, &self.object()), &self.warnings);
         match self.retry_after {
             Some(seconds) => reply.with_header("retry-after", &seconds.to_string()),
             None => reply,
@@ -168,6 +178,16 @@ impl StatusError {
 /// Returns a JSON reply with the content type of an API server, which names no character set.
 pub(super) fn json_reply(code: u16, body: &Value) -> Reply {
     Reply::json(code, body).with_header("content-type", JSON)
+}
+
+/// Returns a reply with a header for each warning.
+pub(super) fn with_warnings(mut reply: Reply, warnings: &[String]) -> Reply {
+    for warning in warnings {
+        if let Ok(value) = HeaderValue::from_str(&format!("299 - {warning:?}")) {
+            reply.headers.append(HeaderName::from_static("warning"), value);
+        }
+    }
+    reply
 }
 
 /// Returns the details of an error: the name, the group if there is one, the plural resource.

@@ -96,6 +96,9 @@ pub(super) fn prepare(store: &Store, addresses: &mut Addresses, draft: &Draft, o
         let status = draft.live.as_ref().and_then(|live| live.get("status")).cloned();
         replace(&mut object, "status", status);
     }
+    if !draft.definition.custom {
+        canonical::drop_zeros(&draft.definition.group, &draft.definition.schema, &mut object);
+    }
     admission::defaults(store, draft, addresses, &mut object);
     defaults::fill(&draft.definition.schema, &mut object);
     if !draft.definition.custom {

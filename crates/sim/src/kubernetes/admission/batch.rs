@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::defaults::fill;
+use super::pods;
 use super::unchanged;
-use super::workloads::pod_errors;
 use crate::kubernetes::status::FieldError;
 use crate::kubernetes::write::Draft;
 
@@ -91,7 +91,7 @@ fn schedule_error(schedule: &str) -> Option<String> {
 }
 
 fn pod_template_errors(template: &Value, path: &str) -> Vec<FieldError> {
-    let mut errors = pod_errors(&template["spec"], &format!("{path}.spec"));
+    let mut errors = pods::errors(&template["spec"], &format!("{path}.spec"));
     if !["OnFailure", "Never"].iter().any(|policy| template["spec"]["restartPolicy"] == *policy) {
         let field = format!("{path}.spec.restartPolicy");
         errors.push(FieldError::required(&field, "valid values: \"OnFailure\", \"Never\""));

@@ -91,6 +91,11 @@ fn service(draft: &Draft, addresses: &mut Addresses, object: &mut Value) {
             fill(spec, field, kept.clone());
         }
     }
+    // A new address replaces the kept list, which consists of the old one.
+    let kept = live.filter(|live| live["clusterIP"] != spec["clusterIP"]).map(|live| &live["clusterIPs"]);
+    if kept.is_some_and(|kept| *kept == spec["clusterIPs"]) {
+        spec["clusterIPs"] = json!([spec["clusterIP"]]);
+    }
     if spec["clusterIP"].as_str().is_none_or(str::is_empty) {
         spec["clusterIP"] = json!(addresses.next_service());
     }

@@ -2,14 +2,19 @@
 //! an update.
 
 mod batch;
+mod data;
 mod defaults;
 mod gateway_api;
 mod identity;
+mod ingress;
+mod names;
+mod pods;
 mod services;
 mod storage;
 mod workloads;
 
 pub(super) use defaults::defaults;
+pub(super) use identity::{new_finalizers, other_uid};
 
 use serde_json::Value;
 
@@ -41,16 +46,26 @@ pub(super) fn field_errors(draft: &Draft, object: &Value) -> Vec<FieldError> {
             "PersistentVolume" | "StorageClass" | "PriorityClass" | "RuntimeClass" | "IngressClass" => {
                 storage::class_errors(draft, object)
             }
-            "Ingress" => services::ingress_errors(object),
+            "Ingress" => ingress::field_errors(object),
             "HorizontalPodAutoscaler" | "PodDisruptionBudget" => workloads::policy_errors(object),
             "Service" => services::field_errors(draft, object),
-            "Secret" | "ConfigMap" => services::data_errors(draft, object),
-            "RoleBinding" | "ClusterRoleBinding" => services::binding_errors(draft, object),
+            "Secret" | "ConfigMap" => data::field_errors(draft, object),
+            "RoleBinding" | "ClusterRoleBinding" => data::binding_errors(draft, object),
             "CustomResourceDefinition" => custom_kinds::field_errors(object),
             _ => Vec::new(),
         });
     }
     errors
+}
+
+/// Returns the warnings about an object that was stored.
+pub(super) fn warnings(draft: &Draft, object: &Value) -> Vec<String> {
+    let definition = &draft.definition;
+    match (definition.custom, definition.group.as_str()) {
+        (false, "apps" | "batch") => workloads::warnings(draft, object),
+        (false, "") if definition.kind == "Pod" => pods::warnings(&object["spec"], "spec"),
+        _ => Vec::new(),
+    }
 }
 
 /// Returns the violated rules of a custom resource. An error that leaves fields unreliable prevents their

@@ -2,9 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::identity::{is_label, label_rule};
-use super::{each, unchanged};
-use crate::kubernetes::schema::quantity::amount;
+use super::{each, names, pods, unchanged};
 use crate::kubernetes::selector;
 use crate::kubernetes::status::FieldError;
 use crate::kubernetes::write::Draft;
@@ -12,7 +10,7 @@ use crate::kubernetes::write::Draft;
 /// Returns the validation errors of a Pod, or of a workload with a pod template.
 pub fn field_errors(draft: &Draft, object: &Value) -> Vec<FieldError> {
     if draft.definition.kind == "Pod" {
-        let mut errors = pod_errors(&object["spec"], "spec");
+        let mut errors = pods::errors(&object["spec"], "spec");
         errors.extend(pod_changes(draft, object));
         return errors;
     }
@@ -20,15 +18,20 @@ pub fn field_errors(draft: &Draft, object: &Value) -> Vec<FieldError> {
     let mut errors = Vec::new();
     let wanted = &object["spec"]["selector"];
     let is_empty = |field: &str| wanted[field].as_object().is_none_or(serde_json::Map::is_empty);
-    if is_empty("matchLabels") && wanted["matchExpressions"].as_array().is_none_or(Vec::is_empty) {
+    let is_everything =
+        is_empty("matchLabels") && wanted["matchExpressions"].as_array().is_none_or(Vec::is_empty);
+    if wanted.is_null() {
+        errors.push(FieldError::required("spec.selector", ""));
+    } else if is_everything {
         let why = format!("empty selector is invalid for {kind}");
         errors.push(FieldError::invalid("spec.selector", wanted, &why));
-    } else if object["spec"]["template"].is_object() {
-        let labels = &object["spec"]["template"]["metadata"]["labels"];
-        if !selector::object_selector_matches(wanted, labels) {
-            let why = "`selector` does not match template `labels`";
-            errors.push(FieldError::invalid("spec.template.metadata.labels", labels, why));
-        }
+    }
+    // A missing selector matches nothing, an empty one everything.
+    let labels = &object["spec"]["template"]["metadata"]["labels"];
+    let has_match = !is_everything && selector::object_selector_matches(wanted, labels);
+    if wanted.is_null() || !(is_everything || has_match) {
+        let why = "`selector` does not match template `labels`";
+        errors.push(FieldError::invalid("spec.template.metadata.labels", labels, why));
     }
     if draft.definition.kind == "StatefulSet" {
         errors.extend(stateful_set_changes(draft, object));
@@ -40,6 +43,14 @@ pub fn field_errors(draft: &Draft, object: &Value) -> Vec<FieldError> {
     {
         let why = "may not be specified when strategy `type` is 'Recreate'";
         errors.push(FieldError::forbidden("spec.strategy.rollingUpdate", why));
+    }
+    if let (Some(deadline), least) =
+        (object["spec"]["progressDeadlineSeconds"].as_i64(), object["spec"]["minReadySeconds"].as_i64())
+        && deadline <= least.unwrap_or(0)
+    {
+        let field = "spec.progressDeadlineSeconds";
+        let why = "must be greater than minReadySeconds";
+        errors.push(FieldError::invalid(field, &json!(deadline), why));
     }
     if let Some(template) = object.pointer("/spec/template/spec") {
         errors.extend(template_errors(object, template));
@@ -63,14 +74,14 @@ fn template_errors(object: &Value, template: &Value) -> Vec<FieldError> {
         })
         .collect();
     if claims.is_empty() {
-        return pod_errors(template, "spec.template.spec");
+        return pods::errors(template, "spec.template.spec");
     }
     let mut template = template.clone();
     let mut volumes = template["volumes"].as_array().cloned().unwrap_or_default();
     volumes.retain(|volume| !claims.iter().any(|claim| claim["name"] == volume["name"]));
     volumes.extend(claims);
     template["volumes"] = Value::Array(volumes);
-    pod_errors(&template, "spec.template.spec")
+    pods::errors(&template, "spec.template.spec")
 }
 
 /// Returns an error if an update changes another field of a StatefulSet than these.
@@ -100,76 +111,22 @@ fn stateful_set_changes(draft: &Draft, object: &Value) -> Option<FieldError> {
     })
 }
 
-/// Returns the validation errors of a pod's spec at a path.
-pub(super) fn pod_errors(spec: &Value, path: &str) -> Vec<FieldError> {
-    let mut errors = Vec::new();
-    for (index, volume) in each(spec, "/volumes") {
-        let name = volume["name"].as_str().unwrap_or_default();
-        if !is_label(name) {
-            let field = format!("{path}.volumes[{index}].name");
-            errors.push(FieldError::invalid(&field, &volume["name"], &label_rule()));
-        }
-        if volume.as_object().is_some_and(|map| map.len() > 2) {
-            let field = format!("{path}.volumes[{index}]");
-            errors.push(FieldError::forbidden(&field, "may not specify more than 1 volume type"));
-        }
+/// Returns the warnings about a workload.
+pub fn warnings(draft: &Draft, object: &Value) -> Vec<String> {
+    const NAMES_PODS: [&str; 4] = ["CronJob", "Deployment", "Job", "ReplicaSet"];
+    let name = object["metadata"]["name"].as_str().unwrap_or_default();
+    let why = names::dns_label(name);
+    let mut warnings = Vec::new();
+    if draft.live.is_none() && NAMES_PODS.contains(&draft.definition.kind.as_str()) && !why.is_empty() {
+        warnings.push(format!(
+            "metadata.name: this is used in Pod names and hostnames, which can result in surprising behavior; a \
+             DNS label is recommended: [{}]",
+            why.join(" ")
+        ));
     }
-    for list in ["initContainers", "containers"] {
-        for (index, container) in each(spec, &format!("/{list}")) {
-            errors.extend(container_errors(spec, container, &format!("{path}.{list}[{index}]")));
-        }
-    }
-    errors
-}
-
-fn container_errors(spec: &Value, container: &Value, path: &str) -> Vec<FieldError> {
-    let mut errors = Vec::new();
-    let name = &container["name"];
-    if !is_label(name.as_str().unwrap_or_default()) {
-        errors.push(FieldError::invalid(&format!("{path}.name"), name, &label_rule()));
-    }
-    if container["image"].as_str().is_none_or(|image| image.trim().is_empty()) {
-        errors.push(FieldError::required(&format!("{path}.image"), ""));
-    }
-    for (index, mount) in each(container, "/volumeMounts") {
-        if !each(spec, "/volumes").any(|(_, volume)| volume["name"] == mount["name"]) {
-            let field = format!("{path}.volumeMounts[{index}].name");
-            errors.push(FieldError::missing(&field, &mount["name"]));
-        }
-    }
-    for probe in ["livenessProbe", "readinessProbe", "startupProbe"] {
-        let Some(probed) = container.get(probe) else { continue };
-        let handlers = ["exec", "httpGet", "tcpSocket", "grpc"];
-        match handlers.iter().filter(|handler| probed.get(**handler).is_some()).count() {
-            0 => {
-                let why = "must specify a handler type";
-                errors.push(FieldError::required(&format!("{path}.{probe}"), why));
-            }
-            1 => {}
-            _ => {
-                let why = "may not specify more than 1 handler type";
-                errors.push(FieldError::forbidden(&format!("{path}.{probe}"), why));
-            }
-        }
-    }
-    errors.extend(resource_errors(&container["resources"], path));
-    errors
-}
-
-fn resource_errors(resources: &Value, path: &str) -> Vec<FieldError> {
-    let mut errors = Vec::new();
-    for (name, request) in resources["requests"].as_object().into_iter().flatten() {
-        let limit = &resources["limits"][name.as_str()];
-        if let (Some(given), Some(most)) = (amount(request), amount(limit))
-            && given > most
-        {
-            let shown = limit.as_str().map_or_else(|| limit.to_string(), str::to_owned);
-            let why = format!("must be less than or equal to {name} limit of {shown}");
-            let field = format!("{path}.resources.requests");
-            errors.push(FieldError::invalid(&field, request, &why));
-        }
-    }
-    errors
+    let template = object.pointer("/spec/template/spec");
+    warnings.extend(template.into_iter().flat_map(|spec| pods::warnings(spec, "spec.template.spec")));
+    warnings
 }
 
 /// Returns an error if an update changes an immutable field of a pod; almost all fields are immutable.

@@ -65,7 +65,7 @@ fn sort_owners(owners: &mut Value) {
         let text = |name: &str| owner[name].as_str().unwrap_or_default().to_owned();
         (text("manager"), text("operation"), text("subresource"))
     };
-    for owners in owners.as_array_mut() {
+    if let Some(owners) = owners.as_array_mut() {
         owners.retain(|owner| owner["subresource"] != "status");
         owners.sort_by_key(key);
     }

@@ -24,8 +24,8 @@ pub fn kinds() -> Vec<Definition> {
             [
                 vec![
                     Column::new("Ready", "string", "=workload.ready"),
-                    column("Up-to-date", ".status.updatedReplicas"),
-                    column("Available", ".status.availableReplicas"),
+                    Column::new("Up-to-date", "string", "=workload.updated"),
+                    Column::new("Available", "string", "=workload.available"),
                     age(),
                 ],
                 template_columns(),
@@ -105,8 +105,7 @@ fn stateful_set() -> Value {
         ("minReadySeconds", integer().least(0)),
         ("persistentVolumeClaimRetentionPolicy", retention.default(json!({}))),
         ("ordinals", object(&[("start", integer().least(0))])),
-    ])
-    .required(&["selector", "template"]);
+    ]);
     let status = counts(&[
         "observedGeneration",
         "replicas",
@@ -152,8 +151,7 @@ fn deployment() -> Value {
         ("revisionHistoryLimit", integer().least(0).default(json!(10))),
         ("paused", boolean()),
         ("progressDeadlineSeconds", integer().least(0).default(json!(600))),
-    ])
-    .required(&["selector", "template"]);
+    ]);
     let status = counts(&[
         "observedGeneration",
         "replicas",
@@ -197,8 +195,7 @@ fn daemon_set() -> Value {
         ("updateStrategy", strategy),
         ("minReadySeconds", integer().least(0)),
         ("revisionHistoryLimit", integer().least(0).default(json!(10))),
-    ])
-    .required(&["selector", "template"]);
+    ]);
     let status = counts(&[
         "currentNumberScheduled",
         "numberMisscheduled",

@@ -21,7 +21,7 @@ const GROUPS: [&str; 9] = [
     "storage.k8s.io",
 ];
 /// Optional fields that are pointers in the Go types: zero values are kept.
-const POINTERS: [&str; 74] = [
+const POINTERS: [&str; 73] = [
     "activeDeadlineSeconds",
     "allocateLoadBalancerNodePorts",
     "allowPrivilegeEscalation",
@@ -89,7 +89,6 @@ const POINTERS: [&str; 74] = [
     "targetCPUUtilizationPercentage",
     "terminationGracePeriodSeconds",
     "timeZone",
-    "timeoutSeconds",
     "tolerationSeconds",
     "trafficDistribution",
     "ttlSecondsAfterFinished",
@@ -99,7 +98,41 @@ const POINTERS: [&str; 74] = [
 ];
 
 /// The same for fields of one structure, by the field that contains it.
-const POINTERS_WITHIN: [(&str, &str); 1] = [("csi", "readOnly")];
+const POINTERS_WITHIN: [(&str, &str); 2] = [("csi", "readOnly"), ("clientIP", "timeoutSeconds")];
+
+/// Drops the zero values of fields with a default, which then apply. A pointer to a zero value is kept.
+pub fn drop_zeros(group: &str, schema: &Value, object: &mut Value) {
+    if GROUPS.contains(&group) {
+        drop_zeros_below(schema, object, "");
+    }
+}
+
+fn drop_zeros_below(schema: &Value, value: &mut Value, parent: &str) {
+    match value {
+        Value::Object(map) => {
+            map.retain(|name, value| {
+                let field = &schema["properties"][name.as_str()];
+                let is_zero = *value == "" || value.as_f64() == Some(0.0);
+                let is_scalar = field["type"] == "string" || field["type"] == "integer";
+                let has_default = !field["default"].is_null();
+                !(is_zero && is_scalar && has_default && !is_pointer(parent, name))
+            });
+            for (name, value) in map.iter_mut().filter(|(name, _)| *name != "status") {
+                if let Some(field) = field(schema, name) {
+                    drop_zeros_below(field, value, name);
+                }
+            }
+        }
+        Value::Array(list) => {
+            list.iter_mut().for_each(|item| drop_zeros_below(items(schema), item, parent));
+        }
+        _ => {}
+    }
+}
+
+fn is_pointer(parent: &str, name: &str) -> bool {
+    POINTERS.contains(&name) || POINTERS_WITHIN.contains(&(parent, name))
+}
 
 /// Rewrites an object of a built-in kind, without its status.
 pub fn rewrite(group: &str, schema: &Value, object: &mut Value) {
@@ -149,8 +182,7 @@ fn is_dropped(schema: &Value, parent: &str, name: &str, value: &Value) -> bool {
         Value::Array(list) => list.is_empty(),
         Value::Object(map) => map.is_empty() && field["additionalProperties"].is_object(),
         Value::Null => false,
-        _ if field["type"].is_null() || POINTERS.contains(&name) => false,
-        _ if POINTERS_WITHIN.contains(&(parent, name)) => false,
+        _ if field["type"].is_null() || is_pointer(parent, name) => false,
         value => *value == Value::Bool(false) || *value == "" || value.as_f64() == Some(0.0),
     }
 }

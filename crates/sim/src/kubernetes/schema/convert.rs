@@ -45,9 +45,7 @@ pub fn failure(schema: &Value, value: &Value) -> Option<Failure> {
 fn walk(schema: &Value, value: &Value, name: &str) -> Option<Failure> {
     let format = |why: String| Some(Failure { is_format: true, why });
     match value {
-        Value::Object(map) => {
-            map.iter().find_map(|(name, value)| walk(field(schema, name)?, value, name))
-        }
+        Value::Object(map) => map.iter().find_map(|(name, value)| walk(field(schema, name)?, value, name)),
         Value::Array(list) => list.iter().find_map(|item| walk(items(schema), item, name)),
         Value::Number(number) if schema["type"] == "integer" && !number.is_i64() && !number.is_u64() => {
             let bits = if LONG.contains(&name) { 64 } else { 32 };

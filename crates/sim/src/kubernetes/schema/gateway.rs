@@ -136,22 +136,30 @@ fn gateway_class() -> Value {
 }
 
 fn gateway() -> Value {
-    let limited = || map(string().with("maxLength", json!(4_096))).with("maxProperties", json!(8));
+    let limited = |values: Value| map(values).with("maxProperties", json!(8));
+    let annotation = string().with("maxLength", json!(4_096));
+    let label =
+        string().with("maxLength", json!(63)).pattern("^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$");
     let parameters = object(&[("group", group()), ("kind", kind()), ("name", object_name())])
         .required(&["group", "kind", "name"]);
-    let infrastructure =
-        object(&[("labels", limited()), ("annotations", limited()), ("parametersRef", parameters)]);
+    let infrastructure = object(&[
+        ("labels", limited(label)),
+        ("annotations", limited(annotation)),
+        ("parametersRef", parameters),
+    ]);
     let address = || {
         object(&[
             ("type", string().length(1, 253).default(json!("IPAddress"))),
             ("value", string().with("maxLength", json!(253))),
         ])
+        .with("oneOf", address_forms())
     };
     let spec = object(&[
         ("gatewayClassName", object_name()),
         ("listeners", keyed(listener(), &["name"]).count(1, 64)),
         ("addresses", list(address()).count(0, 16)),
         ("infrastructure", infrastructure),
+        ("tls", gateway_tls()),
         (
             "allowedListeners",
             object(&[("namespaces", from_namespaces(&["All", "None", "Selector", "Same"], "None"))]),
@@ -178,26 +186,54 @@ fn gateway() -> Value {
         .required(&["spec"])
 }
 
+/// An address of the type IPAddress is one of either family.
+fn address_forms() -> Value {
+    let is_ip = json!({"enum": ["IPAddress"]});
+    let value = json!({"anyOf": [{"format": "ipv4"}, {"format": "ipv6"}]});
+    json!([
+        {"properties": {"type": is_ip, "value": value}},
+        {"properties": {"type": {"not": is_ip}}},
+    ])
+}
+
+/// The TLS settings of connections from clients and to backends.
+fn gateway_tls() -> Value {
+    let authority =
+        object(&[("group", group()), ("kind", kind()), ("name", object_name()), ("namespace", namespace())])
+            .required(&["group", "kind", "name"]);
+    let modes = ["AllowValidOnly", "AllowInsecureFallback"];
+    let validation = object(&[
+        ("caCertificateRefs", list(authority).count(1, 8)),
+        ("mode", string().one_of(&modes).default(json!("AllowValidOnly"))),
+    ])
+    .required(&["caCertificateRefs"]);
+    let validated = || object(&[("validation", validation.clone())]);
+    let of_port = object(&[("port", port()), ("tls", validated())]).required(&["port", "tls"]);
+    let frontend = object(&[("default", validated()), ("perPort", keyed(of_port, &["port"]).count(0, 64))]);
+    let backend = object(&[("clientCertificateRef", certificate())]);
+    object(&[("backend", backend), ("frontend", frontend.required(&["default"]))])
+}
+
+/// A reference to a certificate, by default in a Secret.
+fn certificate() -> Value {
+    object(&[
+        ("group", group().default(json!(""))),
+        ("kind", kind().default(json!("Secret"))),
+        ("name", object_name()),
+        ("namespace", namespace()),
+    ])
+    .required(&["name"])
+}
+
 fn from_namespaces(choices: &[&str], default: &str) -> Value {
     object(&[("from", string().one_of(choices).default(json!(default))), ("selector", label_selector())])
         .default(json!({"from": default}))
 }
 
 fn listener() -> Value {
-    let certificate = object(&[
-        ("group", group().default(json!(""))),
-        ("kind", kind().default(json!("Secret"))),
-        ("name", object_name()),
-        ("namespace", namespace()),
-    ])
-    .required(&["name"]);
-    let authority =
-        object(&[("group", group()), ("kind", kind()), ("name", object_name()), ("namespace", namespace())])
-            .required(&["group", "kind", "name"]);
     let tls = object(&[
         ("mode", string().one_of(&["Terminate", "Passthrough"]).default(json!("Terminate"))),
-        ("certificateRefs", list(certificate).count(0, 64)),
-        ("frontendValidation", object(&[("caCertificateRefs", list(authority).count(1, 8))])),
+        ("certificateRefs", list(certificate()).count(0, 64)),
         ("options", map(string().with("maxLength", json!(4_096))).with("maxProperties", json!(16))),
     ]);
     let route_kind =

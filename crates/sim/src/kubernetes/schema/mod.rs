@@ -12,6 +12,7 @@ pub mod shape;
 pub mod type_check;
 pub mod validate;
 
+mod affinity;
 mod apps;
 mod batch;
 mod cluster;
@@ -37,7 +38,7 @@ use super::definition::Definition;
 
 /// Returns the built-in kinds of every cluster.
 pub fn builtin() -> Vec<Definition> {
-    [
+    let kinds = [
         core::kinds(),
         apps::kinds(),
         batch::kinds(),
@@ -49,7 +50,12 @@ pub fn builtin() -> Vec<Definition> {
         cluster::kinds(),
         webhooks::kinds(),
     ]
-    .concat()
+    .concat();
+    let complete = |mut kind: Definition| {
+        kind.schema = shape::with_key_defaults(kind.schema);
+        kind
+    };
+    kinds.into_iter().map(complete).collect()
 }
 
 /// Returns the schema with the standard apiVersion, kind and metadata of every object.

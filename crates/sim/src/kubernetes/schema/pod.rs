@@ -2,11 +2,15 @@
 
 use serde_json::{Value, json};
 
+use super::affinity::affinity;
 use super::build::{
     Constrain, anything, boolean, conditions, int_or_string, integer, keyed, label_selector, list, map,
     object, port, quantity, set, string, time,
 };
 use super::metadata;
+
+/// The highest id of a user or group.
+const ID_MAX: i64 = 2_147_483_647;
 
 /// The schema of a Pod.
 pub fn pod() -> Value {
@@ -33,12 +37,12 @@ fn pod_spec() -> Value {
         ("ephemeralContainers", keyed(container(), &["name"])),
         ("volumes", keyed(volume(), &["name"])),
         ("restartPolicy", string().one_of(&["Always", "Never", "OnFailure"]).default(json!("Always"))),
-        ("terminationGracePeriodSeconds", integer().least(0).default(json!(30))),
+        ("terminationGracePeriodSeconds", integer().default(json!(30))),
         ("activeDeadlineSeconds", integer().least(1)),
         (
             "dnsPolicy",
             string()
-                .one_of(&["ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"])
+                .one_of(&["ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"])
                 .default(json!("ClusterFirst")),
         ),
         ("dnsConfig", anything()),
@@ -57,7 +61,7 @@ fn pod_spec() -> Value {
         ("hostname", string()),
         ("subdomain", string()),
         ("setHostnameAsFQDN", boolean()),
-        ("affinity", anything()),
+        ("affinity", affinity()),
         ("schedulerName", string().default(json!("default-scheduler"))),
         ("schedulingGates", keyed(object(&[("name", string())]), &["name"])),
         ("tolerations", list(toleration)),
@@ -93,10 +97,10 @@ fn spread() -> Value {
 fn pod_security() -> Value {
     let sysctl = object(&[("name", string()), ("value", string())]).required(&["name", "value"]);
     object(&[
-        ("fsGroup", integer()),
+        ("fsGroup", integer().range(0, ID_MAX)),
         ("fsGroupChangePolicy", string()),
-        ("runAsUser", integer()),
-        ("runAsGroup", integer()),
+        ("runAsUser", integer().range(0, ID_MAX)),
+        ("runAsGroup", integer().range(0, ID_MAX)),
         ("runAsNonRoot", boolean()),
         ("supplementalGroups", list(integer())),
         ("supplementalGroupsPolicy", string()),
@@ -119,12 +123,11 @@ fn profile() -> Value {
 fn container() -> Value {
     let container_port = object(&[
         ("name", string()),
-        ("containerPort", port()),
+        ("containerPort", integer()),
         ("hostPort", integer().range(0, 65_535)),
         ("hostIP", string()),
         ("protocol", string().one_of(&["SCTP", "TCP", "UDP"]).default(json!("TCP"))),
-    ])
-    .required(&["containerPort"]);
+    ]);
     let mount = object(&[
         ("name", string()),
         ("mountPath", string()),
@@ -138,7 +141,7 @@ fn container() -> Value {
     let device = object(&[("name", string()), ("devicePath", string())]).required(&["name", "devicePath"]);
     let resize = object(&[("resourceName", string()), ("restartPolicy", string())]);
     object(&[
-        ("name", string().with("minLength", json!(1))),
+        ("name", string()),
         ("image", string()),
         ("imagePullPolicy", string().one_of(&["Always", "IfNotPresent", "Never"])),
         ("command", list(string())),
@@ -167,7 +170,6 @@ fn container() -> Value {
         ("tty", boolean()),
         ("targetContainerName", string()),
     ])
-    .required(&["name"])
 }
 
 fn resources() -> Value {
@@ -197,7 +199,7 @@ fn variable() -> Value {
         ("configMapKeyRef", key_of()),
         ("secretKeyRef", key_of()),
     ]);
-    object(&[("name", string()), ("value", string()), ("valueFrom", source)]).required(&["name"])
+    object(&[("name", string()), ("value", string()), ("valueFrom", source)])
 }
 
 fn variables_from() -> Value {
@@ -241,8 +243,8 @@ fn container_security() -> Value {
         ("privileged", boolean()),
         ("procMount", string()),
         ("readOnlyRootFilesystem", boolean()),
-        ("runAsUser", integer()),
-        ("runAsGroup", integer()),
+        ("runAsUser", integer().range(0, ID_MAX)),
+        ("runAsGroup", integer().range(0, ID_MAX)),
         ("runAsNonRoot", boolean()),
         ("seccompProfile", profile()),
         ("appArmorProfile", profile()),

@@ -12,6 +12,25 @@ use crate::kubernetes::fields::{field_edge, key_edge, value_edge};
 pub static UNDESCRIBED: LazyLock<Value> =
     LazyLock::new(|| json!({"x-kubernetes-preserve-unknown-fields": true}));
 
+/// The value of a missing key field in the key of its item. It is not the default of the field.
+const KEY_DEFAULT: &str = "x-key-default";
+
+/// Gives the key fields of all lists in a schema the zero value of their type as a key. Only built-in kinds have
+/// such keys.
+pub fn with_key_defaults(mut schema: Value) -> Value {
+    let keys: Vec<String> = list_keys(&schema).map(str::to_owned).collect();
+    for key in keys {
+        if let Some(field) = schema.pointer_mut(&format!("/items/properties/{key}")) {
+            let zero = if field["type"] == "integer" { json!(0) } else { json!("") };
+            field[KEY_DEFAULT] = zero;
+        }
+    }
+    match schema {
+        Value::Object(map) => map.into_iter().map(|(name, value)| (name, with_key_defaults(value))).collect(),
+        other => other,
+    }
+}
+
 /// The ownership granularity of a list's items.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ListKind {
@@ -76,7 +95,8 @@ pub fn is_granular_map(schema: &Value) -> bool {
 pub fn item_edge(schema: &Value, item: &Value) -> Result<String, String> {
     match list_kind(schema) {
         ListKind::Keyed => key_edge(item, list_keys(schema), |key| {
-            field(items(schema), key).and_then(|field| field.get("default")).cloned()
+            let field = field(items(schema), key)?;
+            field.get("default").or_else(|| field.get(KEY_DEFAULT)).cloned()
         }),
         _ => Ok(value_edge(item)),
     }

@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use regex_lite::Regex;
 use serde_json::Value;
@@ -36,6 +37,7 @@ impl Validator {
         if !self.has_type(schema, value, path) {
             return;
         }
+        self.alternatives(schema, value, path);
         self.choice(schema, value, path);
         match value {
             Value::Object(map) => {
@@ -78,6 +80,38 @@ impl Validator {
             self.errors.push(FieldError::wrong_type(path, &Value::String(is.into()), &why));
         }
         is == wanted
+    }
+
+    /// Checks `oneOf`, `anyOf` and `not`. Without a fitting alternative, the errors of the first one follow.
+    fn alternatives(&mut self, schema: &Value, value: &Value, path: &str) {
+        for (keyword, count) in [("oneOf", "one and only one"), ("anyOf", "at least one")] {
+            let Some(schemas) = schema[keyword].as_array() else { continue };
+            let errors: Vec<Vec<FieldError>> =
+                schemas.iter().map(|schema| self.errors_of(schema, value, path)).collect();
+            let fitting = errors.iter().filter(|errors| errors.is_empty()).count();
+            if fitting == 1 || (fitting > 1 && keyword == "anyOf") {
+                continue;
+            }
+            let found = match (keyword, fitting) {
+                ("anyOf", _) => String::new(),
+                (_, 0) => ". Found none valid".to_owned(),
+                (_, many) => format!(". Found {many} valid alternatives"),
+            };
+            let why = format!("{path:?} must validate {count} schema ({keyword}){found}");
+            self.errors.push(FieldError::invalid("", &Value::from(""), &why));
+            self.errors.extend(errors.into_iter().next().unwrap_or_default());
+        }
+        let excluded = schema.get("not").filter(|schema| schema.is_object());
+        if excluded.is_some_and(|schema| self.errors_of(schema, value, path).is_empty()) {
+            let why = format!("{path:?} must not validate the schema (not)");
+            self.errors.push(FieldError::invalid("", &Value::from(""), &why));
+        }
+    }
+
+    fn errors_of(&self, schema: &Value, value: &Value, path: &str) -> Vec<FieldError> {
+        let mut validator = Self { wording: self.wording, errors: Vec::new() };
+        validator.value(schema, value, path);
+        validator.errors
     }
 
     fn choice(&mut self, schema: &Value, value: &Value, path: &str) {
@@ -140,6 +174,16 @@ impl Validator {
             let why = format!("{path} in body must be of type date-time: {text:?}");
             self.errors.push(FieldError::invalid(path, &value(), &why));
         }
+        let is_family = match schema["format"].as_str() {
+            Some("ipv4") => text.parse::<Ipv4Addr>().is_ok(),
+            Some("ipv6") => text.parse::<Ipv6Addr>().is_ok(),
+            _ => true,
+        };
+        if !is_family {
+            let format = schema["format"].as_str().unwrap_or_default();
+            let why = format!("{path} in body must be of type {format}: {text:?}");
+            self.errors.push(FieldError::wrong_type(path, &value(), &why));
+        }
     }
 
     fn number(&mut self, schema: &Value, number: &serde_json::Number, path: &str) {
@@ -201,11 +245,9 @@ mod tests {
     #[test]
     fn each_constraint_reports_its_requirement() {
         let item = object(&[("name", string().pattern("^[a-z]+$")), ("port", integer().range(1, 10))]);
-        let schema = object(&[
-            ("list", keyed(item, &["name"]).count(1, 2)),
-            ("mode", string().one_of(&["A", "B"])),
-        ])
-        .required(&["mode", "list"]);
+        let schema =
+            object(&[("list", keyed(item, &["name"]).count(1, 2)), ("mode", string().one_of(&["A", "B"]))])
+                .required(&["mode", "list"]);
         let say = |value: Value| -> Vec<String> {
             let errors = field_errors(&schema, &value, Wording::OpenApi);
             errors.iter().map(|error| error.to_string()).collect()

@@ -23,6 +23,8 @@ pub(super) fn cell(what: &str, object: &Value) -> Value {
                 kind => format!("{}.apps/{}", kind.to_lowercase(), text(owner, "/name")),
             }])
         }
+        "updated" => json!(number("/status/updatedReplicas")),
+        "available" => json!(number("/status/availableReplicas")),
         "ready" => json!(format!("{}/{}", number("/status/readyReplicas"), number("/spec/replicas"))),
         _ => selector(&object["spec"]["selector"]),
     }

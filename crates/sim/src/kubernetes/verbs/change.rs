@@ -4,13 +4,13 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::{ApiCall, validate_and_store};
-use crate::kubernetes::decode;
 use crate::kubernetes::lifecycle::name_suffix;
 use crate::kubernetes::patch::{self, PatchKind, apply};
 use crate::kubernetes::path::Subresource;
 use crate::kubernetes::query::{FieldValidation, WriteOptions};
 use crate::kubernetes::status::{FieldError, StatusError};
 use crate::kubernetes::store::{Store, metadata_mut, names};
+use crate::kubernetes::{admission, decode, yaml};
 use crate::request::Reply;
 
 /// Creates an object.
@@ -39,9 +39,11 @@ pub fn create(store: &mut Store, call: &ApiCall<'_>) -> Result<Reply, StatusErro
         let name = format!("{prefix}{}", name_suffix(store, prefix, call.now));
         metadata.insert("name".into(), Value::from(name));
     }
-    let warnings = decode::drop_unknown_fields(&resource_path.definition, &mut object, options.validation)?;
+    let mut warnings =
+        decode::drop_unknown_fields(&resource_path.definition, &mut object, options.validation)?;
     let draft = call.draft(None, &options.manager_or_agent(call.request), false);
     let object = validate_and_store(store, &draft, object, options.dry_run)?;
+    warnings.extend(admission::warnings(&draft, &object));
     Ok(call.reply(201, &object, &warnings))
 }
 
@@ -58,7 +60,8 @@ pub fn update(store: &mut Store, call: &ApiCall<'_>) -> Result<Reply, StatusErro
     let mut object = decode::object(call.request)?;
     decode::check_identity(resource_path, &mut object)?;
     let live = call.live(store)?;
-    let warnings = decode::drop_unknown_fields(&resource_path.definition, &mut object, options.validation)?;
+    let mut warnings =
+        decode::drop_unknown_fields(&resource_path.definition, &mut object, options.validation)?;
     check_preconditions(call, &object, Some(&live))?;
     if resource_path.definition.custom
         && object["metadata"]["resourceVersion"].as_str().is_none_or(str::is_empty)
@@ -74,6 +77,7 @@ pub fn update(store: &mut Store, call: &ApiCall<'_>) -> Result<Reply, StatusErro
     }
     let draft = call.draft(Some(live), &options.manager_or_agent(call.request), false);
     let object = validate_and_store(store, &draft, object, options.dry_run)?;
+    warnings.extend(admission::warnings(&draft, &object));
     Ok(call.reply(200, &object, &warnings))
 }
 
@@ -93,12 +97,23 @@ pub fn patch(store: &mut Store, call: &ApiCall<'_>) -> Result<Reply, StatusError
 }
 
 fn apply_patch(store: &mut Store, call: &ApiCall<'_>, options: &WriteOptions) -> Result<Reply, StatusError> {
-    let resource_path = &call.resource_path;
     if options.manager.is_empty() {
         let error = FieldError::required("fieldManager", "is required for apply patch");
         return Err(StatusError::invalid("PatchOptions", "meta.k8s.io", "", &[error]));
     }
-    let mut config = decode::yaml(&call.request.body)?;
+    let (config, warnings) = yaml::object(&call.request.body, options.validation)?;
+    let applied = apply_config(store, call, options, config, warnings.clone());
+    applied.map_err(|status_error| StatusError { warnings, ..status_error })
+}
+
+fn apply_config(
+    store: &mut Store,
+    call: &ApiCall<'_>,
+    options: &WriteOptions,
+    mut config: Value,
+    mut warnings: Vec<String>,
+) -> Result<Reply, StatusError> {
+    let resource_path = &call.resource_path;
     for field in ["apiVersion", "kind"] {
         if config[field].as_str().is_none_or(str::is_empty) {
             return Err(StatusError::bad_request(format!(
@@ -123,7 +138,8 @@ fn apply_patch(store: &mut Store, call: &ApiCall<'_>, options: &WriteOptions) ->
         apply::applied(&resource_path.definition, draft.live.as_ref(), &config, &owner, force, call.now)?;
     decode::drop_nulls(&resource_path.definition, &mut object);
     let object = validate_and_store(store, &draft, object, options.dry_run)?;
-    Ok(call.reply(if created { 201 } else { 200 }, &object, &[]))
+    warnings.extend(admission::warnings(&draft, &object));
+    Ok(call.reply(if created { 201 } else { 200 }, &object, &warnings))
 }
 
 fn other_patch(
@@ -141,7 +157,7 @@ fn other_patch(
     let mut object = patch::patched(kind, &resource_path.definition, &live, &call.request.body)?;
     decode::check_identity(resource_path, &mut object)?;
     check_preconditions(call, &object, Some(&live))?;
-    let warnings =
+    let mut warnings =
         match decode::drop_unknown_fields(&resource_path.definition, &mut object.clone(), options.validation)
         {
             // Under strict validation, the error for unknown fields quotes the whole patched object.
@@ -164,6 +180,7 @@ fn other_patch(
     decode::drop_unknown_fields(&resource_path.definition, &mut object, FieldValidation::Ignore)?;
     let draft = call.draft(Some(live), &options.manager_or_agent(call.request), false);
     let object = validate_and_store(store, &draft, object, options.dry_run)?;
+    warnings.extend(admission::warnings(&draft, &object));
     Ok(call.reply(200, &object, &warnings))
 }
 
@@ -177,8 +194,8 @@ fn check_preconditions(call: &ApiCall<'_>, object: &Value, live: Option<&Value>)
         match is {
             Some(is) if is == uid => {}
             Some(_) if call.request.method == Method::PATCH => {
-                let error = FieldError::invalid("metadata.uid", &json!(uid), "field is immutable");
-                return Err(StatusError::invalid(&definition.kind, &definition.group, name, &[error]));
+                let errors = admission::other_uid(uid);
+                return Err(StatusError::invalid(&definition.kind, &definition.group, name, &errors));
             }
             Some(is) => {
                 let why =

@@ -133,7 +133,7 @@ pub fn delete_collection(
     let delete_options = delete_options(call)?;
     let definition = &call.resource_path.definition;
     let resource = definition.resource();
-    let selection = Selection::parse(&options.labels, &options.fields, &definition.kind)?;
+    let selection = Selection::parse(&options.labels, &options.fields, definition)?;
     let chosen: Vec<Value> = store
         .list(&resource, call.resource_path.namespace.as_deref())
         .into_iter()

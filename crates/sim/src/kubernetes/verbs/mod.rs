@@ -6,13 +6,12 @@ pub mod log;
 pub mod read;
 pub mod scale;
 
-use http::header::{HeaderName, HeaderValue};
 use serde_json::{Value, json};
 
 use super::admission;
 use super::path::{ResourcePath, Subresource};
 use super::response_format::ResponseFormat;
-use super::status::{FieldError, StatusError, json_reply};
+use super::status::{StatusError, json_reply, with_warnings};
 use super::store::{Store, names};
 use super::versions;
 use super::write::{self, Draft, WriteScope};
@@ -67,14 +66,8 @@ impl ApiCall<'_> {
 
     /// Returns a response with one object and warnings.
     pub fn reply(&self, status: u16, object: &Value, warnings: &[String]) -> Reply {
-        let mut reply = json_reply(status, &self.form.one(&self.resource_path.definition, object, self.now));
-        for warning in warnings {
-            let text = format!("299 - {warning:?}");
-            if let Ok(value) = HeaderValue::from_str(&text) {
-                reply.headers.append(HeaderName::from_static("warning"), value);
-            }
-        }
-        reply
+        let object = self.form.one(&self.resource_path.definition, object, self.now);
+        with_warnings(json_reply(status, &object), warnings)
     }
 }
 
@@ -97,7 +90,7 @@ pub fn validate_and_store(
     let mut addresses = store.addresses;
     let prepared = write::prepare(store, &mut addresses, draft, object);
     let mut errors = admission::field_errors(draft, &prepared);
-    errors.extend(new_finalizers(draft, &prepared));
+    errors.extend(admission::new_finalizers(draft, &prepared));
     if !errors.is_empty() {
         return Err(StatusError::invalid(&definition.kind, &definition.group, &name, &errors));
     }
@@ -129,20 +122,4 @@ fn check_namespace(store: &Store, draft: &Draft, namespace: &str, name: &str) ->
         return Err(status_error);
     }
     Ok(())
-}
-
-/// Returns an error if an object being deleted gets new finalizers.
-fn new_finalizers(draft: &Draft, object: &Value) -> Option<FieldError> {
-    let live = draft.live.as_ref().filter(|live| live["metadata"]["deletionTimestamp"].is_string())?;
-    let list = |object: &Value| object["metadata"]["finalizers"].as_array().cloned().unwrap_or_default();
-    let old = list(live);
-    let added: Vec<String> =
-        list(object).iter().filter(|name| !old.contains(name)).map(Value::to_string).collect();
-    (!added.is_empty()).then(|| {
-        let why = format!(
-            "no new finalizers can be added if the object is being deleted, found new finalizers []string{{{}}}",
-            added.join(", ")
-        );
-        FieldError::forbidden("metadata.finalizers", &why)
-    })
 }

@@ -1,10 +1,11 @@
 //! The verbs get, list and watch.
 
-use base64::{DecodeError, Engine};
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::{DecodeError, Engine};
 use serde_json::{Value, json};
 
 use super::ApiCall;
+use crate::kubernetes::decode;
 use crate::kubernetes::query::ListOptions;
 use crate::kubernetes::response_format::list_metadata;
 use crate::kubernetes::selector::Selection;
@@ -28,7 +29,7 @@ pub fn get(store: &Store, call: &ApiCall<'_>) -> Result<Reply, StatusError> {
 /// 400 for invalid selectors and tokens, 410 for old resource versions, 504 for future ones.
 pub fn list(store: &Store, call: &ApiCall<'_>, options: &ListOptions) -> Result<Reply, StatusError> {
     let definition = &call.resource_path.definition;
-    let selection = Selection::parse(&options.labels, &options.fields, &definition.kind)?;
+    let selection = Selection::parse(&options.labels, &options.fields, definition)?;
     let (revision, start) = starting_point(store, options)?;
     let snapshot = store.as_of(&definition.resource(), revision);
     let within = |object: &Value| {
@@ -61,7 +62,7 @@ pub fn watch(store: &Store, call: &ApiCall<'_>, options: &ListOptions) -> Result
     if let Some(name) = &call.resource_path.name {
         fields = format!("metadata.name={name}");
     }
-    let selection = Selection::parse(&options.labels, &fields, &definition.kind)?;
+    let selection = Selection::parse(&options.labels, &fields, definition)?;
     let namespace = call.resource_path.namespace.clone();
     Ok(Watch::begin(store, definition.clone(), namespace, selection, call.form, options, call.now))
 }
@@ -115,12 +116,7 @@ fn token_error(token: &str) -> String {
     match URL_SAFE_NO_PAD.decode(token.trim_end_matches('=')) {
         Err(DecodeError::InvalidByte(offset, _)) => format!("illegal base64 data at input byte {offset}"),
         Err(_) => format!("illegal base64 data at input byte {}", token.len() / 4 * 4),
-        Ok(bytes) => match String::from_utf8_lossy(&bytes).chars().next() {
-            Some(first) if first != '{' => {
-                format!("invalid character {first:?} looking for beginning of value")
-            }
-            _ => "unexpected end of JSON input".to_owned(),
-        },
+        Ok(bytes) => decode::syntax_error(&bytes).unwrap_or_else(|| "incorrect encoding".to_owned()),
     }
 }
 

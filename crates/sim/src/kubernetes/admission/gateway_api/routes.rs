@@ -167,8 +167,9 @@ mod tests {
 
     #[test]
     fn a_backend_may_not_take_longer_than_the_request() {
-        let timeouts =
-            |request: &str, backend: &str| say(json!({"timeouts": {"request": request, "backendRequest": backend}}));
+        let timeouts = |request: &str, backend: &str| {
+            say(json!({"timeouts": {"request": request, "backendRequest": backend}}))
+        };
         assert!(timeouts("1m", "60s").is_empty());
         assert!(timeouts("0s", "2s").is_empty());
         assert_eq!(timeouts("1s500ms", "2s").len(), 1);

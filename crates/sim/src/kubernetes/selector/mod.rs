@@ -1,7 +1,10 @@
 //! Selectors: label and field selectors of queries, and label selectors inside objects.
 
+mod labels;
+
 use serde_json::Value;
 
+use super::definition::Definition;
 use super::status::StatusError;
 
 /// The selectors of a list or watch.
@@ -30,8 +33,9 @@ impl Selection {
     ///
     /// # Errors
     /// 400 for an invalid selector and for unsupported fields.
-    pub fn parse(labels: &str, fields: &str, kind: &str) -> Result<Self, StatusError> {
-        Ok(Self { labels: parse_labels(labels)?, fields: parse_fields(fields, kind)? })
+    pub fn parse(labels: &str, fields: &str, definition: &Definition) -> Result<Self, StatusError> {
+        let labels = labels::parse(labels).map_err(StatusError::bad_request)?;
+        Ok(Self { labels, fields: parse_fields(fields, definition)? })
     }
 
     /// Returns whether the selection matches everything.
@@ -86,61 +90,10 @@ pub fn object_selector_matches(selector: &Value, labels: &Value) -> bool {
         })
 }
 
-fn parse_labels(text: &str) -> Result<Vec<Requirement>, StatusError> {
-    split_outside_parentheses(text).into_iter().map(|part| parse_requirement(&part)).collect()
-}
-
-fn parse_requirement(part: &str) -> Result<Requirement, StatusError> {
-    let bad = || {
-        StatusError::bad_request(format!(
-            "unable to parse requirement: found {part:?}, expected: a label requirement"
-        ))
-    };
-    let (key, rule) = if let Some((key, value)) = part.split_once("!=") {
-        (key, Rule::NotIn(vec![value.trim().to_owned()]))
-    } else if let Some((key, value)) = part.split_once("==").or_else(|| part.split_once('=')) {
-        (key, Rule::In(vec![value.trim().to_owned()]))
-    } else if let Some((head, values)) = part.split_once('(') {
-        let values = values.trim_end().strip_suffix(')').ok_or_else(bad)?;
-        let values = values.split(',').map(|value| value.trim().to_owned()).collect();
-        match head.trim().rsplit_once(char::is_whitespace) {
-            Some((key, "in")) => (key, Rule::In(values)),
-            Some((key, "notin")) => (key, Rule::NotIn(values)),
-            _ => return Err(bad()),
-        }
-    } else if let Some(key) = part.strip_prefix('!') {
-        (key, Rule::Absent)
-    } else {
-        (part, Rule::Exists)
-    };
-    let key = key.trim();
-    let allowed = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
-    if key.is_empty() || !key.chars().all(allowed) {
-        return Err(bad());
-    }
-    let values_allowed = match &rule {
-        Rule::In(values) | Rule::NotIn(values) => values.iter().all(|value| value.chars().all(allowed)),
-        _ => true,
-    };
-    if values_allowed { Ok(Requirement { key: key.to_owned(), rule }) } else { Err(bad()) }
-}
-
-fn split_outside_parentheses(text: &str) -> Vec<String> {
-    let mut parts = vec![String::new()];
-    let mut depth = 0_i32;
-    for c in text.chars() {
-        depth += i32::from(c == '(') - i32::from(c == ')');
-        match (c, depth) {
-            (',', 0) => parts.push(String::new()),
-            _ => parts.last_mut().expect("it starts with one part").push(c),
-        }
-    }
-    parts.into_iter().map(|part| part.trim().to_owned()).filter(|part| !part.is_empty()).collect()
-}
-
 /// Returns the selectable fields of a kind besides name and namespace.
-fn selectable(kind: &str) -> &'static [&'static str] {
-    match kind {
+fn selectable(definition: &Definition) -> &'static [&'static str] {
+    match definition.kind.as_str() {
+        _ if definition.custom => &[],
         "Event" => &[
             "involvedObject.kind",
             "involvedObject.namespace",
@@ -170,7 +123,7 @@ fn selectable(kind: &str) -> &'static [&'static str] {
     }
 }
 
-fn parse_fields(text: &str, kind: &str) -> Result<Vec<(String, bool, String)>, StatusError> {
+fn parse_fields(text: &str, definition: &Definition) -> Result<Vec<(String, bool, String)>, StatusError> {
     let mut fields = Vec::new();
     for part in text.split(',').filter(|part| !part.is_empty()) {
         let (field, equal, value) = if let Some((field, value)) = part.split_once("!=") {
@@ -182,10 +135,16 @@ fn parse_fields(text: &str, kind: &str) -> Result<Vec<(String, bool, String)>, S
                 "Unable to find \"\" that match label selector \"\", field selector {text:?}: invalid selector: '{part}'; can't understand '{part}'"
             )));
         };
-        let known =
-            field == "metadata.name" || field == "metadata.namespace" || selectable(kind).contains(&field);
-        if !known {
-            return Err(StatusError::bad_request(format!("field label not supported: {field}")));
+        let own = selectable(definition);
+        if field != "metadata.name" && field != "metadata.namespace" && !own.contains(&field) {
+            let why = if own.is_empty() && !definition.custom {
+                format!(
+                    "{field:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
+                )
+            } else {
+                format!("field label not supported: {field}")
+            };
+            return Err(StatusError::bad_request(why));
         }
         fields.push((field.to_owned(), equal, value.to_owned()));
     }
@@ -195,6 +154,7 @@ fn parse_fields(text: &str, kind: &str) -> Result<Vec<(String, bool, String)>, S
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kubernetes::definition::built_in;
     use serde_json::json;
 
     fn chosen(labels: &str, fields: &str) -> bool {
@@ -202,7 +162,9 @@ mod tests {
             "metadata": {"name": "web", "namespace": "demo", "labels": {"app": "web", "tier": "front"}},
             "involvedObject": {"kind": "Pod"},
         });
-        Selection::parse(labels, fields, "Event").expect("the selector is good").matches(&object)
+        Selection::parse(labels, fields, &built_in()["events"])
+            .expect("the selector is good")
+            .matches(&object)
     }
 
     #[test]
@@ -210,19 +172,24 @@ mod tests {
         assert!(chosen("app=web,tier in (front, back),!gone,app", ""));
         assert!(chosen("app==web,tier notin (back),other!=x", ""));
         assert!(!chosen("app!=web", "") && !chosen("gone", "") && !chosen("tier in (back)", ""));
-        assert!(Selection::parse("a b", "", "Pod").is_err());
-        assert!(Selection::parse("a in (b", "", "Pod").is_err());
+        assert!(Selection::parse("a b", "", &built_in()["pods"]).is_err());
+        assert!(Selection::parse("a in (b", "", &built_in()["pods"]).is_err());
     }
 
     #[test]
     fn only_known_fields_can_be_selected_by() {
         assert!(chosen("", "metadata.name=web,involvedObject.kind=Pod"));
         assert!(!chosen("", "metadata.name!=web"));
-        let status_error =
-            Selection::parse("", "spec.nodeName=a", "ConfigMap").expect_err("it is no such field");
-        assert_eq!(
-            (status_error.code, status_error.message.as_str()),
-            (400, "field label not supported: spec.nodeName")
-        );
+        for (kind, message) in [
+            ("nodes", "field label not supported: spec.nodeName"),
+            (
+                "configmaps",
+                "\"spec.nodeName\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\"",
+            ),
+        ] {
+            let refused = Selection::parse("", "spec.nodeName=a", &built_in()[kind]);
+            let status_error = refused.expect_err("the kind has no such field");
+            assert_eq!((status_error.code, status_error.message.as_str()), (400, message));
+        }
     }
 }
