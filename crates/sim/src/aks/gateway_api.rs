@@ -57,7 +57,7 @@ pub(super) fn install(cx: &mut ReconcileContext<'_>) {
         return;
     }
     let minor = cx.cluster_info.minor();
-    for mut definition in schema::gateway_api() {
+    for mut definition in schema::bundles::of_release(bundle(minor)) {
         if is_in_bundle(&definition.plural, minor) {
             let plural = definition.plural.clone();
             definition.further_versions.retain(|one| is_version_in_bundle(&plural, &one.version, minor));

@@ -202,7 +202,7 @@ fn an_unknown_field_in_an_apply_is_a_500_without_a_reason() {
     for (body, what) in [
         (wrong("zzz", json!(1)), ".spec.zzz: field not declared in schema"),
         (wrong("replicas", json!("two")), ".spec.replicas: expected numeric (int or float), got string"),
-        (wrong("paused", json!("yes")), ".spec.paused: expected boolean, got string"),
+        (wrong("paused", json!("yes")), ".spec.paused: expected boolean, got &{yes}"),
     ] {
         let refused = cluster.apply(&target, "a&fieldValidation=Strict", &body).value();
         let wanted =

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::schema;
+use super::schema::bundles::RELEASES;
 
 /// A kind that can be served.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -349,11 +350,17 @@ pub fn built_in() -> &'static BTreeMap<String, Arc<Definition>> {
     &KINDS
 }
 
-/// Returns the custom kinds with an embedded schema, by resource. A stored cluster contains only their names,
-/// not their schemas.
+/// Returns the custom kinds with an embedded schema, by resource; those of an older release by resource and
+/// release. A stored cluster contains only their names, not their schemas.
 pub fn embedded() -> &'static BTreeMap<String, Arc<Definition>> {
     static KINDS: LazyLock<BTreeMap<String, Arc<Definition>>> = LazyLock::new(|| {
-        by_resource(schema::gateway_api().into_iter().chain(schema::secrets_store()).collect())
+        let mut kinds =
+            by_resource(schema::gateway_api().into_iter().chain(schema::secrets_store()).collect());
+        for release in RELEASES {
+            let of_release = schema::bundles::of_release(release).into_iter();
+            kinds.extend(of_release.map(|kind| (format!("{}@{release}", kind.resource()), Arc::new(kind))));
+        }
+        kinds
     });
     &KINDS
 }
@@ -364,7 +371,7 @@ fn by_resource(kinds: Vec<Definition>) -> BTreeMap<String, Arc<Definition>> {
 
 /// Serialization of a store's installed kinds: embedded ones by name, others whole.
 pub(super) mod installed {
-    use super::{Arc, BTreeMap, Definition, Deserialize, Serialize, embedded};
+    use super::{Arc, BTreeMap, Definition, Deserialize, RELEASES, Serialize, embedded};
     use serde::{Deserializer, Serializer};
 
     #[derive(Serialize, Deserialize)]
@@ -378,9 +385,15 @@ pub(super) mod installed {
         kinds: &BTreeMap<String, Arc<Definition>>,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
-        let stored = kinds.iter().map(|(name, kind)| match embedded().get(name) {
-            Some(known) if known == kind => Stored::Embedded(name.clone()),
-            _ => Stored::Whole(Box::new(Definition::clone(kind))),
+        let stored = kinds.iter().map(|(name, kind)| {
+            let is_known = |name: &String| embedded().get(name).is_some_and(|known| known == kind);
+            // A kind of an older release has the release in its name.
+            let names = std::iter::once(name.clone())
+                .chain(RELEASES.iter().map(|release| format!("{name}@{release}")));
+            match { names }.find(is_known) {
+                Some(name) => Stored::Embedded(name),
+                None => Stored::Whole(Box::new(Definition::clone(kind))),
+            }
         });
         serializer.collect_seq(stored)
     }
@@ -391,7 +404,7 @@ pub(super) mod installed {
         let stored = Vec::<Stored>::deserialize(deserializer)?;
         let kinds = stored.into_iter().filter_map(|kind| match kind {
             // A kind that this build no longer embeds is dropped.
-            Stored::Embedded(name) => embedded().get(&name).map(|kind| (name, Arc::clone(kind))),
+            Stored::Embedded(name) => embedded().get(&name).map(|kind| (kind.resource(), Arc::clone(kind))),
             Stored::Whole(kind) => Some((kind.resource(), Arc::new(*kind))),
         });
         Ok(kinds.collect())

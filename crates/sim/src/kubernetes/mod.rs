@@ -23,6 +23,8 @@ mod discovery;
 mod dispatch;
 #[cfg(test)]
 mod error_tests;
+#[cfg(test)]
+mod fact_tests;
 pub mod fields;
 #[cfg(test)]
 mod fixture;

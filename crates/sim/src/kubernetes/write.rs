@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::address::Addresses;
 use super::admission;
 use super::definition::Definition;
+use super::fields::FieldSet;
 use super::lifecycle;
 use super::ownership::{self, ManagerOperation, Owner, Owners};
 use super::schema::{canonical, defaults};
@@ -25,6 +26,14 @@ pub(super) enum WriteScope {
     Status,
     /// The number of replicas, through the scale subresource.
     Scale,
+}
+
+/// An object that is ready to be validated and stored.
+pub(super) struct Prepared {
+    /// The object.
+    pub object: Value,
+    /// The fields that the server allocated, which have no owner.
+    allocated: FieldSet,
 }
 
 /// A write in preparation.
@@ -86,7 +95,7 @@ pub(super) fn finish(store: &mut Store, draft: Draft, object: Value) -> bool {
 }
 
 /// Restores server-managed fields and the parts this write cannot change, and fills in defaults.
-pub(super) fn prepare(store: &Store, addresses: &mut Addresses, draft: &Draft, object: Value) -> Value {
+pub(super) fn prepare(store: &Store, addresses: &mut Addresses, draft: &Draft, object: Value) -> Prepared {
     let mut object = match (&draft.live, draft.part) {
         (Some(live), WriteScope::Status) => with_status_of(live.clone(), &object, draft.applied),
         _ => object,
@@ -99,12 +108,15 @@ pub(super) fn prepare(store: &Store, addresses: &mut Addresses, draft: &Draft, o
     if !draft.definition.custom {
         canonical::drop_zeros(&draft.definition.group, &draft.definition.schema, &mut object);
     }
+    let sent = (draft.definition.resource() == "services").then(|| object.clone());
     admission::defaults(store, draft, addresses, &mut object);
     defaults::fill(&draft.definition.schema, &mut object);
     if !draft.definition.custom {
         canonical::rewrite(&draft.definition.group, &draft.definition.schema, &mut object);
     }
-    object
+    let allocated =
+        sent.map(|sent| ownership::allocated(&draft.definition, &sent, &object)).unwrap_or_default();
+    Prepared { object, allocated }
 }
 
 fn with_status_of(mut live: Value, sent: &Value, applied: bool) -> Value {
@@ -127,13 +139,15 @@ fn replace(object: &mut Value, field: &str, value: Option<Value>) {
 }
 
 /// Updates ownership and generation of an object before it is stored.
-pub(super) fn record_changes(draft: &Draft, mut object: Value) -> Value {
+pub(super) fn record_changes(draft: &Draft, prepared: Prepared) -> Value {
+    let Prepared { mut object, allocated } = prepared;
     if !draft.applied {
         ownership::record_update(
             &draft.definition,
             draft.live.as_ref(),
             &mut object,
             &draft.owner(),
+            &allocated,
             draft.at,
         );
     }

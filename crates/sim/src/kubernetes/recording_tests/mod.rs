@@ -20,9 +20,9 @@ use super::status::unauthorized;
 use crate::request::{Reply, Request};
 
 /// The number of equal answers, which may only rise.
-const EQUAL_LEAST: usize = 0;
+const EQUAL_LEAST: usize = 322;
 /// The number of requests that the real server rejects and this one accepts, which may only fall.
-const WRONGLY_ACCEPTED_MOST: usize = 1000;
+const WRONGLY_ACCEPTED_MOST: usize = 0;
 
 const RECORDING: &str =
     concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/reference/kube-apiserver-recording.jsonl");

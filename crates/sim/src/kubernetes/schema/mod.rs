@@ -2,6 +2,7 @@
 //! schemas.
 
 pub mod build;
+pub mod bundles;
 pub mod canonical;
 pub mod convert;
 pub mod defaults;

@@ -89,8 +89,8 @@ pub fn validate_and_store(
     }
     let mut addresses = store.addresses;
     let prepared = write::prepare(store, &mut addresses, draft, object);
-    let mut errors = admission::field_errors(draft, &prepared);
-    errors.extend(admission::new_finalizers(draft, &prepared));
+    let mut errors = admission::field_errors(draft, &prepared.object);
+    errors.extend(admission::new_finalizers(draft, &prepared.object));
     if !errors.is_empty() {
         return Err(StatusError::invalid(&definition.kind, &definition.group, &name, &errors));
     }

@@ -152,7 +152,7 @@ mod tests {
             "filters": [{"type": "RequestRedirect", "requestRedirect": {"scheme": "https"}}],
             "backendRefs": [{"group": "", "kind": "Service", "name": "web"}],
         }));
-        assert_eq!(errors.len(), 4, "{errors:?}");
+        assert_eq!(errors.len(), 3, "{errors:?}");
         assert!(errors[0].contains("must not be used together with backendRefs"));
     }
 
