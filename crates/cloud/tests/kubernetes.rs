@@ -240,6 +240,12 @@ async fn a_deletion_returns_whether_the_object_existed() {
             ("another", _) => failure(
                 409,
                 "Conflict",
+                "Operation cannot be fulfilled on Service \"another\": the UID in the precondition (u-1) does not \
+                 match the UID in record (u-2). The object might have been deleted and then recreated",
+            ),
+            ("another-in-storage", _) => failure(
+                409,
+                "Conflict",
                 "Precondition failed: UID in precondition: u-1, UID in object meta: u-2",
             ),
             ("ending", _) => {
@@ -256,6 +262,7 @@ async fn a_deletion_returns_whether_the_object_existed() {
     assert!(!delete("missing").await.unwrap());
     assert!(delete("in-doubt").await.unwrap(), "the attempt without an answer may have been the one");
     assert!(!delete("another").await.unwrap());
+    assert!(!delete("another-in-storage").await.unwrap());
     assert!(delete("ending").await.unwrap());
     assert_eq!(delete("held").await.unwrap_err().kind, ApiErrorKind::Conflict);
     let first = &server.received()[0];

@@ -178,10 +178,8 @@ impl ParsedError {
             Some(401) => ApiErrorKind::Unauthorized,
             Some(403) => ApiErrorKind::Forbidden,
             Some(429) => ApiErrorKind::Throttled,
-            // The API server answers 500 for an object that its schema cannot hold; a retry does not help.
-            Some(500) if self.message.contains("failed to create typed patch object") => {
-                ApiErrorKind::Invalid
-            }
+            // The API server answers 500 for an object that does not fit its kind; a retry does not help.
+            Some(500) if UNFIT_OBJECT.iter().any(|part| self.message.contains(part)) => ApiErrorKind::Invalid,
             Some(408 | 500..) => ApiErrorKind::Unavailable,
             Some(400..) => ApiErrorKind::Invalid,
             Some(_) => ApiErrorKind::Protocol,
@@ -189,6 +187,8 @@ impl ParsedError {
     }
 }
 
+/// Parts of the API server's messages about an object that does not fit its kind.
+const UNFIT_OBJECT: [&str; 2] = ["failed to create typed patch object", "failed to convert new object"];
 /// Codes of a resource that another operation occupies, under any status: wait for it and read again.
 const BUSY: [&str; 9] = [
     "EtagMismatch",

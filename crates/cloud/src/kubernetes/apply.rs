@@ -144,9 +144,11 @@ fn apply_request(
         .map_err(|cause| error::invalid_request(name, Box::new(cause)))
 }
 
-/// Returns whether the server found another object under the name.
-fn is_another(error: &ApiError) -> bool {
-    error.kind == ApiErrorKind::Conflict && error.message.contains("UID in precondition")
+/// Returns whether the server found another object under the name. It checks the UID twice, before the deletion
+/// and in its storage, with different messages.
+pub(super) fn is_another(error: &ApiError) -> bool {
+    const MESSAGES: [&str; 2] = ["the UID in the precondition (", "UID in precondition: "];
+    error.kind == ApiErrorKind::Conflict && MESSAGES.iter().any(|message| error.message.contains(message))
 }
 
 /// Returns whether the deletion had started before: namespaces answer a second one with a conflict.

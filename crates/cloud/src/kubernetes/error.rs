@@ -18,8 +18,9 @@ use crate::foreign_answer::{self, ForeignAnswer};
 use crate::http_client::in_mebibytes;
 use crate::transport::TransportError;
 
-/// The beginning of the server's message about a manifest that does not fit the schema.
-const TYPED_PATCH: &str = "failed to create typed patch object";
+/// The beginnings of the server's messages about a manifest that does not fit the schema: an unknown field or a
+/// wrong type, and a value of the wrong format, such as a Secret's value that is not base64.
+const UNFIT_MANIFEST: [&str; 2] = ["failed to create typed patch object", "failed to convert new object"];
 /// The maximum length of a body that is not a `Status` in a message, in characters.
 const PLAIN_BODY_MAX: usize = 200;
 
@@ -195,8 +196,10 @@ fn detail(cause: &StatusCause) -> (String, String) {
 fn kind_of(code: u16, kube_status: &Status, causes: &[StatusCause]) -> ApiErrorKind {
     let caused_by = |reason: &str| causes.iter().any(|cause| cause.reason == reason);
     match code {
-        // The only 500 of the server that concerns the request itself.
-        500 if kube_status.message.starts_with(TYPED_PATCH) => ApiErrorKind::Invalid,
+        // The only 500s of the server that concern the request itself.
+        500 if UNFIT_MANIFEST.iter().any(|begin| kube_status.message.starts_with(begin)) => {
+            ApiErrorKind::Invalid
+        }
         401 => ApiErrorKind::Unauthorized,
         // The namespace is terminating; it can be recreated once it is gone.
         403 if caused_by("NamespaceTerminating") => ApiErrorKind::Busy,
@@ -252,13 +255,18 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_field_is_invalid_although_the_status_is_500() {
+    fn an_unfit_manifest_is_invalid_although_the_status_is_500() {
         let kube_status = "failed to create typed patch object (demo/gw; gateway.networking.k8s.io/v1, Kind=Gateway): \
                     .spec.zzz: field not declared in schema";
         let error =
             refuse(500, &json!({"kind": "Status", "status": "Failure", "message": kube_status, "code": 500}));
         assert_eq!(error.kind, ApiErrorKind::Invalid);
         assert!(error.message.contains(".spec.zzz"));
+        let unfit = "failed to convert new object (demo/s; /v1, Kind=Secret) to proper version: unable to convert \
+                     unstructured object to /v1, Kind=Secret: illegal base64 data at input byte 0";
+        let error =
+            refuse(500, &json!({"kind": "Status", "status": "Failure", "message": unfit, "code": 500}));
+        assert_eq!(error.kind, ApiErrorKind::Invalid);
         let error =
             refuse(500, &json!({"kind": "Status", "message": "etcdserver: request timed out", "code": 500}));
         assert_eq!(error.kind, ApiErrorKind::Unavailable);

@@ -24,6 +24,8 @@ pub mod manifest;
 mod proxy;
 mod quantity;
 pub mod readiness;
+#[cfg(test)]
+mod recording_tests;
 mod request_sender;
 mod retry;
 mod string_fields;

@@ -2,7 +2,8 @@
 //!
 //! Every verb used here is idempotent: reads, watches, server-side apply and deletes have the same result
 //! however often they are sent. So transport errors, 408, 429 and 5xx are retried, a bounded number of times.
-//! One 500 is final: `failed to create typed patch object` means that the manifest has an unknown field.
+//! Two 500s are final: `failed to create typed patch object` and `failed to convert new object` mean that the
+//! manifest does not fit its kind.
 
 use std::time::{Duration, SystemTime};
 
