@@ -24,12 +24,12 @@ pub mod manifest;
 mod proxy;
 mod quantity;
 pub mod readiness;
-#[cfg(test)]
-mod recording_tests;
 mod request_sender;
 mod retry;
 mod string_fields;
 mod system_objects;
+#[cfg(test)]
+mod tests;
 pub mod tls_secret;
 mod watch;
 

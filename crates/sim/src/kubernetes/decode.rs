@@ -139,7 +139,7 @@ pub fn drop_unknown_fields(
     object: &mut Value,
     validation: FieldValidation,
 ) -> Result<Vec<String>, StatusError> {
-    drop_nulls(definition, object);
+    drop_nulls_below(&definition.schema, object);
     let unknown = prune::drop_unknown(&definition.schema, object);
     let texts: Vec<String> = unknown.iter().map(|field| format!("unknown field {field:?}")).collect();
     if validation == FieldValidation::Strict && !texts.is_empty() {
@@ -162,8 +162,9 @@ pub fn drop_unknown_fields(
     Ok(if validation == FieldValidation::Warn { texts } else { Vec::new() })
 }
 
-/// Drops nulls, unless the schema allows null as a value. In a custom resource, only the metadata is decoded so.
-pub fn drop_nulls(definition: &Definition, object: &mut Value) {
+/// Drops the nulls of an applied object, unless the schema allows null as a value. An applied custom resource does
+/// not pass the decoder, which drops them, so only its metadata loses them.
+pub fn drop_applied_nulls(definition: &Definition, object: &mut Value) {
     if definition.custom {
         let schema = &definition.schema["properties"]["metadata"];
         object.get_mut("metadata").into_iter().for_each(|metadata| drop_nulls_below(schema, metadata));

@@ -23,8 +23,7 @@ mod discovery;
 mod dispatch;
 #[cfg(test)]
 mod error_tests;
-#[cfg(test)]
-mod fact_tests;
+mod field_error;
 pub mod fields;
 #[cfg(test)]
 mod fixture;
@@ -36,8 +35,6 @@ mod patch;
 mod path;
 mod protobuf;
 mod query;
-#[cfg(test)]
-mod recording_tests;
 mod response_format;
 pub mod schema;
 pub mod selector;
@@ -46,6 +43,8 @@ pub mod store;
 #[cfg(test)]
 mod store_tests;
 mod table;
+#[cfg(test)]
+mod tests;
 pub mod user;
 mod verbs;
 mod versions;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{each, names};
 use crate::kubernetes::schema::quantity::amount;
@@ -179,6 +179,7 @@ pub fn warnings(spec: &Value, path: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn containers_are_checked_field_by_field() {

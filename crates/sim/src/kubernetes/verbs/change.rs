@@ -136,7 +136,7 @@ fn apply_config(
     let owner = draft.owner();
     let mut object =
         apply::applied(&resource_path.definition, draft.live.as_ref(), &config, &owner, force, call.now)?;
-    decode::drop_nulls(&resource_path.definition, &mut object);
+    decode::drop_applied_nulls(&resource_path.definition, &mut object);
     let object = validate_and_store(store, &draft, object, options.dry_run)?;
     warnings.extend(admission::warnings(&draft, &object));
     Ok(call.reply(if created { 201 } else { 200 }, &object, &warnings))

@@ -7,9 +7,9 @@ use std::path::Path;
 use http::{HeaderMap, StatusCode};
 use serde_json::Value;
 
-use super::apply::is_another;
-use super::error::{RequestInfo, refused};
 use crate::error::ApiErrorKind;
+use crate::kubernetes::apply::is_another;
+use crate::kubernetes::error::{RequestInfo, refused};
 
 const RECORDING: &str =
     concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/reference/kube-apiserver-recording.jsonl");

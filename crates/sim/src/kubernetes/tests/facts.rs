@@ -3,7 +3,9 @@
 use http::Method;
 use serde_json::{Value, json};
 
-use super::fixture::{CONFIG_MAPS, Cluster, DEPLOYMENTS, GATEWAYS, ROUTES, config_map, deployment, gateway};
+use crate::kubernetes::fixture::{
+    CONFIG_MAPS, Cluster, DEPLOYMENTS, GATEWAYS, ROUTES, config_map, deployment, gateway,
+};
 use crate::request::Reply;
 
 const SERVICES: &str = "/api/v1/namespaces/demo/services";
@@ -76,6 +78,8 @@ fn a_null_of_an_apply_is_a_value_in_a_built_in_kind_and_invalid_in_a_custom_one(
     let (status, message) = message(&cluster.apply(&format!("{GATEWAYS}/gw"), "me", &object));
     assert_eq!(status, 422);
     assert!(message.contains("spec.infrastructure in body must be of type object: \"null\""), "{message}");
+    let created = cluster.post(GATEWAYS, &object);
+    assert_eq!((created.status.as_u16(), created.value()["spec"].get("infrastructure")), (201, None));
 }
 
 #[test]

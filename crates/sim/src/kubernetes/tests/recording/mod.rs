@@ -14,9 +14,9 @@ use bytes::Bytes;
 use http::Method;
 use serde_json::{Value, json};
 
-use super::dispatch::serve;
-use super::fixture::{Cluster, T0};
-use super::status::unauthorized;
+use crate::kubernetes::dispatch::serve;
+use crate::kubernetes::fixture::{Cluster, T0};
+use crate::kubernetes::status::unauthorized;
 use crate::request::{Reply, Request};
 
 /// The number of equal answers, which may only rise.

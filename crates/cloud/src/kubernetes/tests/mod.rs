@@ -1,0 +1,3 @@
+//! Tests against recordings of real servers.
+
+mod recorded_errors;

@@ -1,0 +1,4 @@
+//! Tests of the whole API server.
+
+mod facts;
+mod recording;
