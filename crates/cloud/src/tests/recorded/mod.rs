@@ -11,7 +11,7 @@ mod typed;
 mod vault;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 use std::{collections::BTreeMap, path::PathBuf, sync::OnceLock};
 
@@ -24,11 +24,16 @@ struct Row {
     recording: String,
     n: u64,
     method: String,
+    #[serde(deserialize_with = "url_of")]
     uri: url::Url,
     /// `None` if the answer is withheld.
     status: Option<u16>,
     headers: Option<Map<String, Value>>,
     answer: Value,
+}
+
+fn url_of<'de, D: Deserializer<'de>>(from: D) -> Result<url::Url, D::Error> {
+    String::deserialize(from)?.parse().map_err(serde::de::Error::custom)
 }
 
 impl Row {

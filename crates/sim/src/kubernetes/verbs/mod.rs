@@ -57,7 +57,7 @@ impl ApiCall<'_> {
             part: match self.resource_path.subresource {
                 Subresource::Status => WriteScope::Status,
                 Subresource::Scale => WriteScope::Scale,
-                Subresource::Main | Subresource::Log => WriteScope::Main,
+                Subresource::Main | Subresource::Log | Subresource::Unavailable(_) => WriteScope::Main,
             },
             applied,
             at: self.now,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use http::Method;
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::clock::SimTime;
 
@@ -18,8 +18,6 @@ pub(super) struct Row {
     pub(super) body: Value,
     /// `None` if the answer is withheld.
     pub(super) status: Option<u16>,
-    #[serde(default)]
-    pub(super) headers: Option<Map<String, Value>>,
     date: Option<String>,
     pub(super) answer: Value,
 }
@@ -43,7 +41,6 @@ impl Row {
             ),
             body: fact["body"].clone(),
             status: None,
-            headers: None,
             date: None,
             answer: Value::Null,
         }

@@ -48,7 +48,7 @@ pub(super) fn offered_versions(cloud: &mut TestCloud) -> Vec<(String, String)> {
         if versions.is_empty() && one["isDefault"] != true {
             continue;
         }
-        let newest = one["patchVersions"].as_object().and_then(|patches| patches.keys().last());
+        let newest = one["patchVersions"].as_object().and_then(|patches| patches.keys().next_back());
         let newest = newest.expect("every version has a patch");
         versions.push((one["version"].as_str().unwrap_or_default().to_owned(), newest.clone()));
     }
