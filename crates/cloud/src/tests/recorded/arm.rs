@@ -66,7 +66,7 @@ async fn recorded_reads_are_parsed() {
 
 /// Returns the path and query of a header with a URL.
 fn local(row: &Row, header: &str) -> Option<String> {
-    let url: url::Url = row.header(header)?.parse().expect("a URL");
+    let url = row.uri.join(row.header(header)?).expect("a URL");
     Some(format!("{}?{}", url.path(), url.query().unwrap_or_default()))
 }
 
