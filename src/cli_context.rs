@@ -2,7 +2,7 @@
 
 use crate::{
     cli::{Format, Global},
-    consent::{self, Allowed},
+    endpoint_consent::{self, Allowed},
     failure::Failure,
     render::{
         Display, escape,
@@ -10,9 +10,9 @@ use crate::{
         line_display::Line,
         live_display::Live,
         progress_state::ProgressState,
+        progress_tree::{Size, TreeStyle},
         stream::{self, Terminal},
         text,
-        tree::{Size, TreeStyle},
     },
     settings::{
         self, LoadInput, LoadedConfig, Mode, flags::SettingFlags, sources::Environment, target::TargetConfig,
@@ -62,7 +62,7 @@ impl CliContext {
 
     /// Returns the cloud of the settings after its consent to receive credentials; see [`consent`].
     pub fn allowed<'a>(&self, place: &'a TargetConfig) -> Result<Allowed<'a>, Failure> {
-        consent::ask(place, &self.global, &self.terminal)
+        endpoint_consent::ask(place, &self.global, &self.terminal)
     }
 
     /// Returns the output format of a run.

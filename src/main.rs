@@ -2,10 +2,10 @@
 
 mod cli;
 mod cli_context;
-mod clock;
+mod clock_check;
 mod commands;
-mod consent;
 mod deployment;
+mod endpoint_consent;
 mod exit;
 mod failure;
 mod proxy_check;

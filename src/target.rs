@@ -2,7 +2,7 @@
 //! texts.
 
 use crate::{
-    consent::Allowed,
+    endpoint_consent::Allowed,
     exit::Exit,
     failure::Failure,
     proxy_check,

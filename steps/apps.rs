@@ -3,10 +3,10 @@
 use crate::{
     Clients, ClusterSession, Clusters,
     cluster_ready::ReadyCluster,
-    error::ErrorContext,
+    error_context::ErrorContext,
     manifests::Manifests,
     objects::{self, Applied, DesiredObjects, PreviousApply},
-    resource::{Resource, ResourceSpec, Resources},
+    resource_spec::{Resource, ResourceSpec, Resources},
     settings::Settings,
 };
 use landfall_cloud::kubernetes::manifest::Manifest;

@@ -2,7 +2,7 @@
 
 use crate::{
     ClusterSession, Clusters, cluster::AcceptedCluster, cluster::body as cluster_body,
-    cluster_ready::ReadyCluster, error::ErrorContext, operation,
+    cluster_ready::ReadyCluster, error_context::ErrorContext, operation,
 };
 use landfall_cloud::{ApiError, ApiErrorKind, arm::State, kubernetes::NOT_REACHABLE};
 use landfall_engine::{Context, Kind, Poll, RecordOf, StepError, Wait};

@@ -4,9 +4,9 @@ use crate::{
     Clients,
     cluster::AcceptedCluster,
     cluster::body as cluster_body,
-    error::{ErrorContext, TrackWrite},
+    error_context::{ErrorContext, TrackWrite},
     operation,
-    resource::{MANAGED_CLUSTER, Resource, ResourceSpec},
+    resource_spec::{MANAGED_CLUSTER, Resource, ResourceSpec},
     settings::Settings,
 };
 pub use landfall_cloud::{AddOnIdentity, ReadyCluster};

@@ -1,6 +1,6 @@
 //! Field conflicts: the fields that landfall may take over from another field manager.
 
-use crate::{error::ErrorContext, objects};
+use crate::{error_context::ErrorContext, objects};
 use landfall_cloud::{
     ApiError,
     kubernetes::{Cluster, DynamicObject, Kind, manifest::Manifest},

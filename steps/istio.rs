@@ -3,8 +3,8 @@
 use crate::{
     Clients, Clusters,
     cluster_ready::ReadyCluster,
-    error::ErrorContext,
-    resource::{Resource, ResourceSpec},
+    error_context::ErrorContext,
+    resource_spec::{Resource, ResourceSpec},
     watch::{self, WatchTarget},
 };
 use landfall_cloud::kubernetes::{

@@ -2,21 +2,21 @@
 
 use crate::{
     Clients,
-    deployment::Records,
-    error::{ErrorContext, TrackWrite},
+    error_context::{ErrorContext, TrackWrite},
+    graph::Records,
     names, operation,
     other_vaults::OtherVaults,
-    overrides::{self, Written},
+    policy_overrides::{self, Written},
     read_only,
-    resource::{KEY_VAULT, NameSetting, Resource, ResourceSpec, Right},
     resource_group::Group,
+    resource_spec::{KEY_VAULT, NameSetting, Resource, ResourceSpec, Right},
     settings::{Settings, Teardown},
     tags::{self, Tags},
 };
 use landfall_cloud::{
     ApiError,
     arm::{State, SubscriptionClient, WriteResult},
-    environment::VaultRef,
+    environment_description::VaultRef,
 };
 use landfall_engine::{
     Change, Check, Context, Kind, Leftover, Poll, RecordOf, Step, StepError, UndoOutcome, Wait,
@@ -222,7 +222,7 @@ impl KeyVault {
 
     /// Returns the drift that no other party overrides.
     fn drift(&self, cx: &Context, body: &Value) -> Vec<Change> {
-        overrides::unexplained(cx, &self.resource_name(), self.differences(cx, body), is_required)
+        policy_overrides::unexplained(cx, &self.resource_name(), self.differences(cx, body), is_required)
     }
 
     /// Records the fields in which the answer to a write differs from the request.
@@ -230,7 +230,7 @@ impl KeyVault {
         let resource = self.resource_name();
         let written =
             Written { resource: &resource, group: &self.group, is_in_group: true, is_required, write_result };
-        overrides::record(cx, &self.azure, written, |answer| self.differences(cx, answer)).await
+        policy_overrides::record(cx, &self.azure, written, |answer| self.differences(cx, answer)).await
     }
 
     /// Returns the vault for display.

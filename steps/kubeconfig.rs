@@ -6,8 +6,8 @@
 use crate::{
     Clients, Clusters,
     cluster_ready::ReadyCluster,
-    error::ErrorContext,
-    resource::{Listed, NameSetting, Resource, ResourceSpec},
+    error_context::ErrorContext,
+    resource_spec::{Listed, NameSetting, Resource, ResourceSpec},
     settings::Settings,
 };
 use landfall_cloud::kubeconfig::{self, Added, Content, Holder, KubeconfigError, LockedFile, Locking};

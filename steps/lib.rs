@@ -1,8 +1,8 @@
 //! The steps of landfall and their wiring: the only crate that connects engine and cloud.
 //!
-//! Each step has one file, [`deployment`] wires them, and `error.rs` is the only place that converts a cloud
+//! Each step has one file, [`graph`] wires them, and `error_context.rs` is the only place that converts a cloud
 //! error to a message. To add a step, write the file and one line of wiring; the trait's page,
-//! [`landfall_engine::Step`], explains how. The file also declares what the step owns (`resource.rs`): checks
+//! [`landfall_engine::Step`], explains how. The file also declares what the step owns (`resource_spec.rs`): checks
 //! before a run, recorded names and teardown follow from that.
 
 pub mod apps;
@@ -10,13 +10,14 @@ pub mod certificate;
 pub mod cluster;
 mod cluster_access;
 pub mod cluster_ready;
-mod deployment;
-mod description;
+mod diagnosis_input;
 pub mod dns;
-mod error;
+mod error_context;
 pub mod expiry;
 mod field_conflicts;
 pub mod gateways;
+mod graph;
+mod graph_builder;
 pub mod istio;
 pub mod key_vault;
 pub mod kubeconfig;
@@ -26,39 +27,38 @@ pub mod network;
 mod objects;
 mod operation;
 mod other_vaults;
-mod overrides;
+mod policy_overrides;
 pub mod preflight;
 pub mod provider_registration;
 mod read_only;
 mod recorded_names;
-mod resource;
 pub mod resource_group;
+mod resource_spec;
 pub mod role_assignment;
-mod rotation;
+mod rotation_result;
 pub mod settings;
 mod summary;
 mod tags;
 mod teardown;
 pub mod tls_secret;
 mod watch;
-mod wiring;
 
 pub use cluster::body::PODS_PER_NODE;
-pub use deployment::{Records, StepTables, deployment, deployment_with};
-pub use description::description;
-pub use error::step_error;
+pub use diagnosis_input::description;
+pub use error_context::step_error;
+pub use graph::{Records, StepTables, deployment, deployment_with};
+pub use graph_builder::{Unwrapped, Wrap};
 pub use key_vault::Retention;
 pub use landfall_cloud::{Clients, ClusterSession, Clusters};
 pub use manifests::DOMAIN;
 pub use objects::{Applied, FIELD_MANAGER, ObjectRef, foreign::listed};
 pub use recorded_names::RenamedSetting;
-pub use resource::{ListedResource, Resources};
+pub use resource_spec::{ListedResource, Resources};
 pub use role_assignment::RoleAssignments;
-pub use rotation::{Rotation, rotation, unfinished_rotation};
+pub use rotation_result::{Rotation, rotation, unfinished_rotation};
 pub use summary::{CertificateSummary, DnsSummary, GatewaySummary, Summary, summarize};
 pub use teardown::inventory::{TeardownInventory, keep_connected};
 pub use teardown::preconditions::{Locked, ReadFailure, TeardownPreconditions, preconditions};
-pub use wiring::{Unwrapped, Wrap};
 
 /// Returns the objects to replace that are in no manifest of these settings.
 #[must_use]

@@ -1,6 +1,6 @@
 //! Long-running operations: start one, save its ticket before the first sleep, wait for its end.
 
-use crate::error::ErrorContext;
+use crate::error_context::ErrorContext;
 use landfall_cloud::{
     ApiError, ApiErrorKind, SendStatus,
     arm::{ArmClient, Operation, Progress, WriteResult},

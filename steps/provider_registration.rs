@@ -2,9 +2,9 @@
 
 use crate::{
     Clients,
-    error::ErrorContext,
+    error_context::ErrorContext,
     operation,
-    resource::{PROVIDER, Resource, ResourceSpec, Resources},
+    resource_spec::{PROVIDER, Resource, ResourceSpec, Resources},
 };
 use landfall_cloud::{
     ApiError, ApiErrorKind,

@@ -2,7 +2,7 @@
 //! began. Teardown and resume use these names, whatever the settings contain now.
 
 use crate::{
-    resource::{Declared, NameSetting, Resources},
+    resource_spec::{Declared, NameSetting, Resources},
     settings::Settings,
 };
 use landfall_engine::{JournalState, StepState};

@@ -2,10 +2,10 @@
 
 use crate::{
     Clients,
-    error::{ErrorContext, TrackWrite},
+    error_context::{ErrorContext, TrackWrite},
     operation,
-    overrides::{self, NOTHING_REQUIRED, Written},
-    resource::{Listed, NameSetting, RESOURCE_GROUP, Resource, ResourceSpec, Resources, Right},
+    policy_overrides::{self, NOTHING_REQUIRED, Written},
+    resource_spec::{Listed, NameSetting, RESOURCE_GROUP, Resource, ResourceSpec, Resources, Right},
     settings::{Settings, Teardown},
     tags::{self, Tags},
 };
@@ -65,7 +65,12 @@ impl ResourceGroup {
 
     /// Lists the tags that differ and that no other party overrides.
     fn drift(&self, cx: &Context, body: &Value) -> Vec<Change> {
-        overrides::unexplained(cx, &self.title(), tags::differences(body, &self.tags), NOTHING_REQUIRED)
+        policy_overrides::unexplained(
+            cx,
+            &self.title(),
+            tags::differences(body, &self.tags),
+            NOTHING_REQUIRED,
+        )
     }
 
     async fn read(&self) -> Result<Option<Value>, StepError> {
@@ -184,7 +189,8 @@ impl Step for ResourceGroup {
             is_required: NOTHING_REQUIRED,
             write_result: &put,
         };
-        overrides::record(cx, &self.azure, written, |answer| tags::differences(answer, &self.tags)).await?;
+        policy_overrides::record(cx, &self.azure, written, |answer| tags::differences(answer, &self.tags))
+            .await?;
         let wait =
             Wait::new("the resource group to be created", Duration::from_secs(2), Duration::from_secs(60));
         let body = operation::finish(cx, self.azure.arm(), put, wait, &what).await?;

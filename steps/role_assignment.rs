@@ -4,12 +4,12 @@ use crate::{
     Clients,
     cluster::AcceptedCluster,
     cluster_ready::ReadyCluster,
-    deployment::Records,
-    error::{ErrorContext, TrackWrite},
+    error_context::{ErrorContext, TrackWrite},
+    graph::Records,
     key_vault::Vault,
     network::Subnet,
     operation,
-    resource::{Listed, LockScope, ROLE_ASSIGNMENT, Resource, ResourceSpec, Right},
+    resource_spec::{Listed, LockScope, ROLE_ASSIGNMENT, Resource, ResourceSpec, Right},
 };
 use landfall_cloud::{
     ApiErrorKind,

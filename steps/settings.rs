@@ -2,7 +2,7 @@
 //!
 //! `src/settings` layers flags, environment, file and defaults into this; the steps only read it.
 
-use crate::{certificate::certificate_hosts, deployment::StepTables, preflight::PreflightCheckId};
+use crate::{certificate::certificate_hosts, graph::StepTables, preflight::PreflightCheckId};
 use ipnet::Ipv4Net;
 use landfall_cloud::{certificate::Material, kubernetes::manifest::Manifest};
 use std::{

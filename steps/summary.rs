@@ -1,8 +1,8 @@
 //! Summary of an environment, from the state in the journal.
 
 use crate::{
-    deployment::Records,
     dns::{Published, relative},
+    graph::Records,
 };
 use jiff::Timestamp;
 use landfall_engine::JournalState;

@@ -1,6 +1,6 @@
 //! A watch of cluster objects that lasts as long as the step's deadline, through outages of the API server.
 
-use crate::{error::ErrorContext, operation};
+use crate::{error_context::ErrorContext, operation};
 use landfall_cloud::kubernetes::{Cluster, DynamicObject, Kind, Selection};
 use landfall_engine::{StatusCell, StepError};
 

@@ -6,9 +6,9 @@
 use super::{
     Display, escape,
     progress_state::{ProgressState, State},
+    progress_tree::{Size, TreeStyle},
     stream::Stream,
     text,
-    tree::{Size, TreeStyle},
 };
 use landfall_engine::Event;
 use std::{io::Write, time::SystemTime};

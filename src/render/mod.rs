@@ -18,6 +18,7 @@ pub mod live_display;
 pub mod live_status;
 pub mod plan;
 pub mod progress_state;
+pub mod progress_tree;
 pub mod rotation;
 pub mod status;
 pub mod stream;
@@ -26,7 +27,6 @@ pub mod summary;
 pub mod teardown;
 pub mod teardown_preview;
 pub mod text;
-pub mod tree;
 pub mod verify;
 
 use landfall_engine::Event;

@@ -3,7 +3,7 @@
 use super::journal::{recorded_state, same_journal};
 use crate::{
     cli_context::CliContext,
-    clock,
+    clock_check,
     deployment::Deployment,
     exit::Exit,
     failure::Failure,
@@ -25,7 +25,7 @@ pub fn warn_about_chain(cli_context: &CliContext, settings: &Settings) {
 
 /// Prints a warning if this machine's clock is behind the journal.
 pub fn warn_about_clock(cli_context: &CliContext, journal_state: &JournalState) {
-    if let Some(warning) = clock::warning(journal_state, Timestamp::now()) {
+    if let Some(warning) = clock_check::warning(journal_state, Timestamp::now()) {
         cli_context.say(&warning);
     }
 }

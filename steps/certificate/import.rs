@@ -3,7 +3,7 @@
 
 use super::Certificate;
 use crate::{
-    error::{ErrorContext, TrackWrite},
+    error_context::{ErrorContext, TrackWrite},
     key_vault::Vault,
     names, operation,
 };

@@ -9,19 +9,19 @@ pub use import::SELF_SIGNED_DAYS;
 
 use crate::{
     Clients,
-    deployment::Records,
-    error::ErrorContext,
+    error_context::ErrorContext,
     expiry,
+    graph::Records,
     key_vault::Vault,
     names,
-    resource::{Listed, NameSetting, Resource, ResourceSpec},
+    resource_spec::{Listed, NameSetting, Resource, ResourceSpec},
     settings::{Renewal, Settings},
 };
 use jiff::Timestamp;
 use landfall_cloud::{
     arm::SubscriptionClient,
     certificate::{Leaf, Material},
-    environment::CertificateRef,
+    environment_description::CertificateRef,
     vault::{StoredCertificate, Vaults},
 };
 use landfall_engine::{Check, Context, Kind, Leftover, Step, StepError, StepState, UndoOutcome};

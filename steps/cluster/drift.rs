@@ -6,7 +6,7 @@ use crate::{
     cluster::{
         body::owned_tags,
         node_pool::{self, NodePool},
-        version::{self, Relation},
+        version_comparison::{self, Relation},
     },
     settings::Settings,
     tags,
@@ -62,9 +62,9 @@ fn bounds(s: &Settings) -> [(&'static str, Value); 3] {
 pub(crate) fn inapplicable(body: &Value, s: &Settings, subnet: &str) -> Vec<String> {
     let name = &s.cluster.name;
     let mut warnings = node_pool::inapplicable(body, s, subnet);
-    let is = version::of(body);
+    let is = version_comparison::of(body);
     if let Some(wanted) = &s.cluster.version
-        && let Relation::Ahead(minor) = version::compare(is, wanted)
+        && let Relation::Ahead(minor) = version_comparison::compare(is, wanted)
     {
         warnings.push(format!(
             "cluster {name} runs Kubernetes {is}, which is newer than cluster.version = \"{wanted}\", and AKS never \
@@ -112,9 +112,9 @@ pub(crate) fn check_immutable(body: &Value, s: &Settings, subnet: &str) -> Resul
         .collect();
     let mut hint =
         "set it back, or delete the environment and create it again (landfall down, landfall up)".to_owned();
-    let is = version::of(body);
+    let is = version_comparison::of(body);
     if let Some(wanted) = &cluster.version
-        && let Relation::Behind(next) = version::compare(is, wanted)
+        && let Relation::Behind(next) = version_comparison::compare(is, wanted)
     {
         refused.push(format!("the cluster runs Kubernetes {is}, but the settings have {wanted}"));
         let further = if next == *wanted { "" } else { ", and so on, one minor version at a time" };

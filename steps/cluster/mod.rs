@@ -3,23 +3,23 @@
 pub(crate) mod body;
 pub(crate) mod drift;
 pub(crate) mod node_pool;
-mod replace;
-mod version;
+mod recreate_broken;
+mod version_comparison;
 
 use self::{body as cluster_body, drift as cluster_drift};
 use crate::{
     Clients, Clusters,
     cluster_access::{self, ClusterAccess, access_cluster},
     cluster_ready::{self, ReadyCluster},
-    error::{ErrorContext, TrackWrite},
+    error_context::{ErrorContext, TrackWrite},
     network::Subnet,
     objects::foreign::{self, Foreign},
     operation,
-    overrides::{self, Written},
+    policy_overrides::{self, Written},
     preflight::PreflightOutput,
     provider_registration,
-    resource::{LockScope, MANAGED_CLUSTER, NameSetting, Resource, ResourceSpec, Resources, Right},
     resource_group::same_region,
+    resource_spec::{LockScope, MANAGED_CLUSTER, NameSetting, Resource, ResourceSpec, Resources, Right},
     settings::{Settings, Teardown},
 };
 use landfall_cloud::arm::{Condition, Operation, State, SubscriptionClient, WriteResult};
@@ -114,7 +114,8 @@ impl Cluster {
                     return Check::Failed { why };
                 }
                 let changes = self.differences(cx, body, subnet);
-                let changes = overrides::unexplained(cx, &self.title(), changes, cluster_body::is_required);
+                let changes =
+                    policy_overrides::unexplained(cx, &self.title(), changes, cluster_body::is_required);
                 if !changes.is_empty() {
                     return Check::Drifted { changes };
                 }
@@ -159,7 +160,8 @@ impl Cluster {
             is_required: cluster_body::is_required,
             write_result: &write_result,
         };
-        overrides::record(cx, &self.azure, written, |answer| self.differences(cx, answer, subnet)).await?;
+        policy_overrides::record(cx, &self.azure, written, |answer| self.differences(cx, answer, subnet))
+            .await?;
         Ok(write_result)
     }
 

@@ -8,10 +8,10 @@ pub(crate) use zone::{FoundZone, ZoneSearch};
 
 use crate::{
     Clients,
-    error::{ErrorContext, TrackWrite},
+    error_context::{ErrorContext, TrackWrite},
     gateways::ProgrammedGateways,
     names, operation,
-    resource::{Listed, LockScope, NameSetting, Resource, ResourceSpec},
+    resource_spec::{Listed, LockScope, NameSetting, Resource, ResourceSpec},
     settings::Settings,
 };
 pub(crate) use landfall_cloud::arm::dns::relative;

@@ -10,14 +10,14 @@ use self::body::{
 };
 use crate::{
     Clients,
-    error::{ErrorContext, TrackWrite},
+    error_context::{ErrorContext, TrackWrite},
     names, operation,
-    overrides::{self, NOTHING_REQUIRED, Written},
+    policy_overrides::{self, NOTHING_REQUIRED, Written},
     read_only,
-    resource::{
+    resource_group::{Group, same_region},
+    resource_spec::{
         Listed, ListedResource, LockScope, NameSetting, Resource, ResourceSpec, Right, VIRTUAL_NETWORK,
     },
-    resource_group::{Group, same_region},
     settings::{Network as NetworkSettings, Settings},
     tags::{self, Tags},
 };
@@ -154,7 +154,7 @@ impl Network {
         }
         let mut changes = tags::differences(body, &self.tags);
         changes.extend(drift::differences(body, &self.wanted)?);
-        let changes = overrides::unexplained(cx, &self.resource_name(), changes, NOTHING_REQUIRED);
+        let changes = policy_overrides::unexplained(cx, &self.resource_name(), changes, NOTHING_REQUIRED);
         Ok(match self.parse(body, joined) {
             Some(subnet) if changes.is_empty() => Check::InSync(subnet),
             _ => Check::Drifted { changes },
@@ -220,7 +220,7 @@ impl Network {
                 changes.extend(drift::differences(answer, &self.wanted).unwrap_or_default());
                 changes
             };
-            overrides::record(cx, &self.azure, written, differences).await?;
+            policy_overrides::record(cx, &self.azure, written, differences).await?;
         }
         Ok(Some(PutOutcome::WriteResult { write_result, joined }))
     }

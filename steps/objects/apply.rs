@@ -2,22 +2,22 @@
 
 use super::{
     Applied, DEFINITION_RANK, DesiredObjects, LAST_RANK, ObjectRef, PreviousApply,
-    apply_progress::{self, ApplyResult, Progress},
+    apply_record::{self, ApplyResult, Progress},
     diff::{self, InSyncSet, diff, kind_of},
     fingerprint,
     immutable::{self, ImmutableChange},
-    kind_name, namespace,
-    ownership::Ownership,
-    place, prerequisites, prune, rank_of, reference, uid_of,
+    kind_name, namespace, place, prerequisites, prune, rank_of,
+    recorded_ownership::Ownership,
+    reference, uid_of,
 };
 use crate::{
     ClusterSession, Clusters,
     cluster_access::{ClusterAccess, access_cluster},
     cluster_ready::ReadyCluster,
-    error::{ErrorContext, TrackWrite},
+    error_context::{ErrorContext, TrackWrite},
     field_conflicts,
     manifests::name_of,
-    resource::Resources,
+    resource_spec::Resources,
 };
 use landfall_cloud::{
     ApiError,
@@ -124,7 +124,7 @@ impl Set<'_> {
         let (object, creation) = applied.context(&what)?;
         Ok(ApplyResult {
             object: reference(kind, &object),
-            creation: apply_progress::evaluate_creation(creation, &object),
+            creation: apply_record::evaluate_creation(creation, &object),
             replaces,
         })
     }

@@ -9,9 +9,9 @@ use super::{
 use crate::{
     ClusterSession, Clusters,
     cluster_access::{ClusterAccess, access_cluster},
-    error::ErrorContext,
+    error_context::ErrorContext,
     operation,
-    resource::Resources,
+    resource_spec::Resources,
 };
 use landfall_cloud::{
     ApiError,

@@ -7,7 +7,7 @@ use super::{
     prune::{self, DesiredObjects, PreviousApply, PruneSet},
     replicas::Autoscaled,
 };
-use crate::{ClusterSession, error::ErrorContext, field_conflicts, manifests::name_of, operation};
+use crate::{ClusterSession, error_context::ErrorContext, field_conflicts, manifests::name_of, operation};
 use landfall_cloud::kubernetes::{
     Cluster, Difference, DynamicObject, Force, Kind, confirmed, differences, immutable_differences,
     manifest::Manifest,

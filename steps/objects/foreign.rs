@@ -1,7 +1,7 @@
 //! Foreign objects in a cluster, without those of the system; a person must consent before the cluster is
 //! deleted.
 
-use super::{Applied, ObjectRef, claims::CLAIM, is_managed, uid_of};
+use super::{Applied, ObjectRef, is_managed, uid_of, volume_claims::CLAIM};
 use landfall_cloud::{
     ApiError,
     kubernetes::{Cluster, DynamicObject},

@@ -2,7 +2,7 @@
 //! object.
 
 use super::{is_managed, uid_of};
-use crate::{error::ErrorContext, manifests::name_of, operation, settings::ObjectName};
+use crate::{error_context::ErrorContext, manifests::name_of, operation, settings::ObjectName};
 use landfall_cloud::{
     ApiError,
     kubernetes::{Cluster, Difference, DynamicObject, Kind, manifest::Manifest},

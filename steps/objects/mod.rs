@@ -1,27 +1,27 @@
 //! A set of Kubernetes objects that is checked, applied and deleted together.
 
 mod apply;
-mod apply_progress;
-mod claims;
+mod apply_record;
 mod delete;
 mod diff;
 pub(crate) mod foreign;
 mod immutable;
-mod ownership;
 mod prerequisites;
 mod prune;
+mod recorded_ownership;
 mod replicas;
+mod volume_claims;
 mod workloads;
 
 pub(crate) use apply::{apply, existing, recover, references};
-pub(crate) use claims::with_claims;
 pub(crate) use delete::undo;
 pub(crate) use diff::{diff, fingerprint, refused, verdict};
 pub(crate) use prerequisites::await_namespaces;
 pub(crate) use prune::{DesiredObjects, PreviousApply};
+pub(crate) use volume_claims::with_claims;
 pub(crate) use workloads::{await_workloads, is_ready, workloads};
 
-use crate::resource::{Listed, ResourceSpec};
+use crate::resource_spec::{Listed, ResourceSpec};
 use landfall_cloud::kubernetes::{DynamicObject, Kind, manifest::Manifest};
 use landfall_engine::StepState;
 use serde::{Deserialize, Serialize};

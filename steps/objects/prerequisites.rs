@@ -1,7 +1,7 @@
 //! Prerequisites of a set: the definitions of its custom resources, and the namespaces of another step.
 
 use super::kind_name;
-use crate::error::ErrorContext;
+use crate::error_context::ErrorContext;
 use landfall_cloud::kubernetes::{
     Cluster, Kind,
     manifest::Manifest,

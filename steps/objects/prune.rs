@@ -5,11 +5,11 @@ use super::{
     diff::{SetDiff, fingerprint},
     foreign::OwnedObjects,
     kind_name,
-    ownership::{is_created_by_landfall, refers_to},
     prerequisites::DEFINITION,
+    recorded_ownership::{is_created_by_landfall, refers_to},
     reference_of, uid_of,
 };
-use crate::{ClusterSession, error::ErrorContext, settings::ObjectName};
+use crate::{ClusterSession, error_context::ErrorContext, settings::ObjectName};
 use landfall_cloud::kubernetes::{Cluster, DynamicObject, TypeMeta, manifest::Manifest};
 use landfall_engine::{Change, StepError};
 use serde_json::{Value, json};

@@ -4,9 +4,9 @@
 use super::{PreflightCheckId, finding::Finding, queries::QueryResult};
 use crate::{
     Clients,
-    deployment::Records,
     dns::{Conflict, FoundZone, Published, UNREADABLE, ZoneContent, ZoneSearch},
     gateways::published_hosts,
+    graph::Records,
     manifests::Manifests,
     names,
     settings::Settings,

@@ -3,17 +3,17 @@
 //! All queries run in one round; resources of an earlier run need none. All findings are reported at once,
 //! each with its fix. A refused query is not a finding: then only the action itself may fail.
 
-mod access;
-mod addresses;
+mod access_restrictions;
+mod already_created;
 mod check_id;
 mod dns;
 mod finding;
-mod journal_resources;
+mod immutable_fields;
 mod location;
 mod node_size;
-mod objects;
 mod policy;
 mod providers;
+mod public_ip_quota;
 mod queries;
 mod quota;
 mod ranges;
@@ -26,15 +26,15 @@ pub use check_id::PreflightCheckId;
 
 use crate::{
     Clients, Clusters,
-    error::ErrorContext,
+    error_context::ErrorContext,
     manifests::Manifests,
     names,
-    resource::{Resource, ResourceSpec, Resources},
+    resource_spec::{Resource, ResourceSpec, Resources},
     settings::Settings,
 };
+use already_created::AlreadyCreated;
 use dns::{DnsCheck, ZoneState};
 use finding::{Finding, refusal};
-use journal_resources::AlreadyCreated;
 use landfall_cloud::{
     ApiError, ApiErrorKind, Identity,
     arm::{KubernetesVersion, Permissions},
@@ -195,7 +195,7 @@ impl Evaluation<'_> {
             findings.extend(quota::evaluate(s, size, &cores));
         }
         let addresses = self.result_of(PreflightCheckId::Addresses, results.addresses)?.unwrap_or_default();
-        findings.extend(addresses::evaluate(&s.location, &addresses));
+        findings.extend(public_ip_quota::evaluate(&s.location, &addresses));
         let network = self.result_of(PreflightCheckId::Ranges, results.network)?;
         findings.extend(ranges::evaluate(s, network.flatten().as_ref()));
         let denied = self.result_of(PreflightCheckId::Policy, results.policies)?.unwrap_or_default();
@@ -239,18 +239,22 @@ impl Evaluation<'_> {
     }
 
     /// Evaluates the restrictions of the existing resources. Those that admit this run are noted.
-    fn access(&self, results: access::AccessResults, findings: &mut Vec<Finding>) -> Result<(), StepError> {
+    fn access(
+        &self,
+        results: access_restrictions::AccessResults,
+        findings: &mut Vec<Finding>,
+    ) -> Result<(), StepError> {
         let mut evaluated = Vec::new();
         for result in [results.cluster, results.vault] {
             evaluated.extend(self.result_of(PreflightCheckId::Access, Some(result))?.flatten());
         }
         let locks = self.result_of(PreflightCheckId::Access, Some(results.locks))?.unwrap_or_default();
         let group = self.queries.azure().group_id(&self.queries.settings().resource_group);
-        evaluated.extend(access::locks(&locks, &group));
+        evaluated.extend(access_restrictions::locks(&locks, &group));
         for evaluated in evaluated {
             match evaluated {
-                access::Evaluated::Refused(finding) => findings.push(*finding),
-                access::Evaluated::Noted(note) => self.cx.note(note),
+                access_restrictions::Evaluated::Refused(finding) => findings.push(*finding),
+                access_restrictions::Evaluated::Noted(note) => self.cx.note(note),
             }
         }
         Ok(())

@@ -1,7 +1,7 @@
 //! Check that no policy denies the resources, as far as Azure can evaluate policies in advance.
 
 use super::{PreflightCheckId, finding::Finding};
-use crate::resource::{MANAGED_CLUSTER, RESOURCE_GROUP, Resources};
+use crate::resource_spec::{MANAGED_CLUSTER, RESOURCE_GROUP, Resources};
 use futures::future::try_join_all;
 use landfall_cloud::{
     ApiError,

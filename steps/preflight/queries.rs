@@ -1,11 +1,13 @@
 //! The queries of all checks, sent concurrently, and their responses.
 
-use super::{PreflightCheckId, access, journal_resources::AlreadyCreated, policy, ranges, vault_name};
+use super::{
+    PreflightCheckId, access_restrictions, already_created::AlreadyCreated, policy, ranges, vault_name,
+};
 use crate::{
     Clients, Clusters,
     key_vault::KeyVault,
     manifests::Manifests,
-    resource::Resources,
+    resource_spec::Resources,
     settings::{Settings, Teardown},
 };
 use landfall_cloud::{
@@ -36,7 +38,7 @@ pub(super) struct QueryResults {
     pub(super) addresses: QueryResult<Vec<Usage>>,
     pub(super) network: QueryResult<Option<Value>>,
     pub(super) policies: QueryResult<Vec<policy::Denied>>,
-    pub(super) access: Option<access::AccessResults>,
+    pub(super) access: Option<access_restrictions::AccessResults>,
 }
 
 /// The input of the queries.
@@ -141,14 +143,14 @@ impl Queries {
     }
 
     /// Queries the access to existing resources.
-    async fn access(&self, wanted: bool) -> Option<access::AccessResults> {
-        let subject = access::Subject {
+    async fn access(&self, wanted: bool) -> Option<access_restrictions::AccessResults> {
+        let subject = access_restrictions::Subject {
             azure: &self.azure,
             clusters: &self.clusters,
             vaults: &self.vaults,
             settings: &self.settings,
             manifests: &self.manifests,
         };
-        if wanted { Some(access::query(&subject).await) } else { None }
+        if wanted { Some(access_restrictions::query(&subject).await) } else { None }
     }
 }

@@ -1,7 +1,7 @@
 //! Check that the signed-in principal may create the resources and role assignments.
 
 use super::{PreflightCheckId, finding::Finding};
-use crate::resource::{Declared, RESOURCE_GROUP, ROLE_ASSIGNMENT, Resources, Right};
+use crate::resource_spec::{Declared, RESOURCE_GROUP, ROLE_ASSIGNMENT, Resources, Right};
 use landfall_cloud::arm::Permissions;
 
 const GRANTS: &str = "Microsoft.Authorization/roleAssignments/write";

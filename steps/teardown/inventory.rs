@@ -1,6 +1,6 @@
 //! The teardown inventory: the resources of an environment that can be deleted, according to the journal.
 
-use crate::resource::{Declared, Listed, ListedResource, Resources};
+use crate::resource_spec::{Declared, Listed, ListedResource, Resources};
 use landfall_engine::{Graph, JournalState};
 use std::{cmp::Reverse, collections::BTreeMap, path::PathBuf};
 

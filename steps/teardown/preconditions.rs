@@ -5,7 +5,7 @@ use crate::{
     Clients,
     cluster::body as cluster_body,
     cluster_access, cluster_ready,
-    deployment::Records,
+    graph::Records,
     key_vault::Retention,
     names,
     network::body::{peer_name, peers},
@@ -14,7 +14,7 @@ use crate::{
         Applied,
         foreign::{self, Foreign},
     },
-    resource::Resources,
+    resource_spec::Resources,
     settings::Settings,
 };
 use landfall_cloud::{

@@ -7,11 +7,11 @@ use crate::{
     Clients, ClusterSession, Clusters,
     certificate::VaultCertificate,
     cluster_ready::ReadyCluster,
-    error::ErrorContext,
+    error_context::ErrorContext,
     key_vault::Vault,
     manifests::{Manifests, TlsNames},
     objects::{self, Applied, PreviousApply},
-    resource::{Resource, ResourceSpec, Resources},
+    resource_spec::{Resource, ResourceSpec, Resources},
     settings::Settings,
 };
 use landfall_cloud::{

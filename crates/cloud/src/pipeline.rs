@@ -5,11 +5,11 @@
 
 use crate::{
     ApiErrorKind, Credential, SendStatus,
-    endpoint_trust::is_same_authority,
     error::{find, from_response, is_write},
     foreign_answer::ForeignAnswer,
     http_client::{HttpClient, UntrustedCertificate},
     retry::{self, Failure},
+    token_recipients::is_same_authority,
 };
 use async_trait::async_trait;
 use azure_core::{

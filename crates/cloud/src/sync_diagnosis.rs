@@ -4,7 +4,7 @@
 
 use crate::{
     ApiError, ClusterSession, Vaults,
-    environment::{CertificateRef, VaultRef},
+    environment_description::{CertificateRef, VaultRef},
 };
 use async_trait::async_trait;
 use serde_json::Value;

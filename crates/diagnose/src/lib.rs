@@ -11,6 +11,6 @@ mod peer_certificate;
 pub mod rotation_diagnosis;
 mod route_model;
 mod route_precedence;
-mod secret_model;
+mod secret_provider_class;
 mod snapshot;
 pub mod verify;

@@ -9,7 +9,7 @@ use crate::{
 use futures::future::join_all;
 use landfall_cloud::{
     ApiError, ApiErrorKind, ClusterSession,
-    environment::{Environment, ObjectKey},
+    environment_description::{Environment, ObjectKey},
     kubernetes::{
         DynamicObject, Kind,
         istio::{CONTROL_PLANE, NAMESPACE},

@@ -28,17 +28,17 @@ mod error;
 mod event;
 mod graph;
 mod handle;
-mod history;
 mod journal;
 mod node;
+mod os_error;
 mod poll_interval;
 mod run;
 mod run_context;
 mod schedule;
 mod step;
+mod step_record_store;
 mod step_types;
 mod stop;
-mod system_limits;
 mod time_scale;
 mod wait;
 
@@ -51,12 +51,12 @@ pub use journal::{
     Accepted, Damage, Entry, EnvironmentKey, FORMAT, Holder, Journal, JournalError, JournalState, OpenError,
     Salvaged, StepState, StepStatus,
 };
+pub use os_error::{file_remedy, is_thread_refusal};
 pub use run::{Action, Discovery, LeftBehind, Plan, Planned, Report, discover, down, plan, up};
 pub use run_context::{PlanContext, Run};
 pub use schedule::Schedule;
 pub use step::Step;
 pub use step_types::{Change, Check, How, Outcome, Override, StepAction, StepInfo, UndoOutcome};
 pub use stop::{Stop, StopLevel};
-pub use system_limits::{file_remedy, is_thread_refusal};
 pub use time_scale::TimeScale;
 pub use wait::{Poll, StatusCell, Wait};

@@ -32,7 +32,7 @@ use crate::registration::ServerRegistration;
 use crate::request::{Reply, Request};
 use crate::request_log::RequestLog;
 use crate::state::{CloudState, DOMAIN};
-use crate::traffic::serve::Listeners;
+use crate::traffic::listeners::Listeners;
 
 /// Returns whether a request is for the admin API.
 pub fn is_admin(request: &Request) -> bool {

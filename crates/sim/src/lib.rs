@@ -58,7 +58,7 @@ pub use persistence::SimError;
 pub use registration::{Holder, RegistrationOptions, ServerRegistration};
 pub use request_log::RequestRecord;
 pub use server::{Body, Cut};
-pub use traffic::serve::Listeners;
+pub use traffic::listeners::Listeners;
 
 use clock::{SimTime, Timing};
 use fault::Faults;
@@ -146,7 +146,7 @@ impl Sim {
         );
         let server = Some(tokio::spawn(server::serve(listener, context)));
         if options.traffic {
-            tokio::spawn(traffic::serve::serve(Arc::clone(&server_state), opened, stop.clone()));
+            tokio::spawn(traffic::listeners::serve(Arc::clone(&server_state), opened, stop.clone()));
         }
         Ok(Self { connection, server_state, stop, server, listeners, registration })
     }

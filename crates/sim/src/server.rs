@@ -31,7 +31,7 @@ use crate::proxy;
 use crate::request::{Delivery, Reply, Request};
 use crate::server_state::ServerState;
 use crate::state::CloudState;
-use crate::traffic::serve::Listeners;
+use crate::traffic::listeners::Listeners;
 
 /// The timeout of a client's TLS handshake.
 const HANDSHAKE_MAX: Duration = Duration::from_secs(10);

@@ -15,7 +15,7 @@ use crate::registration::ServerRegistration;
 use crate::request::{Reply, Request, Streaming};
 use crate::request_log::{RequestLog, RequestRecord};
 use crate::state::CloudState;
-use crate::traffic::serve::Listeners;
+use crate::traffic::listeners::Listeners;
 
 /// The data behind the lock.
 struct Locked {

@@ -12,8 +12,8 @@ use crate::admin_api;
 use crate::arm::operation::Operation;
 use crate::arm::provider::PROVIDERS;
 use crate::arm::{
-    self, clusters, dns, features, groups, limits, locks, networks, policies, provider_registration, roles,
-    tracked, vaults,
+    self, clusters, dns, features, groups, locks, networks, policies, provider_registration, quota,
+    resource_type, roles, vaults,
 };
 use crate::clock::{Clock, SimTime, Timing};
 use crate::entra::{self, Directory};
@@ -70,7 +70,7 @@ pub struct CloudState {
     pub locks: locks::Locks,
     /// The resources of the types that are declared as data.
     #[serde(default)]
-    pub tracked: tracked::Resources,
+    pub tracked: resource_type::Resources,
     /// Virtual networks.
     pub networks: networks::Networks,
     /// DNS zones.
@@ -81,7 +81,7 @@ pub struct CloudState {
     pub clusters: clusters::Clusters,
     /// The quota of the subscription.
     #[serde(default)]
-    pub limits: limits::Limits,
+    pub limits: quota::Limits,
     /// The policies of the organisation.
     #[serde(default)]
     pub policies: policies::Policies,
@@ -126,12 +126,12 @@ impl CloudState {
             features: features::Features::new(&options.preview_features),
             roles: roles::Roles::default(),
             locks: locks::Locks::default(),
-            tracked: tracked::Resources::default(),
+            tracked: resource_type::Resources::default(),
             networks: networks::Networks::default(),
             dns: dns::Zones::default(),
             vaults: vaults::Vaults::default(),
             clusters: clusters::Clusters::default(),
-            limits: limits::Limits::default(),
+            limits: quota::Limits::default(),
             policies: policies::Policies::default(),
             assigned_policies: policies::Assigned::default(),
             faults: Faults::default(),

@@ -5,7 +5,7 @@ use crate::{kubectl::Kubectl, settings};
 use landfall_cloud::{
     ArmClient, Credential, Endpoints, RequestCounter, Roots, Secret, SignIn, SignInFacts, Vaults,
     arm::{self, Condition, SubscriptionClient, WriteResult},
-    environment::Environment,
+    environment_description::Environment,
 };
 use landfall_diagnose::rotation_diagnosis::RotationDiagnosis;
 use landfall_engine::{

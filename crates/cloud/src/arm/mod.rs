@@ -5,6 +5,7 @@
 //! typed. To change a resource, read it, change the JSON and write all of it back: a PUT replaces the
 //! resource, and a typed copy would drop unknown fields.
 
+mod access_restrictions;
 mod client;
 pub mod cluster;
 pub mod dns;
@@ -15,17 +16,18 @@ pub mod machine;
 pub mod network;
 mod operation;
 pub mod permission;
-pub mod policy;
+pub mod policy_denials;
 pub mod policy_modify;
 pub mod provider;
-mod restrictions;
+mod provisioning_state;
 pub mod role;
-mod state;
 mod subscription;
 mod subscription_client;
 pub mod usage;
 pub mod vault;
 
+pub(crate) use access_restrictions::group_of;
+pub use access_restrictions::{ClusterRestrictions, VaultRestrictions};
 pub use client::{ArmClient, Condition};
 pub use cluster::KubernetesVersion;
 pub use dns::{Record, Zone};
@@ -34,13 +36,11 @@ pub use lock::Lock;
 pub use machine::MachineSize;
 pub use operation::{Operation, Progress, Style, Verb, WriteResult};
 pub use permission::Permissions;
-pub use policy::Denial;
+pub use policy_denials::Denial;
 pub use policy_modify::ModifyPolicy;
 pub use provider::Registration;
-pub(crate) use restrictions::group_of;
-pub use restrictions::{ClusterRestrictions, VaultRestrictions};
+pub use provisioning_state::State;
 pub use role::{Assignment, Role};
-pub use state::State;
 pub use subscription::Subscription;
 pub use subscription_client::SubscriptionClient;
 pub use usage::Usage;

@@ -8,8 +8,8 @@
 mod chain;
 mod error;
 mod leaf;
+mod parse;
 mod pfx;
-mod remote;
 mod self_signed;
 
 use std::fmt;

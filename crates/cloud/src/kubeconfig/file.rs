@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::encoding::Encoding;
 use super::lock::{self, Attempt, Holder, Lock};
-use super::{KubeconfigError, overwrite};
+use super::{KubeconfigError, write_in_place};
 
 /// The maximum number of symbolic links that are followed in a row.
 const LINKS_MAX: usize = 16;
@@ -80,7 +80,7 @@ pub fn read(path: &Path) -> Result<Option<Content>, KubeconfigError> {
 /// Returns whether a process that died during a change of this kubeconfig left its marker, lock or backup.
 pub fn has_leftovers(path: &Path, backup: &Path) -> bool {
     let target = follow(path).unwrap_or_else(|_| path.to_owned());
-    overwrite::has_leftover(backup) || [path, &target].into_iter().any(lock::has_leftover)
+    write_in_place::has_leftover(backup) || [path, &target].into_iter().any(lock::has_leftover)
 }
 
 /// Returns the lock of a kubeconfig that its owner seems to have abandoned: it is older than a minute.
@@ -144,7 +144,7 @@ impl LockedFile {
     /// `Io` with the file that cannot be locked or restored.
     pub fn lock(path: &Path, backup: &Path) -> Result<Locking, KubeconfigError> {
         let target = follow(path).map_err(io_error("lock", path))?;
-        if let Some(other) = overwrite::unfinished(backup)?
+        if let Some(other) = write_in_place::unfinished(backup)?
             && resolved(&other).ok() != resolved(&target).ok()
             && let Locking::Held(holder) = Self::lock(&other, backup)?
         {
@@ -176,7 +176,7 @@ impl LockedFile {
         if self.locks.iter().all(Lock::is_exclusive) {
             remove_if_there(&self.temporary())?;
         }
-        overwrite::restore(&self.target, &self.backup)
+        write_in_place::restore(&self.target, &self.backup)
     }
 
     fn temporary(&self) -> PathBuf {
@@ -219,7 +219,7 @@ impl LockedFile {
         let temporary = self.temporary();
         match self.renamed(&temporary, bytes, known.as_ref()) {
             Ok(true) => Ok(()),
-            Ok(false) => overwrite::write(&self.target, bytes, &self.backup),
+            Ok(false) => write_in_place::write(&self.target, bytes, &self.backup),
             Err(error) => {
                 let _ = fs::remove_file(&temporary);
                 Err(error)
@@ -263,7 +263,7 @@ impl LockedFile {
     pub fn remove(&self) -> Result<(), KubeconfigError> {
         let removed = match fs::remove_file(&self.target) {
             Err(error) if lock::cannot_write(&error) || cannot_rename(&error) => {
-                overwrite::write(&self.target, b"", &self.backup)
+                write_in_place::write(&self.target, b"", &self.backup)
             }
             removed => removed.and_then(|()| sync(folder_of(&self.target))),
         };

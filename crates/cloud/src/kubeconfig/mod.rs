@@ -12,9 +12,9 @@ mod encoding;
 mod file;
 mod flow;
 mod lock;
-mod overwrite;
 mod sign_in_program;
 mod text;
+mod write_in_place;
 
 use std::path::PathBuf;
 

@@ -8,11 +8,11 @@ use kube_core::params::{GetParams, ListParams};
 use kube_core::{DynamicObject, ObjectList, Request, TypeMeta};
 use serde_json::{Value, json};
 
-use super::access::ClusterOrigin;
-use super::connection;
+use super::client_from_kubeconfig;
+use super::entra_access::ClusterOrigin;
 use super::error;
+use super::http_proxy::ProxyRules;
 use super::kind::Kind;
-use super::proxy::ProxyRules;
 use super::request_sender::RequestSender;
 use crate::error::{ApiError, ApiErrorKind};
 use crate::request_counter::RequestCounter;
@@ -69,7 +69,7 @@ impl Cluster {
         time_scale: f64,
     ) -> Result<Cluster, ApiError> {
         let origin = connection.origin.clone();
-        let (client, sign_in) = connection::client(kubeconfig, connection, request_counter)?;
+        let (client, sign_in) = client_from_kubeconfig::client(kubeconfig, connection, request_counter)?;
         Ok(Self {
             request_sender: RequestSender::new(client, time_scale, fastrand::u64(..)).with(origin, sign_in),
             discovered: Arc::default(),

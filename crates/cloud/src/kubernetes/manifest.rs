@@ -12,7 +12,7 @@ use kube_core::DynamicObject;
 use serde_json::Value;
 
 use super::confidential::{self, Confidential};
-use super::{exported, string_fields};
+use super::{exported, string_type_check};
 use crate::{text_file, yaml};
 
 /// The maximum size of a manifest file. A bundle of all definitions of a large operator has about 4 MB.
@@ -323,7 +323,7 @@ fn object_of(value: Value) -> Result<DynamicObject, Vec<String>> {
             Some(_) => messages.push(format!("{field} is not a string")),
         }
     }
-    messages.extend(string_fields::check(&value));
+    messages.extend(string_type_check::check(&value));
     if !messages.is_empty() {
         return Err(messages);
     }

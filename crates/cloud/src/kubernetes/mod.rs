@@ -5,43 +5,43 @@
 //! `Retry-After`, audit ids and plain-text bodies are preserved. [`manifest`], [`differences`] and
 //! [`readiness`] are pure.
 
-mod access;
-mod api_server;
+mod api_server_http;
 mod apply;
 mod client;
+mod client_from_kubeconfig;
+mod cluster_contents;
 mod confidential;
-mod connection;
 mod current_context;
 mod differences;
+mod entra_access;
 mod error;
 mod exported;
+mod http_proxy;
 mod immutable;
 pub mod istio;
 mod kind;
 mod kind_lookup;
-mod list_all;
 pub mod manifest;
-mod proxy;
 mod quantity;
 pub mod readiness;
 mod request_sender;
 mod retry;
-mod string_fields;
+mod string_type_check;
 mod system_objects;
 #[cfg(test)]
 mod tests;
 pub mod tls_secret;
 mod watch;
 
-pub use access::{ClusterOrigin, NOT_REACHABLE, ROLE_MISSING};
 pub use apply::{Creation, FIELD_MANAGER, Force};
 pub use client::{Cluster, Connection};
+pub use cluster_contents::{AggregatedApi, ObjectList};
 pub use confidential::Confidential;
 pub use differences::{Difference, confirmed, differences};
+pub use entra_access::{ClusterOrigin, NOT_REACHABLE, ROLE_MISSING};
+pub use http_proxy::ProxyRules;
 pub use immutable::immutable_differences;
 pub use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 pub use kind::Kind;
 pub use kube_core::{DynamicObject, TypeMeta};
-pub use list_all::{AggregatedApi, ObjectList};
-pub use proxy::ProxyRules;
 pub use watch::Selection;

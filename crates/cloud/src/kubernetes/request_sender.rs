@@ -11,9 +11,9 @@ use http_body_util::BodyExt as _;
 use serde::de::DeserializeOwned;
 use tower::BoxError;
 
-use super::access::ClusterOrigin;
-use super::api_server::{self, ApiServer, Body};
-use super::connection::SignInMethod;
+use super::api_server_http::{self, ApiServer, Body};
+use super::client_from_kubeconfig::SignInMethod;
+use super::entra_access::ClusterOrigin;
 use super::error::{self, RequestInfo};
 use super::retry;
 use crate::error::{ApiError, ApiErrorKind, SendStatus};
@@ -249,7 +249,7 @@ impl RequestSender {
             if let Some(foreign) = error::foreign(request_info, parts.status, &parts.headers, &body) {
                 return Ok(Err(foreign));
             }
-            Ok(Ok(Response::from_parts(parts, api_server::whole(body))))
+            Ok(Ok(Response::from_parts(parts, api_server_http::whole(body))))
         };
         let response = match tokio::time::timeout(RESPONSE_TIME_MAX, sent).await {
             Ok(Ok(response)) => response?,

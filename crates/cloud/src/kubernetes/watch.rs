@@ -11,7 +11,7 @@ use http_body_util::BodyExt as _;
 use kube_core::params::{ListParams, WatchParams};
 use kube_core::{DynamicObject, Request, WatchEvent};
 
-use super::api_server::Body;
+use super::api_server_http::Body;
 use super::client::Cluster;
 use super::error::{self, RequestInfo};
 use super::kind::Kind;

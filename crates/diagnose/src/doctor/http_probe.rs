@@ -2,7 +2,7 @@
 //! request each.
 
 use super::{
-    external::{ProbeOutcome, ProbeResult},
+    gateway_responses::{ProbeOutcome, ProbeResult},
     snapshot::Snapshot,
 };
 use crate::{

@@ -12,8 +12,8 @@
 mod access;
 mod certificate;
 mod cluster;
-mod external;
 mod gateway;
+mod gateway_responses;
 mod http_probe;
 mod istio;
 mod last_run;
@@ -28,7 +28,7 @@ pub use crate::rotation_diagnosis::Finding;
 pub use last_run::FailedStep;
 
 use jiff::Timestamp;
-use landfall_cloud::{AddressMap, Clients, environment::Environment};
+use landfall_cloud::{AddressMap, Clients, environment_description::Environment};
 use std::time::Duration;
 
 /// The input of a diagnosis, and its timeouts.

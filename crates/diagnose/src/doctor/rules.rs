@@ -1,8 +1,8 @@
 //! The run of all checks in order of dependency: upstream causes explain downstream failures.
 
 use super::{
-    CheckOutcome, CheckResult, Diagnosis, Finding, access, certificate, cluster, external, gateway, istio,
-    names, route, secret, snapshot::Snapshot, subscription,
+    CheckOutcome, CheckResult, Diagnosis, Finding, access, certificate, cluster, gateway, gateway_responses,
+    istio, names, route, secret, snapshot::Snapshot, subscription,
 };
 use crate::snapshot::ClusterSnapshot;
 use std::{collections::BTreeSet, ops::ControlFlow};
@@ -171,7 +171,7 @@ const CHECKS: [DoctorCheck; 13] = [
     DoctorCheck {
         name: "responses",
         unread: |snapshot| snapshot.unread_objects(|objects| vec![objects.gateways.as_ref().err()]),
-        evaluate: |snapshot, findings| in_cluster(snapshot, findings, external::evaluate),
+        evaluate: |snapshot, findings| in_cluster(snapshot, findings, gateway_responses::evaluate),
     },
     DoctorCheck {
         name: "dns",

@@ -11,12 +11,12 @@ use crate::{
     object_fields::{name, text},
     rotation_diagnosis::{self, RotationContext, SyncData},
     route_model::Gateway,
-    secret_model::synced_secrets,
+    secret_provider_class::synced_secrets,
     snapshot::{ClusterSnapshot, Objects},
 };
 use landfall_cloud::{
     arm::Role,
-    environment::{CertificateRef, VaultRef},
+    environment_description::{CertificateRef, VaultRef},
     kubernetes::{DynamicObject, tls_secret::thumbprint},
 };
 use serde_json::Value;

@@ -1,6 +1,6 @@
 //! The snapshot of the environment, read concurrently and with timeouts.
 
-use super::{DoctorContext, external::ProbeResult, http_probe};
+use super::{DoctorContext, gateway_responses::ProbeResult, http_probe};
 use crate::{
     snapshot::{self, ClusterSnapshot, Unread},
     {object_fields::text, route_model::Route},
@@ -11,7 +11,7 @@ use landfall_cloud::{
     arm::{
         Assignment, Lock, Record, Registration, State, Subscription, SubscriptionClient, Usage, Zone, cluster,
     },
-    environment::{Environment, PublishedRecords},
+    environment_description::{Environment, PublishedRecords},
     kubernetes::DynamicObject,
     vault::{CertificateVersion, StoredCertificate},
 };

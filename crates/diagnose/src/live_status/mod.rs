@@ -14,7 +14,7 @@ pub use route::{Backend, Parent, RouteStatus};
 pub use secret::SecretCertificate;
 
 use crate::snapshot::{ClusterSnapshot, Objects};
-use landfall_cloud::{ApiError, Clients, environment::Environment, vault::StoredCertificate};
+use landfall_cloud::{ApiError, Clients, environment_description::Environment, vault::StoredCertificate};
 
 /// The live status.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

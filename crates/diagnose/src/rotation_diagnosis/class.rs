@@ -1,7 +1,7 @@
 //! Checks of the SecretProviderClass: its vault, its object and its version.
 
 use super::{Finding, RotationContext, SelfRecovery};
-use crate::secret_model::synced_secrets;
+use crate::secret_provider_class::synced_secrets;
 use landfall_cloud::kubernetes::DynamicObject;
 use serde::Deserialize;
 use serde_json::Value;

@@ -1,7 +1,7 @@
 //! The pods that mount the class. The driver works only for them.
 
 use super::{Finding, RotationContext, SelfRecovery};
-use crate::secret_model::{is_running, mounted_classes};
+use crate::secret_provider_class::{is_running, mounted_classes};
 use landfall_cloud::kubernetes::DynamicObject;
 use serde_json::Value;
 

@@ -2,11 +2,12 @@
 //! deviation.
 
 use super::{
-    CheckId, binomial,
+    CheckId,
+    backend_signature::BackendSignature,
+    binomial,
     context::CheckContext,
     expectations::{Split, with_query},
     outcome::{CheckOutcome, Fault},
-    workload::BackendSignature,
 };
 use crate::http_probe::{HttpResponse, RequestError};
 

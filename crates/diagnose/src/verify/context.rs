@@ -2,9 +2,9 @@
 
 use super::{
     CheckId, ReadError,
+    backend_signature::Workloads,
     expectations::{Expectations, HostPort},
     outcome::Fault,
-    workload::Workloads,
 };
 use crate::route_model::Gateway;
 use crate::{

@@ -6,8 +6,8 @@
 
 use super::{
     CheckId,
+    backend_signature::{Workload, Workloads},
     rule_requests::RuleRequests,
-    workload::{Workload, Workloads},
 };
 use crate::{
     route_model::{Gateway, Listener, Route},

@@ -10,6 +10,7 @@
 //! with a delay. Every request has the timeout [`VerifyTimeouts::request_phase`]. Both are real time, because the network is
 //! not time-scaled.
 
+mod backend_signature;
 pub mod binomial;
 mod canary;
 mod context;
@@ -22,7 +23,6 @@ mod request_checks;
 mod rule_requests;
 mod secret;
 mod served_certificate;
-mod workload;
 
 pub use outcome::{CheckId, CheckReport, State};
 pub use read_error::{ReadError, ReadFailure};
@@ -32,14 +32,15 @@ use crate::{
     object_fields::space,
     peer_certificate::Trust,
     route_model::{self, Gateway, Route},
-    secret_model::synced_secrets,
+    secret_provider_class::synced_secrets,
 };
+use backend_signature::Workloads;
 use context::CheckContext;
 use expectations::{Expectations, Set};
 use landfall_cloud::{
     AddressMap, Clients, ReadyCluster,
     certificate::Leaf,
-    environment::{CertificateRef, Environment, PublishedRecords, VaultRef},
+    environment_description::{CertificateRef, Environment, PublishedRecords, VaultRef},
     vault::StoredCertificate,
 };
 use outcome::CheckOutcome;
@@ -50,7 +51,6 @@ use std::{
     time::Duration,
 };
 use tokio::time::{Instant, MissedTickBehavior};
-use workload::Workloads;
 
 /// The interval of the progress reports on pending checks.
 const HEARTBEAT: Duration = Duration::from_secs(2);

@@ -11,7 +11,7 @@ use landfall_cloud::{
         SubscriptionClient,
         dns::{self, relative},
     },
-    environment::PublishedRecords,
+    environment_description::PublishedRecords,
 };
 
 /// Compares the records with the addresses. `hosts` contains those of each gateway's routes.

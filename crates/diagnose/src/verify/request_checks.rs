@@ -2,10 +2,10 @@
 
 use super::{
     CheckId,
+    backend_signature::{BackendSignature, Workload},
     context::CheckContext,
     expectations::{ExpectedResponse, HostPort, TestRequest, with_query},
     outcome::{CheckOutcome, Fault},
-    workload::{BackendSignature, Workload},
 };
 use crate::http_probe::{GatewayConnection, HttpResponse, RequestError};
 use std::collections::BTreeMap;

@@ -2,8 +2,8 @@
 
 use super::{
     CheckId,
+    backend_signature::{BackendSignature, Workload},
     expectations::{Expectations, ExpectedResponse, HostPort, Set, Split, TestRequest, with_query},
-    workload::{BackendSignature, Workload},
 };
 use crate::{
     route_model::{Backend, Listener, Match, Redirect, Route, Rule, ValueMatch},

@@ -4,7 +4,7 @@ use super::outcome::{CheckOutcome, Fault};
 use crate::{
     object_fields::name,
     route_model::Gateway,
-    secret_model::{is_running, mounted_classes, synced_secrets},
+    secret_provider_class::{is_running, mounted_classes, synced_secrets},
 };
 use landfall_cloud::{
     ApiError, ApiErrorKind, ClusterSession,

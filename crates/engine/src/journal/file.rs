@@ -2,9 +2,9 @@
 
 use super::{
     JournalState, OpenError,
-    damage::Damage,
+    damage_kind::Damage,
     entry::{Entry, EnvironmentKey, Line, Parsed, Unreadable},
-    length::{KnownLength, Last},
+    length_record::{KnownLength, Last},
     seal::Chain,
 };
 use std::{

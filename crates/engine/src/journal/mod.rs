@@ -4,25 +4,25 @@
 //! The cloud is the truth about what exists. The journal records ownership, operations in flight and
 //! failures.
 
-mod acceptance;
-mod damage;
+mod damage_kind;
 mod entry;
 mod file;
-mod folder;
+mod folder_rights;
 mod journal_state;
-mod length;
+mod length_record;
 mod lock;
+mod salvage;
 mod seal;
 
-pub use acceptance::{Accepted, Salvaged};
-pub use damage::Damage;
+pub use damage_kind::Damage;
 pub use entry::{Entry, EnvironmentKey, FORMAT};
 pub(crate) use journal_state::OVERRIDES;
 pub use journal_state::{JournalState, StepState, StepStatus};
 pub use lock::Holder;
+pub use salvage::{Accepted, Salvaged};
 
 use entry::Line;
-use length::{KnownLength, LENGTH, Last, Length};
+use length_record::{KnownLength, LENGTH, Last, Length};
 use std::{
     io,
     path::{Path, PathBuf},
@@ -61,7 +61,7 @@ impl Journal {
     ///
     /// Fails if another user could replace the folder, and if the file system refuses.
     pub fn secure(dir: &Path) -> Result<Vec<PathBuf>, OpenError> {
-        folder::secure(dir, &[JOURNAL, lock::LOCK, LENGTH])
+        folder_rights::secure(dir, &[JOURNAL, lock::LOCK, LENGTH])
     }
 
     /// Opens the journal in `dir`, creates both if they are missing, and writes the first line of a new run.
@@ -125,7 +125,7 @@ impl Journal {
 
     /// Creates a journal of one line. The length of an earlier, missing journal does not apply to it.
     fn create(dir: &Path, header: &Line) -> io::Result<()> {
-        length::remove(dir)?;
+        length_record::remove(dir)?;
         let (bytes, _) = header.sealed(seal::Chain::after_plain(&[], 0))?;
         file::create(&dir.join(JOURNAL), &bytes)
     }
@@ -305,7 +305,7 @@ impl OpenError {
     }
 
     fn link(path: &Path) -> OpenError {
-        OpenError::Unsafe { path: path.to_owned(), why: folder::LINK.into() }
+        OpenError::Unsafe { path: path.to_owned(), why: folder_rights::LINK.into() }
     }
 
     fn io(path: &Path) -> impl FnOnce(io::Error) -> OpenError {

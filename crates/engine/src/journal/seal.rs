@@ -5,7 +5,7 @@
 //! missing line breaks the chain. It detects accidents and edits; it is not a signature, because anyone can
 //! compute it.
 
-use super::damage::Damage;
+use super::damage_kind::Damage;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use std::{fmt, io, str};

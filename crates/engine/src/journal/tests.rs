@@ -106,7 +106,7 @@ fn set_length(dir: &Path, journal: &[u8], lines: usize) {
     let Some(line) = last.and_then(|line| serde_json::from_slice::<Value>(line).ok()) else { return };
     let sum = seal::Sum::parse(line["sum"].as_str().unwrap()).unwrap();
     let chain = seal::Chain { seq: line["seq"].as_u64().unwrap(), sum };
-    length::remove(dir).unwrap();
+    length_record::remove(dir).unwrap();
     Length::open(dir, Last { bytes: bytes as u64, chain }).unwrap();
 }
 

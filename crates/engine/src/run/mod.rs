@@ -24,11 +24,11 @@ use crate::{
     graph::Graph,
     journal::{Entry, JournalError},
     node::Node,
+    os_error::is_thread_refusal,
     run_context::Run,
     schedule::Schedule,
     step_types::{Outcome, StepInfo},
     stop::StopLevel,
-    system_limits::is_thread_refusal,
 };
 use futures::FutureExt;
 use report::{Span, critical_path};

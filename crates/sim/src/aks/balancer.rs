@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::object::{is_ending, list, object_ref, text, uid};
-use super::reconcile::{EventSpec, ReconcileContext};
+use super::reconcile_context::{EventSpec, ReconcileContext};
 use super::timers::{ObjectRef, Task};
 use crate::durations;
 use crate::fault::delay;

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::cluster_info::{VaultObject, VaultReadError, VaultReader};
-use super::reconcile::ReconcileContext;
+use super::reconcile_context::ReconcileContext;
 use super::timers::Task;
 use super::{csi, gateway_api, mesh, node, storage_classes, system};
 use crate::clock::SimTime;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::reconcile::ReconcileContext;
+use super::reconcile_context::ReconcileContext;
 use super::timers::Task;
 use super::{condition, mesh, object};
 use crate::clock::SimTime;

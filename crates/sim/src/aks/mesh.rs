@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::gateway_api;
 use super::object::{self, name, namespace};
-use super::reconcile::ReconcileContext;
+use super::reconcile_context::ReconcileContext;
 use super::timers::Task;
 
 /// The namespace of the control plane.

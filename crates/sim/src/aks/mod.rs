@@ -8,7 +8,7 @@
 //! To add a controller: a function over a `ReconcileContext` that changes nothing if the state is in sync, called from
 //! `look`. If it must wait, add a `Task` that `perform` passes to it.
 
-mod api_service;
+mod aggregated_api;
 mod balancer;
 mod bootstrap;
 mod cluster_info;
@@ -20,7 +20,7 @@ pub(crate) mod log;
 mod mesh;
 mod node;
 pub(crate) mod object;
-mod reconcile;
+mod reconcile_context;
 mod storage_classes;
 mod system;
 mod timers;
@@ -37,7 +37,7 @@ pub use cluster_info::{ClusterInfo, Csi, VaultObject, VaultReadError, VaultReade
 
 use crate::clock::{SimTime, Timing};
 use crate::kubernetes::store::Store;
-use reconcile::ReconcileContext;
+use reconcile_context::ReconcileContext;
 use timers::{Task, TimerQueue};
 
 /// The maximum number of rounds in which controllers react to each other at one time. The rest waits for the
@@ -112,7 +112,7 @@ impl Controllers {
     }
 }
 
-pub(crate) use api_service::register_metrics;
+pub(crate) use aggregated_api::register_metrics;
 pub(crate) use node::mark_unready as mark_nodes_unready;
 
 /// Creates the initial objects of a cluster, at the time at which it becomes `Succeeded`.
@@ -215,7 +215,7 @@ fn reconcile_all(cx: &mut ReconcileContext<'_>) {
     mesh::reconcile_all(cx);
     gateway::schedule_reconcile(cx);
     let watched = [crate::kubernetes::aggregation::RESOURCE, "services", "endpoints"];
-    cx.run_if_changed("aggregation", &watched, api_service::reconcile_all);
+    cx.run_if_changed("aggregation", &watched, aggregated_api::reconcile_all);
 }
 
 fn perform(cx: &mut ReconcileContext<'_>, task: Task) {

@@ -6,7 +6,7 @@ use ipnet::Ipv4Net;
 use serde_json::{Value, json};
 
 use super::object::{self, name};
-use super::reconcile::ReconcileContext;
+use super::reconcile_context::ReconcileContext;
 use crate::clock::SimTime;
 use crate::kubernetes::Store;
 

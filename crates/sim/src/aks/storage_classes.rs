@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 
-use super::reconcile::ReconcileContext;
+use super::reconcile_context::ReconcileContext;
 
 const MANAGER: &str = "aks-addon-manager";
 const DISK: &str = "disk.csi.azure.com";

@@ -7,7 +7,6 @@ pub mod features;
 mod filter;
 pub mod groups;
 pub mod id;
-pub mod limits;
 pub mod locks;
 mod middleware;
 pub mod networks;
@@ -15,11 +14,12 @@ pub mod operation;
 pub mod policies;
 pub mod provider;
 pub mod provider_registration;
+pub mod quota;
+pub mod resource_type;
 pub mod roles;
 mod routing;
 pub mod subscriptions;
 mod tags;
-pub mod tracked;
 pub mod vaults;
 pub mod versions;
 
@@ -38,9 +38,9 @@ pub(crate) use routing::accepted_versions;
 pub(crate) use routing::unavailable;
 
 /// The types of tracked resources that are declared as data, one row each.
-pub const TRACKED: &[&tracked::ResourceType] = &[
+pub const TRACKED: &[&resource_type::ResourceType] = &[
     #[cfg(test)]
-    &tracked::tests::WIDGETS,
+    &resource_type::tests::WIDGETS,
 ];
 
 /// Handles a call that has passed the checks of Resource Manager.

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::arm::{
     Route, clusters, dns, features, groups, locks, networks, operation, policies, provider_registration,
-    roles, subscriptions, tracked, vaults,
+    resource_type, roles, subscriptions, vaults,
 };
 use crate::clock::{SimTime, Timing};
 use crate::fault;
@@ -55,7 +55,7 @@ pub const PROVIDERS: &[Provider] = &[
     roles::PROVIDER,
     policies::PROVIDER,
     locks::PROVIDER,
-    tracked::PROVIDER,
+    resource_type::PROVIDER,
     networks::PROVIDER,
     dns::PROVIDER,
     vaults::PROVIDER,
@@ -66,4 +66,4 @@ pub const PROVIDERS: &[Provider] = &[
 
 /// The order in which the members of a deleted group go: dependents before their dependencies.
 pub const DELETION_ORDER: &[&Provider] =
-    &[&clusters::PROVIDER, &vaults::PROVIDER, &dns::PROVIDER, &networks::PROVIDER, &tracked::PROVIDER];
+    &[&clusters::PROVIDER, &vaults::PROVIDER, &dns::PROVIDER, &networks::PROVIDER, &resource_type::PROVIDER];

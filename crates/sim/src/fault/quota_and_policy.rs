@@ -2,8 +2,8 @@
 
 use super::inject::{Injection, RequestContext};
 use super::{Fault, Kind, Row};
-use crate::arm::limits::PUBLIC_ADDRESSES;
 use crate::arm::policies::{self, Operator, Policy};
+use crate::arm::quota::PUBLIC_ADDRESSES;
 use crate::arm::{clusters, roles};
 use crate::entra;
 use crate::state::CloudState;

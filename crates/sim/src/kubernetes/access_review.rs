@@ -4,11 +4,11 @@
 
 use serde_json::{Value, json};
 
+use super::authorization::{Action, User};
 use super::decode;
 use super::query::WriteOptions;
 use super::status::{FieldError, StatusError};
 use super::store::Store;
-use super::user::{Action, User};
 use super::verbs::ApiCall;
 use crate::request::Reply;
 

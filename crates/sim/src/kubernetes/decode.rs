@@ -178,7 +178,7 @@ fn drop_nulls_below(schema: &Value, value: &mut Value) {
         Value::Object(map) => {
             let fields = std::mem::replace(map, Map::new());
             for (name, mut value) in fields {
-                let field = super::schema::shape::field(schema, &name);
+                let field = super::schema::traverse::field(schema, &name);
                 if value.is_null()
                     && field.is_none_or(|field| {
                         field["nullable"] != Value::Bool(true) || name == "creationTimestamp"
@@ -193,7 +193,7 @@ fn drop_nulls_below(schema: &Value, value: &mut Value) {
             }
         }
         Value::Array(list) => {
-            list.iter_mut().for_each(|item| drop_nulls_below(super::schema::shape::items(schema), item));
+            list.iter_mut().for_each(|item| drop_nulls_below(super::schema::traverse::items(schema), item));
         }
         _ => {}
     }

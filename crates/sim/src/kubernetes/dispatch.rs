@@ -3,12 +3,12 @@
 use bytes::Bytes;
 use http::Method;
 
+use super::authorization::{Action, User};
 use super::path::{self, RequestTarget, ResourcePath, Subresource};
 use super::query::ListOptions;
 use super::response_format::ResponseFormat;
 use super::status::{JSON, StatusError};
 use super::store::Store;
-use super::user::{Action, User};
 use super::verbs::log::{self, Log};
 use super::verbs::{ApiCall, change, delete, read, scale};
 use super::watch::Watch;

@@ -8,14 +8,15 @@
 //! Contract: <https://kubernetes.io/docs/reference/using-api/api-concepts/>.
 
 mod access_review;
-mod address;
 mod admission;
 pub mod aggregation;
 #[cfg(test)]
 mod apply_tests;
+pub mod authorization;
 #[cfg(test)]
 mod client_tests;
 mod competing_writer;
+mod conversion;
 mod custom_kinds;
 mod decode;
 pub mod definition;
@@ -38,6 +39,7 @@ mod query;
 mod response_format;
 pub mod schema;
 pub mod selector;
+mod service_addresses;
 pub mod status;
 pub mod store;
 #[cfg(test)]
@@ -45,9 +47,7 @@ mod store_tests;
 mod table;
 #[cfg(test)]
 mod tests;
-pub mod user;
 mod verbs;
-mod versions;
 pub mod watch;
 #[cfg(test)]
 mod watch_tests;

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::definition::Definition;
 use super::openapi::{item_path, parameters};
 use super::protobuf::wire::{put_bytes, put_flag};
-use super::schema::shape::{ListKind, keeps_unknown, list_keys, list_kind};
+use super::schema::traverse::{ListKind, keeps_unknown, list_keys, list_kind};
 use super::status::json_reply;
 use super::store::Store;
 use crate::request::{Reply, Request};

@@ -2,10 +2,10 @@
 
 use serde_json::{Map, Value, json};
 
+use super::conversion;
 use super::definition::Definition;
 use super::status::StatusError;
 use super::table::table;
-use super::versions;
 use crate::clock::SimTime;
 use crate::request::Request;
 
@@ -58,8 +58,8 @@ impl ResponseFormat {
     /// Returns one object in this format.
     pub fn one(self, definition: &Definition, object: &Value, now: SimTime) -> Value {
         match self {
-            Self::Object => versions::converted(definition, object).into_owned(),
-            Self::Metadata => metadata_of(&versions::converted(definition, object)),
+            Self::Object => conversion::converted(definition, object).into_owned(),
+            Self::Metadata => metadata_of(&conversion::converted(definition, object)),
             Self::Table => {
                 let about = json!({"resourceVersion": object["metadata"]["resourceVersion"]});
                 table(definition, about, std::iter::once(object), now)
@@ -73,11 +73,11 @@ impl ResponseFormat {
             Self::Table => table(definition, about, objects.iter().copied(), now),
             Self::Metadata => json!({
                 "kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1", "metadata": about,
-                "items": objects.iter().map(|object| metadata_of(&versions::converted(definition, object))).collect::<Vec<_>>(),
+                "items": objects.iter().map(|object| metadata_of(&conversion::converted(definition, object))).collect::<Vec<_>>(),
             }),
             Self::Object => {
                 let items = objects.iter().map(|object| {
-                    let mut item = versions::converted(definition, object).into_owned();
+                    let mut item = conversion::converted(definition, object).into_owned();
                     // Items of a built-in list have no apiVersion and kind; the list implies them.
                     if let (false, Some(map)) = (definition.custom, item.as_object_mut()) {
                         map.retain(|field, _| field != "kind" && field != "apiVersion");

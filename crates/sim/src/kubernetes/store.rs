@@ -10,10 +10,10 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::address::Addresses;
 use super::definition::{self, Definition};
+use super::service_addresses::Addresses;
 use super::write::{self, Draft};
-use super::{custom_kinds, lifecycle, versions};
+use super::{conversion, custom_kinds, lifecycle};
 use crate::clock::SimTime;
 
 /// The maximum number of writes that a watch can lag behind.
@@ -222,7 +222,7 @@ impl Store {
         let kinds = definition::built_in().values().chain(self.installed.values());
         let mut all: Vec<_> = kinds.flat_map(Definition::served).collect();
         all.sort_by(|a, b| {
-            let order = a.group.cmp(&b.group).then_with(|| versions::order(&a.version, &b.version));
+            let order = a.group.cmp(&b.group).then_with(|| conversion::order(&a.version, &b.version));
             order.then_with(|| a.plural.cmp(&b.plural))
         });
         all

@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::address::Addresses;
 use super::admission;
+use super::conversion;
 use super::definition::Definition;
 use super::fields::FieldSet;
 use super::lifecycle;
 use super::ownership::{self, ManagerOperation, Owner, Owners};
 use super::schema::{canonical, defaults};
+use super::service_addresses::Addresses;
 use super::store::{Store, names};
-use super::versions;
 use crate::clock::SimTime;
 
 /// The part of an object that a write can change.
@@ -183,10 +183,10 @@ pub(super) fn persist(store: &mut Store, draft: &Draft, object: Value) -> (Value
         return (live.clone(), false);
     }
     let at = draft.at;
-    let in_storage_version = versions::stored(&draft.definition, object);
+    let in_storage_version = conversion::stored(&draft.definition, object);
     let stored = store.commit(&resource, &namespace, &name, Some(in_storage_version), at);
     let stored =
-        versions::converted(&draft.definition, &stored.expect("a write stores an object")).into_owned();
+        conversion::converted(&draft.definition, &stored.expect("a write stores an object")).into_owned();
     if lifecycle::is_finished(&stored) {
         store.remove(&resource, &namespace, &name, at);
         return (stored, true);

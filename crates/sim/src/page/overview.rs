@@ -11,7 +11,7 @@ use crate::arm::provider::PROVIDERS;
 use crate::clock::{SimTime, Timing};
 use crate::kubernetes::store::Store;
 use crate::state::CloudState;
-use crate::traffic::{self, names::hosts, serve::Listeners};
+use crate::traffic::{self, listeners::Listeners, names::hosts};
 
 const GATEWAYS: &str = "gateways.gateway.networking.k8s.io";
 const ROUTES: &str = "httproutes.gateway.networking.k8s.io";

@@ -8,10 +8,10 @@
 mod backend;
 pub(crate) mod filter;
 pub(crate) mod host;
+pub(crate) mod listeners;
 pub(crate) mod names;
 mod proxy;
 pub(crate) mod request_target;
-pub(crate) mod serve;
 pub(crate) mod spec;
 pub(crate) mod split;
 pub(crate) mod table;

@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use super::backend::{self, BackendRequest, BackendResponse};
 use super::filter::{self, RequestOrigin};
+use super::listeners::GatewayConnection;
 use super::request_target::{is_known_method, normalize_path, query_parameters, split_authority};
-use super::serve::GatewayConnection;
 use super::spec::{Backend, RouteFilter};
 use super::split;
 use super::table::{RequestHead, RouteMatch};

@@ -23,7 +23,7 @@ pub(super) use rotation::{restart_rotation, rotate};
 pub(super) use sync::sync_secrets;
 
 use super::object::uid;
-use super::reconcile::ReconcileContext;
+use super::reconcile_context::ReconcileContext;
 use super::timers::Task;
 
 /// The name under which the driver is registered on the nodes.

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{CLASSES, DRIVER, MANAGER, Mounted, POD_STATUSES, class_name, provider};
 use crate::aks::object::{is_ending, list, name, namespace, owned_by, text, uid};
-use crate::aks::reconcile::{EventSpec, ReconcileContext};
+use crate::aks::reconcile_context::{EventSpec, ReconcileContext};
 use crate::aks::timers::{ObjectRef, Task};
 use crate::aks::workload;
 use crate::durations;

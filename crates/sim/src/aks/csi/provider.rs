@@ -8,7 +8,7 @@ use super::class::{Class, Identity, ObjectSpec};
 use super::{File, class, material};
 use crate::aks::cluster_info::{VaultObject, VaultReadError};
 use crate::aks::object::text;
-use crate::aks::reconcile::ReconcileContext;
+use crate::aks::reconcile_context::ReconcileContext;
 
 /// The line that azcore prints between the parts of an error.
 const RULE: &str = "--------------------------------------------------------------------------------";

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{CLASSES, Mounted, mount, provider, sync};
 use crate::aks::object::{is_ending, namespace, object_ref, uid};
-use crate::aks::reconcile::{EventSpec, ReconcileContext};
+use crate::aks::reconcile_context::{EventSpec, ReconcileContext};
 use crate::aks::timers::{ObjectRef, Task};
 use crate::aks::workload;
 

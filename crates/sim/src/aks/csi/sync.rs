@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::mount::pod_status_name;
 use super::{CLASSES, File, MANAGER, Mounted, POD_STATUSES, material};
 use crate::aks::object::{holds, is_ending, list, name, namespace, owned_by, text, uid};
-use crate::aks::reconcile::{EventSpec, ReconcileContext};
+use crate::aks::reconcile_context::{EventSpec, ReconcileContext};
 use crate::aks::workload;
 
 const TLS: &str = "kubernetes.io/tls";

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::infrastructure;
 use crate::aks::condition::Condition;
 use crate::aks::object::{list, namespace, number, text};
-use crate::aks::reconcile::ReconcileContext;
+use crate::aks::reconcile_context::ReconcileContext;
 use crate::aks::workload;
 
 /// The resolved addresses of a gateway, with the condition they imply.

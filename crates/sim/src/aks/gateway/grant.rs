@@ -2,7 +2,7 @@
 
 use super::GROUP;
 use crate::aks::object::{list, text};
-use crate::aks::reconcile::ReconcileContext;
+use crate::aks::reconcile_context::ReconcileContext;
 
 const GRANTS: &str = "referencegrants.gateway.networking.k8s.io";
 

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use crate::aks::gateway_api::CONTROLLER;
 use crate::aks::mesh;
 use crate::aks::object::{list, merge_into, name, namespace, number, owned_by, text};
-use crate::aks::reconcile::ReconcileContext;
+use crate::aks::reconcile_context::ReconcileContext;
 
 const NAME_OVERRIDE: &str = "/metadata/annotations/gateway.istio.io~1name-override";
 const GATEWAY_NAME: &str = "gateway.networking.k8s.io/gateway-name";

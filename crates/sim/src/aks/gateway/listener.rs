@@ -10,7 +10,7 @@ use super::{GROUP, grant};
 use crate::aks::condition::Condition;
 use crate::aks::csi;
 use crate::aks::object::{list, namespace, number, selects, text};
-use crate::aks::reconcile::ReconcileContext;
+use crate::aks::reconcile_context::ReconcileContext;
 
 const NO_ERRORS: &str = "No errors found";
 

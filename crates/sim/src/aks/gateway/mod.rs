@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use super::condition::{self, Condition};
 use super::object::{generation, is_ending, list, name, namespace, text};
-use super::reconcile::ReconcileContext;
+use super::reconcile_context::ReconcileContext;
 use super::timers::Task;
 use super::{gateway_api, mesh};
 use listener::EvaluatedListener;

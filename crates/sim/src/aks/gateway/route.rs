@@ -8,7 +8,7 @@ use crate::aks::condition::{self, Condition};
 use crate::aks::gateway_api::CONTROLLER;
 use crate::aks::mesh;
 use crate::aks::object::{generation, is_ending, list, name, namespace, number, text};
-use crate::aks::reconcile::ReconcileContext;
+use crate::aks::reconcile_context::ReconcileContext;
 
 /// The reason why a parent rejects a route; later variants are closer to acceptance.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{MANAGER, pod};
 use crate::aks::condition;
 use crate::aks::object::{generation, is_ending, list, name, text};
-use crate::aks::reconcile::{EventSpec, ReconcileContext};
+use crate::aks::reconcile_context::{EventSpec, ReconcileContext};
 
 const DAEMON_SETS: &str = "daemonsets.apps";
 

@@ -7,7 +7,7 @@ use crate::aks::condition::{self, Condition};
 use crate::aks::object::{
     controlled_by, generation, holds, is_ending, list, name, namespace, number, object_ref, suffix, text, uid,
 };
-use crate::aks::reconcile::{EventSpec, ReconcileContext};
+use crate::aks::reconcile_context::{EventSpec, ReconcileContext};
 use crate::aks::timers::{ObjectRef, Task};
 
 /// The resource of the controller.

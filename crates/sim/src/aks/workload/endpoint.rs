@@ -8,7 +8,7 @@ use crate::aks::object::{
     controlled_by, holds, is_ending, list, name, namespace, number, owned_by, selects_plain, suffix, text,
     uid,
 };
-use crate::aks::reconcile::ReconcileContext;
+use crate::aks::reconcile_context::ReconcileContext;
 
 /// The resource of EndpointSlices.
 pub(super) const SLICES: &str = "endpointslices.discovery.k8s.io";

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{MANAGER, pod};
 use crate::aks::condition::{self, Condition};
 use crate::aks::object::{is_ending, list, name, number, object_ref, suffix, text, uid};
-use crate::aks::reconcile::{EventSpec, ReconcileContext};
+use crate::aks::reconcile_context::{EventSpec, ReconcileContext};
 use crate::aks::timers::{ObjectRef, Task};
 
 const JOBS: &str = "jobs.batch";

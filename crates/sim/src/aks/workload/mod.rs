@@ -3,7 +3,7 @@
 mod daemon_set;
 mod deployment;
 mod endpoint;
-mod image;
+mod image_reference;
 mod job;
 mod namespace;
 mod pod;
@@ -18,7 +18,7 @@ pub(super) use endpoint::has_ready_pod;
 pub(super) use job::{complete_pod, expire as expire_job};
 pub(super) use pod::{end as end_pod, is_over, mounted, start as start_pod, start_all};
 
-use super::reconcile::ReconcileContext;
+use super::reconcile_context::ReconcileContext;
 
 /// Runs every controller whose objects changed.
 #[rustfmt::skip]

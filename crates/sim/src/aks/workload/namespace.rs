@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::MANAGER;
 use crate::aks::object::{is_ending, name};
-use crate::aks::reconcile::ReconcileContext;
+use crate::aks::reconcile_context::ReconcileContext;
 
 /// Creates the missing default objects of all namespaces.
 pub(super) fn reconcile_all(cx: &mut ReconcileContext<'_>) {

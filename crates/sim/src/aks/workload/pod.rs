@@ -2,12 +2,12 @@
 
 use serde_json::{Value, json};
 
-use super::{image, job, volume};
+use super::{image_reference, job, volume};
 use crate::aks::condition::{self, Condition};
 use crate::aks::object::{
     controlled_by, hash, is_ending, label, list, name, namespace, object_ref, suffix, text, uid,
 };
-use crate::aks::reconcile::{EventSpec, ReconcileContext};
+use crate::aks::reconcile_context::{EventSpec, ReconcileContext};
 use crate::aks::timers::{ObjectRef, Task};
 use crate::aks::{csi, node};
 use crate::durations;
@@ -107,8 +107,9 @@ pub(in crate::aks) fn mounted(cx: &mut ReconcileContext<'_>, pod: &Value) {
 }
 
 fn begin_start(cx: &mut ReconcileContext<'_>, pod: &Value, spent: f64) {
-    if let Some(container) =
-        list(pod, "/spec/containers").iter().find(|c| image::format_error(text(c, "/image")).is_some())
+    if let Some(container) = list(pod, "/spec/containers")
+        .iter()
+        .find(|c| image_reference::format_error(text(c, "/image")).is_some())
     {
         return refuse_image(cx, pod, container);
     }
@@ -127,7 +128,7 @@ fn begin_start(cx: &mut ReconcileContext<'_>, pod: &Value, spent: f64) {
 
 fn refuse_image(cx: &mut ReconcileContext<'_>, pod: &Value, container: &Value) {
     let reference = text(container, "/image");
-    let format_error = image::format_error(reference).unwrap_or_default();
+    let format_error = image_reference::format_error(reference).unwrap_or_default();
     let why = format!(
         "Failed to apply default image tag \"{reference}\": couldn't parse image name \"{reference}\": {format_error}"
     );
@@ -163,7 +164,8 @@ pub(in crate::aks) fn start(cx: &mut ReconcileContext<'_>, target: &ObjectRef) {
     cx.status("pods", &pod, status, KUBELET);
     job::schedule_completion(cx, &pod);
     for container in list(&pod, "/spec/containers") {
-        let (container_name, image) = (text(container, "/name"), image::with_tag(text(container, "/image")));
+        let (container_name, image) =
+            (text(container, "/name"), image_reference::with_tag(text(container, "/image")));
         let pulled = format!("Container image \"{image}\" already present on machine");
         cx.event(&pod, &EventSpec::normal(KUBELET, "Pulled", pulled));
         cx.event(
@@ -242,7 +244,7 @@ fn container_status(cx: &ReconcileContext<'_>, pod: &Value, container: &Value, r
     };
     let mut status = json!({
         "name": text(container, "/name"),
-        "image": if running { image::with_tag(reference) } else { reference.to_owned() },
+        "image": if running { image_reference::with_tag(reference) } else { reference.to_owned() },
         "imageID": "",
         "ready": running,
         "started": running,

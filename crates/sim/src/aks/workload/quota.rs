@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::MANAGER;
 use crate::aks::object::{list, namespace};
-use crate::aks::reconcile::ReconcileContext;
+use crate::aks::reconcile_context::ReconcileContext;
 use crate::kubernetes::schema::quantity;
 
 const QUOTAS: &str = "resourcequotas";

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{MANAGER, pod};
 use crate::aks::condition;
 use crate::aks::object::{generation, is_ending, name, number, text};
-use crate::aks::reconcile::{EventSpec, ReconcileContext};
+use crate::aks::reconcile_context::{EventSpec, ReconcileContext};
 
 const REPLICA_SETS: &str = "replicasets.apps";
 

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::MANAGER;
 use crate::aks::condition::{self, Condition};
 use crate::aks::object::{generation, list, namespace, number, selects, text};
-use crate::aks::reconcile::{EventSpec, ReconcileContext};
+use crate::aks::reconcile_context::{EventSpec, ReconcileContext};
 
 const AUTOSCALERS: &str = "horizontalpodautoscalers.autoscaling";
 const BUDGETS: &str = "poddisruptionbudgets.policy";

@@ -7,7 +7,7 @@ use crate::aks::condition;
 use crate::aks::object::{
     controlled_by, generation, is_ending, label, list, name, namespace, number, suffix, text,
 };
-use crate::aks::reconcile::{EventSpec, ReconcileContext};
+use crate::aks::reconcile_context::{EventSpec, ReconcileContext};
 
 const SETS: &str = "statefulsets.apps";
 const CLAIMS: &str = "persistentvolumeclaims";

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{MANAGER, pod};
 use crate::aks::object::{is_ending, list, name, namespace, text, uid};
-use crate::aks::reconcile::{EventSpec, ReconcileContext};
+use crate::aks::reconcile_context::{EventSpec, ReconcileContext};
 
 const CLAIMS: &str = "persistentvolumeclaims";
 const VOLUMES: &str = "persistentvolumes";

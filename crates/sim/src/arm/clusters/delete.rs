@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::put::{self, OperationTarget};
-use super::{PendingWrite, Work, WriteOutcome, condition, find};
+use super::{PendingWrite, Work, WriteOutcome, etag, find};
 use crate::arm::error::ArmError;
 use crate::arm::operation::{Outcome, Style};
 use crate::arm::{Call, id};
@@ -15,7 +15,7 @@ use crate::state::CloudState;
 /// Starts the deletion: 202 with both headers, or 204 if there is no such cluster.
 pub(super) fn delete(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
     let Ok(cluster) = find(state, call) else { return Ok(Reply::empty(204)) };
-    condition::check(call.request, Some(cluster))?;
+    etag::check(call.request, Some(cluster))?;
     let key = id::key(cluster.id());
     begin(state, &key, call.now, &call.timing);
     let latest = state.clusters.all.get(&key).map(|cluster| cluster.latest.clone()).unwrap_or_default();

@@ -11,7 +11,7 @@ use crate::arm::id;
 use crate::arm::roles::{Right, Role};
 use crate::clock::SimTime;
 use crate::entra::{self, AKS_CLIENT, AKS_SERVER, PrincipalKind};
-use crate::kubernetes::user::{AzureRbac, MASTERS, User};
+use crate::kubernetes::authorization::{AzureRbac, MASTERS, User};
 use crate::request::Request;
 use crate::state::CloudState;
 

@@ -3,7 +3,9 @@
 use serde_json::{Value, json};
 
 use super::features::{self, KEY_VAULT_ADDON};
-use super::{Identities, ManagedCluster, ManagedIdentityIds, Work, WriteOutcome, create, operations, power};
+use super::{
+    Identities, ManagedCluster, ManagedIdentityIds, Work, WriteOutcome, create, operation_status, power,
+};
 use crate::aks::{self, ClusterInfo, Csi};
 use crate::arm::{networks, roles};
 use crate::clock::{SimTime, Timing};
@@ -51,7 +53,7 @@ fn unfinished(cluster: &mut ManagedCluster, outcome: &WriteOutcome) -> Option<&'
         WriteOutcome::Succeeds | WriteOutcome::LosesPool => None,
         WriteOutcome::IsCanceled => Some("Canceled"),
         WriteOutcome::Fails(code, message) => {
-            operations::note_failure(cluster, code, message);
+            operation_status::note_failure(cluster, code, message);
             Some("Failed")
         }
     }

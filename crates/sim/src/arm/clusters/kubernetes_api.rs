@@ -1,11 +1,11 @@
 //! Access to the inside of a cluster: requests to its Kubernetes API, and the controllers that reconcile its
 //! objects.
 
-use super::{ManagedCluster, addresses, api_access, entra_access, power};
+use super::{ManagedCluster, api_access, entra_access, power, public_addresses};
 use crate::aks;
 use crate::clock::{SimTime, Timing};
 use crate::fault::DelaySubject;
-use crate::kubernetes::{self, ANONYMOUS, Store, unauthorized, user::User};
+use crate::kubernetes::{self, ANONYMOUS, Store, authorization::User, unauthorized};
 use crate::request::{Delivery, Reply, Request};
 use crate::state::CloudState;
 use crate::vault::NodeVaultReader;
@@ -82,7 +82,7 @@ pub(super) fn advance_to(state: &mut CloudState, key: &str, until: SimTime, timi
         return;
     }
     let Some(mut cluster) = state.clusters.all.remove(key) else { return };
-    let left = addresses::left_for(state, &cluster);
+    let left = public_addresses::left_for(state, &cluster);
     if let Some(cluster_info) = &mut cluster.cluster_info {
         cluster_info.public_ip_quota = left;
     }

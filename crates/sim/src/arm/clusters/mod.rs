@@ -4,23 +4,22 @@
 //! own case (`resourcegroups`, `ManagedClusters`), and its errors have no envelope.
 
 mod address_plan;
-mod addresses;
 mod api_access;
-mod compute;
-mod condition;
 mod create;
 mod credential;
 mod defaults;
 mod delete;
 mod entra_access;
 mod error;
+mod etag;
 mod features;
 mod finish;
 mod kubernetes_api;
-mod operations;
-mod pool;
-mod pools;
+mod operation_status;
+mod pool_validation;
+mod pool_write;
 mod power;
+mod public_addresses;
 mod put;
 mod read;
 mod sizes;
@@ -29,6 +28,7 @@ mod update;
 mod upgrades;
 mod validation;
 mod version_support;
+mod vm_skus;
 
 use std::collections::BTreeMap;
 
@@ -43,10 +43,10 @@ use crate::clock::{SimTime, Timing};
 use crate::kubernetes::store::Store;
 use crate::state::CloudState;
 
-pub(crate) use addresses::public_addresses;
-pub(crate) use compute::limit_families;
 pub use kubernetes_api::{serve_kubernetes, store};
-pub use operations::fail;
+pub use operation_status::fail;
+pub(crate) use public_addresses::public_addresses;
+pub(crate) use vm_skus::limit_families;
 
 /// The resource type.
 const KIND: &str = "Microsoft.ContainerService/managedClusters";
@@ -300,8 +300,8 @@ fn routes() -> Vec<Route> {
     const USAGES: &str =
         "/subscriptions/{subscription}/providers/Microsoft.Compute/locations/{location}/usages";
     vec![
-        Route::any("GET", SKUS, "Microsoft.Compute/skus", compute::VERSIONS, compute::skus),
-        Route::any("GET", USAGES, "Microsoft.Compute/locations/usages", compute::VERSIONS, compute::usages),
+        Route::any("GET", SKUS, "Microsoft.Compute/skus", vm_skus::VERSIONS, vm_skus::skus),
+        Route::any("GET", USAGES, "Microsoft.Compute/locations/usages", vm_skus::VERSIONS, vm_skus::usages),
         Route::new("PUT", one!("/{cluster}"), KIND, VERSIONS, put::put),
         Route::new("PATCH", one!("/{cluster}"), KIND, VERSIONS, update::patch),
         Route::new("GET", one!("/{cluster}"), KIND, VERSIONS, read::get),
@@ -310,8 +310,8 @@ fn routes() -> Vec<Route> {
         Route::new("GET", ALL, KIND, VERSIONS, read::list),
         Route::new("GET", one!("/{cluster}/agentPools"), POOL, VERSIONS, read::pools),
         Route::new("GET", one!("/{cluster}/agentPools/{pool}"), POOL, VERSIONS, read::pool),
-        Route::new("PUT", one!("/{cluster}/agentPools/{pool}"), POOL, VERSIONS, pool::put),
-        Route::new("DELETE", one!("/{cluster}/agentPools/{pool}"), POOL, VERSIONS, pool::delete),
+        Route::new("PUT", one!("/{cluster}/agentPools/{pool}"), POOL, VERSIONS, pool_write::put),
+        Route::new("DELETE", one!("/{cluster}/agentPools/{pool}"), POOL, VERSIONS, pool_write::delete),
         Route::new("GET", one!("/{cluster}/upgradeProfiles/default"), UPGRADES, VERSIONS, upgrades::get),
         Route::new(
             "GET",
@@ -324,8 +324,8 @@ fn routes() -> Vec<Route> {
         Route::new("POST", one!("/{cluster}/listClusterAdminCredential"), KIND, VERSIONS, credential::admin),
         Route::new("POST", one!("/{cluster}/start"), KIND, VERSIONS, power::start),
         Route::new("POST", one!("/{cluster}/stop"), KIND, VERSIONS, power::stop),
-        Route::new("POST", one!("/{cluster}/abort"), KIND, VERSIONS, operations::abort),
-        Route::new("GET", one!("/{cluster}/operations/{operation}"), KIND, VERSIONS, operations::get),
+        Route::new("POST", one!("/{cluster}/abort"), KIND, VERSIONS, operation_status::abort),
+        Route::new("GET", one!("/{cluster}/operations/{operation}"), KIND, VERSIONS, operation_status::get),
         Route::any(
             "GET",
             OFFERED,

@@ -5,8 +5,8 @@ use serde_json::Value;
 use super::address_plan::SubnetPlan;
 use super::validation::{self, Case};
 use super::{
-    KIND, ManagedCluster, Work, WriteOutcome, addresses, compute, condition, create, error, features, id_of,
-    power, test_hooks, update,
+    KIND, ManagedCluster, Work, WriteOutcome, create, error, etag, features, id_of, power, public_addresses,
+    test_hooks, update, vm_skus,
 };
 use crate::arm::error::ArmError;
 use crate::arm::operation::{self, Operation, Plan, Style};
@@ -25,7 +25,7 @@ pub(super) fn put(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmE
     desired["location"] = Value::String(location);
     let id = id_of(call);
     let existing = state.clusters.all.get(&id::key(&id));
-    condition::check(call.request, existing)?;
+    etag::check(call.request, existing)?;
     if let Some(existing) = existing {
         free(existing)?;
         same_location(existing, &desired)?;
@@ -39,10 +39,10 @@ pub(super) fn put(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmE
     if existing.is_some() {
         return update::begin(state, call, merged);
     }
-    compute::allowed(state, &merged)?;
-    compute::enough(state, &merged)?;
-    addresses::enough(state, &merged)?;
-    let exceeded = compute::exceeded(state, &merged);
+    vm_skus::allowed(state, &merged)?;
+    vm_skus::enough(state, &merged)?;
+    public_addresses::enough(state, &merged)?;
+    let exceeded = vm_skus::exceeded(state, &merged);
     let reply = create::begin(state, call, &merged)?;
     // The quota of all cores in the region is only checked when Compute allocates the machines.
     if let Some(why) = exceeded {

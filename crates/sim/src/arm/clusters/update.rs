@@ -9,7 +9,7 @@ use super::error::{bad, change, parameter};
 use super::features::{self, KEY_VAULT_ADDON};
 use super::put::{self, OperationTarget, free, today};
 use super::{
-    ManagedCluster, PendingWrite, Work, WriteOutcome, api_access, condition, create, defaults, find,
+    ManagedCluster, PendingWrite, Work, WriteOutcome, api_access, create, defaults, etag, find,
     version_support,
 };
 use crate::arm::error::ArmError;
@@ -288,7 +288,7 @@ fn write(state: &mut CloudState, call: &Call<'_>, body: Value, work: Work, lasts
 pub(super) fn patch(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
     let desired = call.body()?;
     let existing = find(state, call)?;
-    condition::check(call.request, Some(existing))?;
+    etag::check(call.request, Some(existing))?;
     free(existing)?;
     let mut body = existing.resource.clone();
     body["tags"] = desired.get("tags").filter(|tags| tags.is_object()).cloned().unwrap_or_else(|| json!({}));

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::address_plan::{self, SubnetPlan};
 use super::error::{bad, parameter};
-use super::{api_access, defaults, features, pools, version_support};
+use super::{api_access, defaults, features, pool_validation, version_support};
 use crate::arm::error::ArmError;
 
 /// The input of the validation of a PUT.
@@ -50,7 +50,7 @@ pub(crate) fn check(case: &Case<'_>) -> Result<(), ArmError> {
     identity(case.body)?;
     tier(case.body)?;
     version(case)?;
-    pools::check(properties)?;
+    pool_validation::check(properties)?;
     features::check(properties)?;
     api_access::check(properties)?;
     networks(case)?;

@@ -1,7 +1,7 @@
 //! Azure DNS: public zones and their record sets (DNS REST API 2018-05-01).
 
+mod async_operation;
 mod kinds;
-mod operations;
 mod page;
 mod record_sets;
 mod resolve;
@@ -166,7 +166,7 @@ pub const PROVIDER: Provider = Provider { members, delete_members, ..Provider::s
 fn routes() -> Vec<Route> {
     let mut routes = zones::routes();
     routes.extend(record_sets::routes());
-    routes.extend(operations::routes());
+    routes.extend(async_operation::routes());
     routes
 }
 

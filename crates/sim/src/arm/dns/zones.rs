@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use crate::arm::dns::{
-    ZONE_KIND, Zone, bad_request, check_etag, in_group, operations, page, record_sets, requested_id,
+    ZONE_KIND, Zone, async_operation, bad_request, check_etag, in_group, page, record_sets, requested_id,
 };
 use crate::arm::error::ArmError;
 use crate::arm::{Call, Route, id, roles, versions};
@@ -149,5 +149,5 @@ fn delete(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
     let scope = zone.id.clone();
     state.dns.zones.remove(&key);
     roles::drop_scope(state, &scope);
-    Ok(operations::begin(state, call, &scope))
+    Ok(async_operation::begin(state, call, &scope))
 }

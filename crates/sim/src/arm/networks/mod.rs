@@ -2,9 +2,9 @@
 //! through its network.
 
 mod delegations;
+mod quota_usages;
 mod ranges;
 mod subnets;
-mod usages;
 mod whole_network;
 
 use std::collections::BTreeMap;
@@ -110,7 +110,7 @@ pub const PROVIDER: Provider =
 fn routes() -> Vec<Route> {
     let mut routes = whole_network::routes();
     routes.extend(subnets::routes());
-    routes.extend(usages::routes());
+    routes.extend(quota_usages::routes());
     routes
 }
 

@@ -5,9 +5,9 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
 use super::{batch, storage};
-use crate::kubernetes::address::Addresses;
+use crate::kubernetes::conversion;
+use crate::kubernetes::service_addresses::Addresses;
 use crate::kubernetes::store::Store;
-use crate::kubernetes::versions;
 use crate::kubernetes::write::Draft;
 
 /// Fills in defaults that depend on other fields; runs before the defaults of the schema.
@@ -188,7 +188,7 @@ fn requests_from_limits(container: &mut Value) {
 
 fn autoscaler(object: &mut Value) {
     if object["spec"].is_object() && object["spec"]["metrics"].as_array().is_none_or(Vec::is_empty) {
-        object["spec"]["metrics"] = versions::default_metrics();
+        object["spec"]["metrics"] = conversion::default_metrics();
     }
 }
 

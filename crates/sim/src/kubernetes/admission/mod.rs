@@ -2,19 +2,19 @@
 //! an update.
 
 mod batch;
+mod core_kinds;
 mod data;
 mod defaults;
 mod gateway_api;
-mod identity;
 mod ingress;
+mod metadata;
 mod names;
 mod pods;
-mod services;
 mod storage;
 mod workloads;
 
 pub(super) use defaults::defaults;
-pub(super) use identity::{new_finalizers, other_uid};
+pub(super) use metadata::{new_finalizers, other_uid};
 
 use serde_json::Value;
 
@@ -28,7 +28,7 @@ use super::write::Draft;
 pub(super) fn field_errors(draft: &Draft, object: &Value) -> Vec<FieldError> {
     let definition = &draft.definition;
     let wording = if definition.custom { Wording::OpenApi } else { Wording::BuiltIn };
-    let mut errors = identity::field_errors(draft, object);
+    let mut errors = metadata::field_errors(draft, object);
     errors.extend(validate::field_errors(&definition.schema, object, wording));
     if definition.custom {
         errors.extend(rule_errors(draft, object, &errors));
@@ -48,7 +48,7 @@ pub(super) fn field_errors(draft: &Draft, object: &Value) -> Vec<FieldError> {
             }
             "Ingress" => ingress::field_errors(object),
             "HorizontalPodAutoscaler" | "PodDisruptionBudget" => workloads::policy_errors(object),
-            "Service" => services::field_errors(draft, object),
+            "Service" => core_kinds::field_errors(draft, object),
             "Secret" | "ConfigMap" => data::field_errors(draft, object),
             "RoleBinding" | "ClusterRoleBinding" => data::binding_errors(draft, object),
             "CustomResourceDefinition" => custom_kinds::field_errors(object),

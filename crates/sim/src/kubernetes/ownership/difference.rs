@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::kubernetes::definition::Definition;
 use crate::kubernetes::fields::{FieldPath, FieldSet};
-use crate::kubernetes::schema::shape::{NodeKind, classify, descend, names_field, parts};
+use crate::kubernetes::schema::traverse::{NodeKind, classify, descend, names_field, parts};
 
 /// Server-managed fields, which have no owner.
 const UNOWNED_FIELDS: [&[&str]; 12] = [

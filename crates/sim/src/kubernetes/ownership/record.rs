@@ -7,7 +7,7 @@ use crate::clock::SimTime;
 use crate::kubernetes::definition::Definition;
 use crate::kubernetes::fields::{FieldPath, FieldSet};
 use crate::kubernetes::schema::empty;
-use crate::kubernetes::schema::shape::{descend, parts};
+use crate::kubernetes::schema::traverse::{descend, parts};
 
 /// Returns the fields of a Service that the server allocated because the request lacks them.
 pub fn allocated(definition: &Definition, sent: &Value, object: &Value) -> FieldSet {

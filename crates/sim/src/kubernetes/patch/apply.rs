@@ -10,7 +10,7 @@ use crate::clock::SimTime;
 use crate::kubernetes::definition::Definition;
 use crate::kubernetes::fields::{FieldSet, display_path};
 use crate::kubernetes::ownership::{Owner, Owners, claimed, compare};
-use crate::kubernetes::schema::shape::{NodeKind, classify, field, item_edge, items};
+use crate::kubernetes::schema::traverse::{NodeKind, classify, field, item_edge, items};
 use crate::kubernetes::schema::{convert, type_check};
 use crate::kubernetes::status::StatusError;
 use crate::kubernetes::store::names;

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::kubernetes::schema::shape::{ListKind, field, items, list_keys, list_kind};
+use crate::kubernetes::schema::traverse::{ListKind, field, items, list_keys, list_kind};
 use crate::kubernetes::status::StatusError;
 
 /// Returns a value after a strategic merge patch.

@@ -193,7 +193,7 @@ fn read_form(text: &'static str) -> FieldType {
 mod tests {
     use super::*;
     use crate::kubernetes::definition::built_in;
-    use crate::kubernetes::schema::shape::{field, items};
+    use crate::kubernetes::schema::traverse::{field, items};
     use serde_json::Value;
 
     #[test]

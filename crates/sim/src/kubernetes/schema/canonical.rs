@@ -6,7 +6,7 @@
 use serde_json::{Map, Value};
 
 use super::quantity;
-use super::shape::{field, items};
+use super::traverse::{field, items};
 
 /// The groups whose kinds are rewritten; others write some zero values.
 const GROUPS: [&str; 9] = [

@@ -6,7 +6,7 @@ use base64::{DecodeError, Engine};
 use serde_json::Value;
 
 use super::quantity;
-use super::shape::{field, items};
+use super::traverse::{field, items};
 
 /// The decoder of Go accepts trailing bits.
 const DECODER: GeneralPurpose = GeneralPurpose::new(

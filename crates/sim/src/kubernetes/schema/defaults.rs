@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::shape::{field, items};
+use super::traverse::{field, items};
 
 /// Fills in the defaults below an existing value; a null that the schema does not allow counts as missing.
 pub fn fill(schema: &Value, value: &mut Value) {

@@ -9,22 +9,22 @@ pub mod defaults;
 pub mod empty;
 pub mod prune;
 pub mod quantity;
-pub mod shape;
+pub mod traverse;
 pub mod type_check;
 pub mod validate;
 
 mod affinity;
 mod apps;
 mod batch;
-mod cluster;
 mod core;
 pub(super) mod gateway;
 mod limits;
 mod network;
 mod pod;
-mod policy;
+mod rbac_and_crd;
 mod review;
 mod routes;
+mod scaling;
 mod secrets_store;
 mod storage;
 mod webhooks;
@@ -45,15 +45,15 @@ pub fn builtin() -> Vec<Definition> {
         batch::kinds(),
         storage::kinds(),
         limits::kinds(),
-        policy::kinds(),
+        scaling::kinds(),
         network::kinds(),
         review::kinds(),
-        cluster::kinds(),
+        rbac_and_crd::kinds(),
         webhooks::kinds(),
     ]
     .concat();
     let complete = |mut kind: Definition| {
-        kind.schema = shape::with_key_defaults(kind.schema);
+        kind.schema = traverse::with_key_defaults(kind.schema);
         kind
     };
     kinds.into_iter().map(complete).collect()

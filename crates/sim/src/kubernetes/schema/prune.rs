@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::shape::{field, items};
+use super::traverse::{field, items};
 
 /// Drops unknown fields below a value and returns their paths, such as `spec.listeners[0].bogus`.
 pub fn drop_unknown(schema: &Value, value: &mut Value) -> Vec<String> {

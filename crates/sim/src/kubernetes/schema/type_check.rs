@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::shape::{ListKind, UNDESCRIBED, field, item_edge, items, list_keys, list_kind};
+use super::traverse::{ListKind, UNDESCRIBED, field, item_edge, items, list_keys, list_kind};
 use crate::kubernetes::fields::display_path;
 
 /// Returns the type errors of a configuration, such as `.spec.zzz: field not declared in schema`.

@@ -8,7 +8,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use regex_lite::Regex;
 use serde_json::Value;
 
-use super::shape::{ListKind, field, item_edge, items, list_keys, list_kind};
+use super::traverse::{ListKind, field, item_edge, items, list_keys, list_kind};
 use crate::kubernetes::status::FieldError;
 
 /// The wording of errors: that of the OpenAPI validator, or that of handwritten validation.

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::age;
-use super::columns::{NONE, each, joined, or_none, text};
+use super::cell::{NONE, each, joined, or_none, text};
 use crate::clock::SimTime;
 
 /// Returns a cell of a Job.

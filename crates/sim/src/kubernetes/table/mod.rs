@@ -6,7 +6,7 @@
 //! of a built-in kind are those of `kubectl get`.
 
 mod batch;
-mod columns;
+mod cell;
 mod network;
 mod pod;
 mod storage;
@@ -14,9 +14,9 @@ mod workload;
 
 use serde_json::{Value, json};
 
+use super::conversion;
 use super::definition::{Column, Definition};
 use super::response_format::metadata_of;
-use super::versions;
 use crate::clock::SimTime;
 
 /// Returns a Table of meta.k8s.io/v1; `about` is the list's own metadata.
@@ -37,7 +37,7 @@ pub(super) fn table<'o>(
         json!({"name": column.name, "type": kind, "format": format, "description": "", "priority": column.priority})
     });
     let rows = objects.map(|object| {
-        let shown = versions::converted(definition, object);
+        let shown = conversion::converted(definition, object);
         // The computed cells of a built-in kind are those of its storage version.
         let object = if definition.custom { &*shown } else { object };
         let cells: Vec<Value> = columns.iter().map(|column| cell(definition, column, object, now)).collect();
@@ -52,7 +52,7 @@ pub(super) fn table<'o>(
 
 fn cell(definition: &Definition, column: &Column, object: &Value, now: SimTime) -> Value {
     if let Some(what) = column.path.strip_prefix('=') {
-        return columns::cell(what, object, now);
+        return cell::cell(what, object, now);
     }
     match (at(object, &column.path), column.format.as_str()) {
         (Some(Value::String(time)), "date") => json!(age(time, now)),

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::columns::{NONE, each, joined, labels, or_none, text};
+use super::cell::{NONE, each, joined, labels, or_none, text};
 
 /// The maximum number of addresses or ports in a cell.
 const SHOWN_MAX: usize = 3;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::columns::{each, text};
+use super::cell::{each, text};
 
 /// The text of an attributes class that is not set.
 const UNSET: &str = "<unset>";

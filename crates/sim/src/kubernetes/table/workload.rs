@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::columns::{each, joined, labels, text};
+use super::cell::{each, joined, labels, text};
 
 /// Returns a cell of a Deployment, ReplicaSet or DaemonSet.
 pub(super) fn cell(what: &str, object: &Value) -> Value {
@@ -42,7 +42,7 @@ pub(super) fn selector(selector: &Value) -> Value {
             "DoesNotExist" => format!("!{key}"),
             _ => key.to_owned(),
         };
-        all = if all == super::columns::NONE { part } else { format!("{all},{part}") };
+        all = if all == super::cell::NONE { part } else { format!("{all},{part}") };
     }
     json!(all)
 }
@@ -70,7 +70,7 @@ fn targets(object: &Value) -> Value {
         })
         .collect();
     match all.as_slice() {
-        [] => json!(super::columns::NONE),
+        [] => json!(super::cell::NONE),
         [first, second, _, ..] => json!(format!("{first}, {second} + {} more...", all.len() - 2)),
         few => json!(few.join(", ")),
     }

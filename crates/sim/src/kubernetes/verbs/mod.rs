@@ -9,11 +9,11 @@ pub mod scale;
 use serde_json::{Value, json};
 
 use super::admission;
+use super::conversion;
 use super::path::{ResourcePath, Subresource};
 use super::response_format::ResponseFormat;
 use super::status::{StatusError, json_reply, with_warnings};
 use super::store::{Store, names};
-use super::versions;
 use super::write::{self, Draft, WriteScope};
 use crate::clock::SimTime;
 use crate::request::{Reply, Request};
@@ -45,7 +45,7 @@ impl ApiCall<'_> {
         let definition = &self.resource_path.definition;
         let (namespace, name) = (self.resource_path.namespace(), self.resource_path.name());
         let stored = store.get(&definition.resource(), namespace, name)?;
-        Some(versions::converted(definition, stored).into_owned())
+        Some(conversion::converted(definition, stored).into_owned())
     }
 
     /// Creates the draft of a write.

@@ -12,8 +12,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::aks::fixture::ClusterFixture;
 use crate::aks::object::text;
+use crate::traffic::listeners::{GatewayConnection, serve_http};
 use crate::traffic::request_target::split_authority;
-use crate::traffic::serve::{GatewayConnection, serve_http};
 use crate::traffic::view::{GATEWAYS, ROUTES, View};
 
 /// The gateways of a cluster.

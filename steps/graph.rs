@@ -8,6 +8,7 @@ use crate::{
     cluster_ready::{ClusterReady, ReadyCluster},
     dns::{Dns, Published},
     gateways::{Gateways, ProgrammedGateways},
+    graph_builder::{Unwrapped, Wiring, Wrap},
     istio::Istio,
     key_vault::{KeyVault, Vault},
     kubeconfig::{Kubeconfig, Merged},
@@ -15,12 +16,11 @@ use crate::{
     objects::Applied,
     preflight::Preflight,
     provider_registration::Features,
-    resource::Resources,
     resource_group::{Group, ResourceGroup},
+    resource_spec::Resources,
     role_assignment::RoleAssignment,
     settings::{Settings, Teardown},
     tls_secret::{SyncedSecret, TlsSecret},
-    wiring::{Unwrapped, Wiring, Wrap},
 };
 use landfall_engine::{Graph, RecordOf};
 use schemars::JsonSchema;

@@ -4,7 +4,7 @@
 //! none of them. It records them, so that the deletion of an owned cluster does not count them as foreign.
 
 use super::{Applied, ObjectRef, reference};
-use crate::{ClusterSession, error::ErrorContext};
+use crate::{ClusterSession, error_context::ErrorContext};
 use jiff::{SignedDuration, Timestamp};
 use landfall_cloud::kubernetes::{DynamicObject, manifest::Manifest};
 use landfall_engine::StepError;

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::condition::{self, Condition};
 use super::object::{list, text};
-use super::reconcile::ReconcileContext;
+use super::reconcile_context::ReconcileContext;
 use crate::kubernetes::aggregation::RESOURCE;
 use crate::kubernetes::store::Store;
 

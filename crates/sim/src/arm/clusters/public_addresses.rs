@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::ManagedCluster;
 use super::error::bad;
 use crate::arm::error::ArmError;
-use crate::arm::limits::PUBLIC_ADDRESSES;
+use crate::arm::quota::PUBLIC_ADDRESSES;
 use crate::state::CloudState;
 
 /// Returns the number of public IP addresses that the clusters of a region hold.
@@ -52,7 +52,7 @@ pub(super) fn left_for(state: &CloudState, cluster: &ManagedCluster) -> Option<u
 
 #[cfg(test)]
 mod tests {
-    use crate::arm::limits::PUBLIC_ADDRESSES;
+    use crate::arm::quota::PUBLIC_ADDRESSES;
     use crate::test_cloud::{TestCloud, code};
     use serde_json::{Value, json};
 

@@ -5,7 +5,7 @@
 //! collects them ([`crate::wiring`]), so a new step needs no entry elsewhere.
 
 use crate::{
-    deployment::Records,
+    graph::Records,
     objects::{Applied, foreign::OwnedObjects},
     settings::Settings,
 };

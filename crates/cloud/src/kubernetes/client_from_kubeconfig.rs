@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::api_server::ApiServer;
+use super::api_server_http::ApiServer;
 use super::client::Connection;
 use super::current_context::Kubeconfig;
 use super::error;

@@ -25,7 +25,7 @@ use hyper_util::rt::TokioExecutor;
 use tower::BoxError;
 
 use super::current_context::ServerAccess;
-use super::proxy::{ProxyConnector, ProxyRules};
+use super::http_proxy::{ProxyConnector, ProxyRules};
 use crate::request_counter::RequestCounter;
 use crate::resolve::addresses;
 use crate::transport::Transport;

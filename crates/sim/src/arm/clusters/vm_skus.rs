@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::error::bad;
 use super::{ManagedCluster, sizes};
 use crate::arm::error::ArmError;
-use crate::arm::limits::{self, ALL_CORES};
+use crate::arm::quota::{self, ALL_CORES};
 use crate::arm::{Call, subscriptions};
 use crate::request::Reply;
 use crate::state::CloudState;
@@ -76,7 +76,7 @@ pub(super) fn usages(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, A
     let subscription = &state.subscription;
     let id = format!("/subscriptions/{subscription}/providers/Microsoft.Compute/locations/{location}/usages");
     let row = |name: &str, label: &str, family: Option<&str>| {
-        limits::usage(&id, name, label, used(state, &location, family), state.limits.of(&location, name))
+        quota::usage(&id, name, label, used(state, &location, family), state.limits.of(&location, name))
     };
     let mut value = vec![row(ALL_CORES, "Total Regional vCPUs", None)];
     value.extend(families().into_iter().map(|family| row(family, &label(family), Some(family))));

@@ -2,7 +2,7 @@
 
 use crate::{
     certificate::{Replaced, VaultCertificate},
-    deployment::Records,
+    graph::Records,
 };
 use jiff::Timestamp;
 use landfall_engine::{JournalState, RecordOf, StepState, StepStatus};

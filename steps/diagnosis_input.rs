@@ -3,8 +3,8 @@
 use crate::{
     Clients,
     certificate::VaultCertificate,
-    deployment::deployment,
     dns::Published,
+    graph::deployment,
     key_vault::Vault,
     manifests::{Manifests, TlsNames},
     names,
@@ -13,7 +13,7 @@ use crate::{
 };
 use landfall_cloud::{
     arm::Zone,
-    environment::{Environment, ObjectKey, PublishedRecords},
+    environment_description::{Environment, ObjectKey, PublishedRecords},
 };
 use landfall_engine::JournalState;
 

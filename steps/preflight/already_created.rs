@@ -1,6 +1,6 @@
 //! Resources that the journal records as created, for which checks are unnecessary.
 
-use crate::resource::{
+use crate::resource_spec::{
     Declared, KEY_VAULT, MANAGED_CLUSTER, PROVIDER, RESOURCE_GROUP, ROLE_ASSIGNMENT, Resources,
     VIRTUAL_NETWORK,
 };

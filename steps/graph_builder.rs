@@ -1,6 +1,6 @@
 //! The builder of the wiring: adds steps to the graph, and collects what they own.
 
-use crate::resource::{Declared, Resource, Resources};
+use crate::resource_spec::{Declared, Resource, Resources};
 use landfall_engine::{Done, Graph, Handle, Inputs, Step};
 
 /// An adapter around every step of a deployment, for a test that changes how all steps behave.
@@ -76,8 +76,8 @@ impl<'w, W: Wrap> Wiring<'w, W> {
 mod tests {
     use super::*;
     use crate::{
-        deployment::Records,
-        resource::{KEY_VAULT, Listed, NameSetting, RESOURCE_GROUP, ResourceSpec, VIRTUAL_NETWORK},
+        graph::Records,
+        resource_spec::{KEY_VAULT, Listed, NameSetting, RESOURCE_GROUP, ResourceSpec, VIRTUAL_NETWORK},
         settings::tests::settings,
     };
     use landfall_engine::{Check, Context, Entry, How, JournalState, StepError, UndoOutcome};

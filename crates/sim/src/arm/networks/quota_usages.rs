@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::arm::error::ArmError;
-use crate::arm::limits::{self, PUBLIC_ADDRESSES};
+use crate::arm::quota::{self, PUBLIC_ADDRESSES};
 use crate::arm::{Call, Route, clusters, subscriptions, versions};
 use crate::request::Reply;
 use crate::state::CloudState;
@@ -29,9 +29,9 @@ fn list(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
     let limit = state.limits.of(&location, PUBLIC_ADDRESSES);
     // Basic addresses are retired, so all existing addresses count in both rows.
     let value = [
-        limits::usage(&id, "VirtualNetworks", "Virtual Networks", networks as u64, NETWORKS),
-        limits::usage(&id, PUBLIC_ADDRESSES, "Public IP Addresses", addresses, limit),
-        limits::usage(
+        quota::usage(&id, "VirtualNetworks", "Virtual Networks", networks as u64, NETWORKS),
+        quota::usage(&id, PUBLIC_ADDRESSES, "Public IP Addresses", addresses, limit),
+        quota::usage(
             &id,
             "StandardSkuPublicIpAddresses",
             "Standard SKU Public IP Addresses",

@@ -2,7 +2,7 @@
 
 use super::{
     Entry, EnvironmentKey, FORMAT, JOURNAL, Journal, JournalState, Line, OpenError, file,
-    length::{self, KnownLength, Length},
+    length_record::{self, KnownLength, Length},
     lock,
     seal::Chain,
 };
@@ -76,7 +76,7 @@ impl Journal {
         let rewritten = keep_and_rewrite(&path, std::iter::once(&opened).chain(&lines));
         let (kept, last) = rewritten.map_err(io)?;
         // Until the length is written too, it does not fit the new file, which is then still refused.
-        let length = length::remove(dir).and_then(|()| Length::open(dir, last));
+        let length = length_record::remove(dir).and_then(|()| Length::open(dir, last));
         length.map_err(OpenError::io(dir))?;
         lock.record_length()?;
         Ok(Some(Accepted { kept, lines: lines.len(), damage }))
@@ -87,7 +87,7 @@ impl Journal {
 fn keep_and_rewrite<'a>(
     path: &Path,
     lines: impl Iterator<Item = &'a Line>,
-) -> io::Result<(PathBuf, length::Last)> {
+) -> io::Result<(PathBuf, length_record::Last)> {
     let at = format!("{:.3}", jiff::Timestamp::now()).replace(':', "-");
     let kept = path.with_extension(format!("damaged-{at}.jsonl"));
     let mut copy = file::private().write(true).create_new(true).open(&kept)?;
@@ -100,5 +100,5 @@ fn keep_and_rewrite<'a>(
         chain = after;
     }
     file::create(path, &bytes)?;
-    Ok((kept, length::Last { bytes: bytes.len() as u64, chain }))
+    Ok((kept, length_record::Last { bytes: bytes.len() as u64, chain }))
 }

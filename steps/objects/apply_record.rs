@@ -3,7 +3,7 @@
 use super::{
     Applied, ObjectRef,
     diff::SetDiff,
-    ownership::{Ownership, is_created_by_landfall},
+    recorded_ownership::{Ownership, is_created_by_landfall},
     reference_of, uid_of,
 };
 use landfall_cloud::kubernetes::{Creation, DynamicObject};
