@@ -60,7 +60,7 @@ impl CliContext {
         .map_err(Failure::of_config_errors)
     }
 
-    /// Returns the cloud of the settings after its consent to receive credentials; see [`consent`].
+    /// Returns the cloud of the settings after its consent to receive credentials; see [`endpoint_consent`].
     pub fn allowed<'a>(&self, place: &'a TargetConfig) -> Result<Allowed<'a>, Failure> {
         endpoint_consent::ask(place, &self.global, &self.terminal)
     }

@@ -1,6 +1,6 @@
 //! The steps of landfall and their wiring: the only crate that connects engine and cloud.
 //!
-//! Each step has one file, [`graph`] wires them, and `error_context.rs` is the only place that converts a cloud
+//! Each step has one file, `graph.rs` wires them, and `error_context.rs` is the only place that converts a cloud
 //! error to a message. To add a step, write the file and one line of wiring; the trait's page,
 //! [`landfall_engine::Step`], explains how. The file also declares what the step owns (`resource_spec.rs`): checks
 //! before a run, recorded names and teardown follow from that.

@@ -1,6 +1,6 @@
 //! Diagnosis of an environment, read-only: doctor, verify, live status, and the certificate's sync.
 //!
-//! Every diagnosis compares an [`Environment`](landfall_cloud::environment::Environment), which is plain data
+//! Every diagnosis compares an [`Environment`](landfall_cloud::environment_description::Environment), which is plain data
 //! of the steps, with the live state. This crate depends on neither the steps nor the engine.
 
 pub mod doctor;

@@ -1,7 +1,9 @@
 //! Foreign resources beside, in and around owned ones outlive `down`; and the options that change this.
 
 use crate::{fixture::Fixture, kubectl::Kubectl, settings};
+use jiff::{SignedDuration, Timestamp};
 use landfall_engine::{Outcome, UndoOutcome};
+use landfall_sim::durations;
 use serde_json::{Value, json};
 
 const THEIR_DEPLOYMENT: &str = "/apis/apps/v1/namespaces/shop/deployments/web";
@@ -89,14 +91,20 @@ async fn a_foreign_object_in_an_owned_namespace_keeps_the_cluster_until_it_is_de
 
 #[tokio::test]
 async fn load_balancers_are_deleted_before_their_cluster() {
-    let fixture = Fixture::at_speed(100.0).await;
+    const SPEED: f64 = 100.0;
+    let fixture = Fixture::at_speed(SPEED).await;
     fixture.up_ready().await;
     let mark = fixture.mark();
     let result = fixture.down_ready().await;
-    let reads = fixture.sim.request_log().into_iter().skip(mark);
-    let reads =
-        reads.filter(|line| line.method == "GET" && line.path.ends_with("/namespaces/default/services"));
-    assert!(reads.count() > 2, "it looked once and went on");
+    let requests = fixture.sim.request_log().split_off(mark);
+    let last_of = |part: &str| {
+        let deletions =
+            requests.iter().filter(|line| line.method == "DELETE" && line.path.to_lowercase().contains(part));
+        deletions.map(|line| line.at.parse::<Timestamp>().unwrap()).max().unwrap()
+    };
+    let elapsed = last_of("/managedclusters/").duration_since(last_of("/gateways/"));
+    let release = SignedDuration::from_secs_f64(durations::LOAD_BALANCER_RELEASE / SPEED);
+    assert!(elapsed >= release, "the cluster was deleted {elapsed:#} after the gateways");
     assert_eq!(result.undone("gateways"), Some(&UndoOutcome::Deleted));
 }
 

@@ -19,7 +19,7 @@ async fn a_group_in_another_region_is_refused_and_nothing_is_created() {
 
 #[tokio::test]
 async fn a_group_in_deletion_is_waited_for_and_recreated() {
-    let fixture = Fixture { whole: false, ..Fixture::at_speed(60.0).await };
+    let fixture = Fixture { whole: false, ..Fixture::at_speed(20.0).await };
     let id = fixture.create_group("westeurope").await;
     fixture
         .put(

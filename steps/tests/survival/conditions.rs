@@ -6,7 +6,7 @@ use landfall_sim::{
     Speed,
     fault::{Armed, Fault},
 };
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 /// The maximum pause between two runs, in cloud time; long enough for a token to expire.
 const PAUSE_MAX: Duration = Duration::from_secs(2 * 3600);
@@ -77,6 +77,24 @@ impl Conditions {
         };
         let pause = if rng.f64() < 0.7 { Duration::ZERO } else { longest.mul_f64(rng.f64()) };
         Self { faults, crash_point, torn, pause }
+    }
+
+    /// Returns the conditions without a fault that contradicts another one.
+    ///
+    /// The deleted vault of a fault has its group's tags without landfall's mark. With the tags of a policy nothing
+    /// proves that landfall owned it, and `up` is right to refuse.
+    pub fn compatible_with(mut self, earlier: &HashSet<Fault>) -> Self {
+        let has = |fault| earlier.contains(&fault);
+        if has(Fault::VaultSoftDeleted) {
+            self.faults.retain(|armed| armed.fault != Fault::PolicyModifies);
+        } else if has(Fault::PolicyModifies) || self.draws(Fault::PolicyModifies) {
+            self.faults.retain(|armed| armed.fault != Fault::VaultSoftDeleted);
+        }
+        self
+    }
+
+    fn draws(&self, fault: Fault) -> bool {
+        self.faults.iter().any(|armed| armed.fault == fault)
     }
 
     /// Returns conditions without new faults.

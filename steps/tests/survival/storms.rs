@@ -93,7 +93,7 @@ fn run_storm_with(seed: u64, verbose: bool, shared: bool) -> Result<StormResult,
             let mut runs_of_command = 0;
             loop {
                 let conditions = if count_stormy_run(&mut runs_of_command, stormy_runs) {
-                    Conditions::draw(rng, scenario, speed, REQUESTS)
+                    Conditions::draw(rng, scenario, speed, REQUESTS).compatible_with(&drawn_faults)
                 } else {
                     Conditions::without_faults()
                 };
