@@ -21,70 +21,87 @@ async fn serving() -> Fixture {
     fixture
 }
 
+/// The sockets of the two gateways.
+struct Gateways {
+    listeners: Listeners,
+    httpbin: Ipv4Addr,
+    echo: Ipv4Addr,
+}
+
+impl Gateways {
+    async fn of(fixture: &Fixture) -> Self {
+        let kubectl = fixture.kubectl().await;
+        let address = async |name: &str| {
+            let gateway = kubectl.get(&format!("{GATEWAYS}/{name}")).await;
+            gateway["status"]["addresses"][0]["value"].as_str().unwrap().parse().unwrap()
+        };
+        let (httpbin, echo) = (address("httpbin-gateway").await, address("echo-gateway").await);
+        Self { listeners: fixture.sim.listeners(), httpbin, echo }
+    }
+}
+
 /// Returns a client that connects to the gateways' addresses and accepts every certificate.
-fn client(listeners: &Listeners) -> Client {
-    let addresses: Vec<Ipv4Addr> = listeners.keys().map(|(address, _)| *address).collect();
-    let (first, last) = (*addresses.first().unwrap(), *addresses.last().unwrap());
+fn client(gateways: &Gateways) -> Client {
+    let (httpbin, echo) = (gateways.httpbin, gateways.echo);
     let mut builder = Client::builder()
         .tls_danger_accept_invalid_certs(true)
         .tls_info(true)
         .redirect(redirect::Policy::none());
-    for (host, address) in [("httpbin", first), ("echo", last), ("echo-headers", last), ("app", last)] {
+    for (host, address) in [("httpbin", httpbin), ("echo", echo), ("echo-headers", echo), ("app", echo)] {
         builder = builder.resolve(&format!("{host}.{DOMAIN}"), (address, 0).into());
     }
     builder.build().unwrap()
 }
 
 /// Returns the URL of a host with its own port, because the machine may reserve 80 and 443.
-fn url(listeners: &Listeners, scheme: &str, host: &str, path: &str) -> String {
-    let addresses: Vec<Ipv4Addr> = listeners.keys().map(|(address, _)| *address).collect();
-    let address = if host == "httpbin" { *addresses.first().unwrap() } else { *addresses.last().unwrap() };
-    let port = listeners[&(address, if scheme == "https" { 443 } else { 80 })].port();
+fn url(gateways: &Gateways, scheme: &str, host: &str, path: &str) -> String {
+    let address = if host == "httpbin" { gateways.httpbin } else { gateways.echo };
+    let port = gateways.listeners[&(address, if scheme == "https" { 443 } else { 80 })].port();
     format!("{scheme}://{host}.{DOMAIN}:{port}{path}")
 }
 
 async fn get(
-    listeners: &Listeners,
+    gateways: &Gateways,
     scheme: &str,
     host: &str,
     path: &str,
     headers: &[(&str, &str)],
 ) -> Response {
-    let mut request = client(listeners).get(url(listeners, scheme, host, path));
+    let mut request = client(gateways).get(url(gateways, scheme, host, path));
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
     request.send().await.unwrap()
 }
 
-async fn body_text(listeners: &Listeners, host: &str, path: &str, headers: &[(&str, &str)]) -> String {
-    get(listeners, "https", host, path, headers).await.text().await.unwrap().trim().to_owned()
+async fn body_text(gateways: &Gateways, host: &str, path: &str, headers: &[(&str, &str)]) -> String {
+    get(gateways, "https", host, path, headers).await.text().await.unwrap().trim().to_owned()
 }
 
 #[tokio::test]
 async fn every_route_responds_as_configured() {
     let fixture = serving().await;
-    let listeners = fixture.sim.listeners();
-    let root = get(&listeners, "https", "httpbin", "/", &[]).await;
+    let gateways = Gateways::of(&fixture).await;
+    let root = get(&gateways, "https", "httpbin", "/", &[]).await;
     assert_eq!((root.status().as_u16(), root.headers()["server"].to_str().unwrap()), (200, "istio-envoy"));
     // A redirect keeps the port of the request's host; on port 80 a client sends none.
     for host in [format!("httpbin.{DOMAIN}"), format!("httpbin.{DOMAIN}:8080")] {
-        let redirect = get(&listeners, "http", "httpbin", "/some/path?a=1", &[("host", &host)]).await;
+        let redirect = get(&gateways, "http", "httpbin", "/some/path?a=1", &[("host", &host)]).await;
         assert_eq!(redirect.status(), 301);
         assert_eq!(redirect.headers()["location"], format!("https://{host}/some/path?a=1"));
     }
-    assert_eq!(body_text(&listeners, "echo-headers", "/", &[("version", "v2")]).await, "Hello from Echo v2");
-    assert_eq!(body_text(&listeners, "echo-headers", "/", &[("version", "v3")]).await, "Hello from Echo v1");
-    assert_eq!(body_text(&listeners, "app", "/v1/x", &[]).await, "Hello from Echo v1");
-    assert_eq!(body_text(&listeners, "app", "/v2", &[]).await, "Hello from Echo v2");
-    let seen: Value = get(&listeners, "https", "app", "/httpbin/anything/x", &[]).await.json().await.unwrap();
+    assert_eq!(body_text(&gateways, "echo-headers", "/", &[("version", "v2")]).await, "Hello from Echo v2");
+    assert_eq!(body_text(&gateways, "echo-headers", "/", &[("version", "v3")]).await, "Hello from Echo v1");
+    assert_eq!(body_text(&gateways, "app", "/v1/x", &[]).await, "Hello from Echo v1");
+    assert_eq!(body_text(&gateways, "app", "/v2", &[]).await, "Hello from Echo v2");
+    let seen: Value = get(&gateways, "https", "app", "/httpbin/anything/x", &[]).await.json().await.unwrap();
     assert!(seen["url"].as_str().unwrap().ends_with("/anything/x"), "{seen}");
-    assert_eq!(get(&listeners, "https", "app", "/nowhere", &[]).await.status(), 404);
+    assert_eq!(get(&gateways, "https", "app", "/nowhere", &[]).await.status(), 404);
     let mut canaries = 0;
-    let client = client(&listeners);
+    let client = client(&gateways);
     for _ in 0..300 {
         let body =
-            client.get(url(&listeners, "https", "echo", "/")).send().await.unwrap().text().await.unwrap();
+            client.get(url(&gateways, "https", "echo", "/")).send().await.unwrap().text().await.unwrap();
         canaries += usize::from(body.trim() == "Hello from Echo v2");
     }
     // 10 of 100, with six standard deviations on either side.
@@ -94,7 +111,7 @@ async fn every_route_responds_as_configured() {
 #[tokio::test]
 async fn changes_in_the_cluster_change_the_responses() {
     let fixture = serving().await;
-    let listeners = fixture.sim.listeners();
+    let gateways = Gateways::of(&fixture).await;
     let kubectl = fixture.kubectl().await;
     let mut route = kubectl.get(&format!("{ROUTES}/echo-canary")).await;
     route["spec"]["rules"][0]["backendRefs"][1] = json!({ "name": "nobody", "port": 80, "weight": 100 });
@@ -102,28 +119,28 @@ async fn changes_in_the_cluster_change_the_responses() {
     let metadata = json!({ "name": "echo-canary", "namespace": "default" });
     let edited = json!({ "apiVersion": route["apiVersion"], "kind": "HTTPRoute", "metadata": metadata, "spec": route["spec"] });
     kubectl.apply(&format!("{ROUTES}/echo-canary"), &edited).await;
-    until(async || get(&listeners, "https", "echo", "/", &[]).await.status() == 500).await;
+    until(async || get(&gateways, "https", "echo", "/", &[]).await.status() == 500).await;
     kubectl.delete(&format!("{ROUTES}/echo-canary")).await;
-    until(async || get(&listeners, "https", "echo", "/", &[]).await.status() == 404).await;
+    until(async || get(&gateways, "https", "echo", "/", &[]).await.status() == 404).await;
 }
 
 #[tokio::test]
 async fn the_gateway_responds_if_a_backend_exceeds_the_rule_timeout() {
     let fixture = serving().await;
-    let listeners = fixture.sim.listeners();
+    let gateways = Gateways::of(&fixture).await;
     let kubectl = fixture.kubectl().await;
     let route = format!("{ROUTES}/httpbin");
     let mut rules = kubectl.get(&route).await["spec"]["rules"].clone();
     rules[0]["timeouts"] = json!({ "request": "100ms" });
     kubectl.merge(&route, &json!({ "spec": { "rules": rules } })).await;
-    until(async || get(&listeners, "https", "httpbin", "/delay/2", &[]).await.status() == 504).await;
-    assert_eq!(get(&listeners, "https", "httpbin", "/get", &[]).await.status(), 200);
+    until(async || get(&gateways, "https", "httpbin", "/delay/2", &[]).await.status() == 504).await;
+    assert_eq!(get(&gateways, "https", "httpbin", "/get", &[]).await.status(), 200);
 }
 
 #[tokio::test]
 async fn without_probe_annotations_a_gateway_hangs_and_with_them_it_responds() {
     let fixture = serving().await;
-    let listeners = fixture.sim.listeners();
+    let gateways = Gateways::of(&fixture).await;
     let kubectl = fixture.kubectl().await;
     let preset = "/api/v1/namespaces/aks-istio-system/configmaps/istio-gateway-class-defaults";
     let defaults = kubectl.get(preset).await["data"]["service"].clone();
@@ -138,9 +155,9 @@ async fn without_probe_annotations_a_gateway_hangs_and_with_them_it_responds() {
     until(async || !probed().await).await;
     // Azure's probe then requests `/`, and a redirect is not a healthy response either.
     let limit = Duration::from_millis(300);
-    until(async || timeout(limit, get(&listeners, "http", "httpbin", "/", &[])).await.is_err()).await;
+    until(async || timeout(limit, get(&gateways, "http", "httpbin", "/", &[])).await.is_err()).await;
     let pending =
-        tokio::spawn(async move { get(&listeners, "http", "httpbin", "/", &[]).await.status().as_u16() });
+        tokio::spawn(async move { get(&gateways, "http", "httpbin", "/", &[]).await.status().as_u16() });
     kubectl.merge(&gateway, &json!({ "spec": { "infrastructure": { "annotations": annotations } } })).await;
     assert_eq!(pending.await.unwrap(), 301);
 }
@@ -148,13 +165,13 @@ async fn without_probe_annotations_a_gateway_hangs_and_with_them_it_responds() {
 #[tokio::test]
 async fn a_new_certificate_is_served_on_new_connections_and_open_ones_continue() {
     let mut fixture = serving().await;
-    let listeners = fixture.sim.listeners();
-    let address = url(&listeners, "https", "httpbin", "/get");
-    let open = client(&listeners);
+    let gateways = Gateways::of(&fixture).await;
+    let address = url(&gateways, "https", "httpbin", "/get");
+    let open = client(&gateways);
     let before = served(&open, &address).await;
     fixture.settings.certificate.given = Some(crate::settings::pfx("ec.pfx"));
     fixture.up_ready().await;
-    until(async || served(&client(&listeners), &address).await != before).await;
+    until(async || served(&client(&gateways), &address).await != before).await;
     assert_eq!(served(&open, &address).await, before, "the connection that was open is still the same one");
 }
 
