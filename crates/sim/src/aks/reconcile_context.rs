@@ -1,5 +1,7 @@
 //! The reconcile context of the controllers: the store, their state and the current time.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use super::Controllers;
@@ -97,19 +99,19 @@ impl ReconcileContext<'_> {
         self.get(resource, &target.namespace, &target.name).filter(|object| object::uid(object) == target.uid)
     }
 
-    /// Returns copies of all objects of a resource.
-    pub fn all(&self, resource: &str) -> Vec<Value> {
-        self.store.list(resource, None).into_iter().cloned().collect()
+    /// Returns all objects of a resource.
+    pub fn all(&self, resource: &str) -> Vec<Arc<Value>> {
+        self.store.shared(resource, None).cloned().collect()
     }
 
-    /// Returns copies of the objects of a resource that match.
-    pub fn list_where(&self, resource: &str, predicate: impl Fn(&Value) -> bool) -> Vec<Value> {
-        self.store.list(resource, None).into_iter().filter(|object| predicate(object)).cloned().collect()
+    /// Returns the objects of a resource that match.
+    pub fn list_where(&self, resource: &str, predicate: impl Fn(&Value) -> bool) -> Vec<Arc<Value>> {
+        self.store.shared(resource, None).filter(|object| predicate(object)).cloned().collect()
     }
 
-    /// Returns copies of the objects of a resource that an object owns.
-    pub fn owned(&self, resource: &str, owner: &Value) -> Vec<Value> {
-        let all = self.store.list(resource, Some(namespace(owner))).into_iter();
+    /// Returns the objects of a resource that an object owns.
+    pub fn owned(&self, resource: &str, owner: &Value) -> Vec<Arc<Value>> {
+        let all = self.store.shared(resource, Some(namespace(owner)));
         all.filter(|object| object::has_owner(object, object::uid(owner))).cloned().collect()
     }
 

@@ -44,7 +44,8 @@ pub struct Store {
     /// The users' definitions that are not established yet, and the time at which they will be.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pending_kinds: BTreeMap<String, SimTime>,
-    objects: BTreeMap<String, BTreeMap<String, Value>>,
+    /// Shared, so that a copy of an object, a list or the whole store costs little. A write replaces the object.
+    objects: BTreeMap<String, BTreeMap<String, Arc<Value>>>,
     /// Objects whose defaulted status is stored by the next write only; that write counts as a change.
     #[serde(rename = "unsettled")]
     changed_by_next_write: BTreeSet<String>,
@@ -74,15 +75,20 @@ impl Store {
     /// Returns an object: `resource` is `pods` or `deployments.apps`; `namespace` is empty for cluster-scoped
     /// kinds.
     pub fn get(&self, resource: &str, namespace: &str, name: &str) -> Option<&Value> {
-        self.objects.get(resource)?.get(&key(namespace, name))
+        self.objects.get(resource)?.get(&key(namespace, name)).map(Arc::as_ref)
     }
 
     /// Returns the objects of a resource ordered by namespace and name; for `None`, of all namespaces.
     pub fn list(&self, resource: &str, namespace: Option<&str>) -> Vec<&Value> {
-        let Some(objects) = self.objects.get(resource) else { return Vec::new() };
+        self.shared(resource, namespace).map(Arc::as_ref).collect()
+    }
+
+    /// Like [`Store::list`], with objects that outlive a write.
+    pub fn shared(&self, resource: &str, namespace: Option<&str>) -> impl Iterator<Item = &Arc<Value>> {
         let prefix = namespace.map(|namespace| format!("{namespace}/"));
-        let within = |key: &&String| prefix.as_ref().is_none_or(|prefix| key.starts_with(prefix.as_str()));
-        objects.iter().filter(|(key, _)| within(key)).map(|(_, object)| object).collect()
+        let within = move |key: &str| prefix.as_ref().is_none_or(|prefix| key.starts_with(prefix.as_str()));
+        let objects = self.objects.get(resource).into_iter().flatten();
+        objects.filter(move |(key, _)| within(key)).map(|(_, object)| object)
     }
 
     /// Creates or replaces an object like a controller; returns whether anything changed.
@@ -236,7 +242,7 @@ impl Store {
     pub(super) fn all_objects(&self) -> impl Iterator<Item = (&str, &Value)> {
         self.objects
             .iter()
-            .flat_map(|(resource, objects)| objects.values().map(move |o| (resource.as_str(), o)))
+            .flat_map(|(resource, objects)| objects.values().map(move |o| (resource.as_str(), o.as_ref())))
     }
 
     /// Returns the resource version before the oldest write in the log: watches from before it are too old.
@@ -254,7 +260,7 @@ impl Store {
     pub(super) fn as_of(&self, resource: &str, revision: u64) -> BTreeMap<String, Arc<Value>> {
         let now = self.objects.get(resource);
         let mut then: BTreeMap<String, Arc<Value>> =
-            now.into_iter().flatten().map(|(key, object)| (key.clone(), Arc::new(object.clone()))).collect();
+            now.into_iter().flatten().map(|(key, object)| (key.clone(), Arc::clone(object))).collect();
         for change in self.log.iter().rev().take_while(|change| change.revision > revision) {
             if change.resource != resource {
                 continue;
@@ -292,20 +298,20 @@ impl Store {
         }
         let number = Value::String(self.revision.to_string());
         let object = object.map(|mut object| {
-            object["metadata"]["resourceVersion"] = number.clone();
-            object
+            object["metadata"]["resourceVersion"] = number;
+            Arc::new(object)
         });
         match &object {
-            Some(object) => objects.insert(slot.clone(), object.clone()),
+            Some(object) => objects.insert(slot.clone(), Arc::clone(object)),
             None => objects.remove(&slot),
         };
         self.changed_by_next_write.remove(&format!("{resource}/{slot}"));
-        let last = object.clone().or_else(|| before.clone());
+        let last = object.as_ref().or(before.as_ref()).map(|object| Value::clone(object));
         self.log.push_back(Change {
             revision: self.revision,
             resource: resource.to_owned(),
-            before: before.map(Arc::new),
-            after: object.map(Arc::new),
+            before,
+            after: object,
         });
         if self.log.len() > LOG_MAX {
             self.log.pop_front();

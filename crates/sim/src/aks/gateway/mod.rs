@@ -10,6 +10,8 @@ mod infrastructure;
 mod listener;
 mod route;
 
+use std::sync::Arc;
+
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
@@ -30,7 +32,7 @@ const RECONCILE_DELAY: f64 = 1.0;
 
 /// A gateway of this controller with its parsed listeners.
 struct Gateway {
-    object: Value,
+    object: Arc<Value>,
     listeners: Vec<EvaluatedListener>,
 }
 

@@ -1,5 +1,7 @@
 //! The DaemonSet controller: one pod on each node.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use super::{MANAGER, pod};
@@ -19,7 +21,7 @@ pub(super) fn reconcile_all(cx: &mut ReconcileContext<'_>) {
     }
 }
 
-fn reconcile(cx: &mut ReconcileContext<'_>, set: &Value, nodes: &[Value]) {
+fn reconcile(cx: &mut ReconcileContext<'_>, set: &Value, nodes: &[Arc<Value>]) {
     let mut pods = cx.owned("pods", set);
     pods.retain(|pod| !is_ending(pod));
     for pod in &pods {

@@ -1,5 +1,7 @@
 //! The Deployment controller: one ReplicaSet per template, and rolling updates between them.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use super::MANAGER;
@@ -56,15 +58,15 @@ fn template_hash(deployment: &Value) -> String {
     suffix(&deployment["spec"]["template"].to_string(), 10)
 }
 
-fn create_replica_set(cx: &mut ReconcileContext<'_>, deployment: &Value, others: &[Value]) {
+fn create_replica_set(cx: &mut ReconcileContext<'_>, deployment: &Value, others: &[Arc<Value>]) {
     let hash = template_hash(deployment);
-    let revision = others.iter().map(revision).max().unwrap_or(0) + 1;
+    let revision = others.iter().map(|set| revision(set)).max().unwrap_or(0) + 1;
     let mut template = deployment["spec"]["template"].clone();
     let mut selector = deployment["spec"]["selector"].clone();
     template["metadata"]["labels"]["pod-template-hash"] = json!(hash);
     selector["matchLabels"]["pod-template-hash"] = json!(hash);
     let set_name = format!("{}-{hash}", name(deployment));
-    let replicas = new_replicas(deployment, others.iter().map(wanted).sum());
+    let replicas = new_replicas(deployment, others.iter().map(|set| wanted(set)).sum());
     let mut annotations = json!({});
     annotations[REVISION] = json!(revision.to_string());
     let set = json!({
@@ -96,9 +98,9 @@ fn create_replica_set(cx: &mut ReconcileContext<'_>, deployment: &Value, others:
 }
 
 /// Moves replicas from old templates to the current one, within the limits of the strategy.
-fn roll(cx: &mut ReconcileContext<'_>, deployment: &Value, current: &Value, old: &[Value]) {
+fn roll(cx: &mut ReconcileContext<'_>, deployment: &Value, current: &Value, old: &[Arc<Value>]) {
     let desired = desired(deployment);
-    let old_total: i64 = old.iter().map(wanted).sum();
+    let old_total: i64 = old.iter().map(|set| wanted(set)).sum();
     let recreates = text(deployment, "/spec/strategy/type") == "Recreate";
     let next = if recreates && old.iter().any(|set| number(set, "/status/replicas").unwrap_or(0) > 0) {
         0
@@ -109,7 +111,7 @@ fn roll(cx: &mut ReconcileContext<'_>, deployment: &Value, current: &Value, old:
         record_scaling(cx, deployment, name(current), wanted(current), next);
         scale(cx, current, next);
     }
-    let available: i64 = available(current) + old.iter().map(available).sum::<i64>();
+    let available: i64 = available(current) + old.iter().map(|set| available(set)).sum::<i64>();
     let needed = if recreates { 0 } else { desired - most_unavailable(deployment) };
     let mut spare = (available - needed).max(0);
     for set in old {
@@ -122,13 +124,13 @@ fn roll(cx: &mut ReconcileContext<'_>, deployment: &Value, current: &Value, old:
             scale(cx, set, wanted(set) - fewer);
         }
     }
-    let newest = old.iter().map(revision).max().unwrap_or(0);
+    let newest = old.iter().map(|set| revision(set)).max().unwrap_or(0);
     if revision(current) < newest || revision(current) == 0 {
         annotate(cx, REPLICA_SETS, current, newest + 1);
     }
 }
 
-fn update_status(cx: &mut ReconcileContext<'_>, deployment: &Value, current: &Value, old: &[Value]) {
+fn update_status(cx: &mut ReconcileContext<'_>, deployment: &Value, current: &Value, old: &[Arc<Value>]) {
     let Some(current) = cx.get(REPLICA_SETS, namespace(current), name(current)) else { return };
     if text(deployment, "/metadata/annotations/deployment.kubernetes.io~1revision")
         != text(&current, "/metadata/annotations/deployment.kubernetes.io~1revision")
@@ -136,7 +138,10 @@ fn update_status(cx: &mut ReconcileContext<'_>, deployment: &Value, current: &Va
         annotate(cx, DEPLOYMENTS, deployment, revision(&current));
     }
     let total = |field: &str| -> i64 {
-        std::iter::once(&current).chain(old).map(|set| number(set, field).unwrap_or(0)).sum()
+        std::iter::once(&current)
+            .chain(old.iter().map(Arc::as_ref))
+            .map(|set| number(set, field).unwrap_or(0))
+            .sum()
     };
     let desired = desired(deployment);
     let (replicas, ready, available) =

@@ -1,5 +1,7 @@
 //! The Job controller: pods that run to completion. Containers do not run here, so each of them succeeds.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use super::{MANAGER, pod};
@@ -30,7 +32,8 @@ fn is_finished(job: &Value) -> bool {
 fn reconcile(cx: &mut ReconcileContext<'_>, job: &Value) {
     let pods = cx.owned("pods", job);
     let succeeded = pods.iter().filter(|pod| text(pod, "/status/phase") == "Succeeded").count() as i64;
-    let mut active: Vec<&Value> = pods.iter().filter(|pod| !is_ending(pod) && !pod::is_over(pod)).collect();
+    let mut active: Vec<&Value> =
+        pods.iter().map(Arc::as_ref).filter(|pod| !is_ending(pod) && !pod::is_over(pod)).collect();
     let mut status = job.get("status").cloned().unwrap_or_else(|| json!({}));
     let mut conditions = list(job, "/status/conditions").to_vec();
     let parallel = number(job, "/spec/parallelism").unwrap_or(1);

@@ -1,5 +1,7 @@
 //! Pods: the scheduler and the kubelet, from Pending to Running.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use super::{image_reference, job, volume};
@@ -46,7 +48,7 @@ pub(super) fn reconcile_all(cx: &mut ReconcileContext<'_>) {
         if is_ending(&pod) {
             cx.schedule_once(POD_END, Task::EndPod { pod: object_ref(&pod) });
         } else {
-            schedule(cx, pod);
+            schedule(cx, Arc::unwrap_or_clone(pod));
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The ReplicaSet controller: keeps the desired number of pods.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use super::{MANAGER, pod};
@@ -26,7 +28,7 @@ fn reconcile(cx: &mut ReconcileContext<'_>, set: &Value) {
         let message = format!("Created pod: {}", name(&new));
         cx.put("pods", new.clone(), MANAGER);
         cx.event(set, &EventSpec::normal("replicaset-controller", "SuccessfulCreate", message));
-        pods.push(new);
+        pods.push(Arc::new(new));
     }
     // Pods that are not ready are removed first, then the youngest.
     pods.sort_by_key(|pod| {
@@ -44,7 +46,7 @@ fn reconcile(cx: &mut ReconcileContext<'_>, set: &Value) {
     update_status(cx, set);
 }
 
-fn owned_pods(cx: &ReconcileContext<'_>, set: &Value) -> Vec<Value> {
+fn owned_pods(cx: &ReconcileContext<'_>, set: &Value) -> Vec<Arc<Value>> {
     let mut pods = cx.owned("pods", set);
     pods.retain(|pod| !is_ending(pod) && !pod::is_over(pod));
     pods

@@ -1,5 +1,7 @@
 //! The StatefulSet controller: numbered pods with claims of their own, in order.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use super::{MANAGER, pod};
@@ -53,7 +55,7 @@ fn reconcile(cx: &mut ReconcileContext<'_>, set: &Value) {
     }
     if all_ready && text(set, "/spec/updateStrategy/type") == "RollingUpdate" {
         let kept = first + number(set, "/spec/updateStrategy/rollingUpdate/partition").unwrap_or(0);
-        let outdated = |pod: &&Value| label(pod, REVISION) != revision && ordinal(pod) >= kept;
+        let outdated = |pod: &&Arc<Value>| label(pod, REVISION) != revision && ordinal(pod) >= kept;
         if let Some(pod) = pods.iter().find(outdated) {
             remove(cx, set, pod);
         }

@@ -2,6 +2,8 @@
 //!
 //! <https://kubernetes.io/docs/concepts/storage/persistent-volumes/>
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use super::{MANAGER, pod};
@@ -24,7 +26,7 @@ const NO_PROVISIONER: &str = "kubernetes.io/no-provisioner";
 pub(super) fn reconcile_all(cx: &mut ReconcileContext<'_>) {
     for claim in cx.all(CLAIMS) {
         if is_ending(&claim) {
-            release_claim(cx, claim);
+            release_claim(cx, Arc::unwrap_or_clone(claim));
         } else if text(&claim, "/status/phase") == "Bound" {
             expand(cx, &claim);
         } else {
