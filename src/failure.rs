@@ -107,7 +107,7 @@ impl Failure {
                     }
                     None => failure.cause("another run holds it"),
                 }
-                .hint("wait for it to end; the lock ends with the process, there is nothing to delete")
+                .hint("wait for that run to end; its lock ends with it, and there is no file to delete")
             }
             OpenError::OtherEnvironment { .. } => Self::new(Exit::Input, error.to_string())
                 .hint("use a separate environment for the other cloud or subscription: --environment NAME"),
@@ -130,12 +130,13 @@ impl Failure {
                     .cause(format!("{}: {why}", path.display()))
                     .hint("fix that (chmod go-w for permissions), or choose another folder with --state-dir")
             }
-            OpenError::Damaged { path, how } => {
-                Self::new(Exit::Failed, "trust the journal of this environment")
-                    .cause(format!("{}: {how}", path.display()))
-                    .cause("it decides what is landfall's to delete, so nothing is done with it as it is")
-                    .hint(DAMAGED)
-            }
+            OpenError::Damaged { path, how } => Self::new(
+                Exit::Failed,
+                "trust the journal of this environment",
+            )
+            .cause(format!("{}: {how}", path.display()))
+            .cause("the journal decides what landfall may delete, so landfall does not use a damaged one")
+            .hint(DAMAGED),
             OpenError::Corrupt { .. } => Self::new(Exit::Failed, error.to_string())
                 .cause("something else wrote into the file")
                 .hint(DAMAGED),

@@ -2,12 +2,12 @@
 
 mod cli;
 mod cli_context;
-mod clock_check;
 mod commands;
 mod deployment;
 mod endpoint_consent;
 mod exit;
 mod failure;
+mod journal_clock_check;
 mod proxy_check;
 mod render;
 mod run;

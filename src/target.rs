@@ -63,7 +63,7 @@ pub enum Gateways {
 
 /// Opens the simulated cloud or signs in to Azure, and finds the subscription.
 ///
-/// `remembered` is the journal's subscription, which is the default if no other is configured.
+/// `recorded_subscription` is the journal's subscription, which is the default if no other is configured.
 pub async fn connect(
     allowed: Allowed<'_>,
     environment: &Environment,

@@ -6,7 +6,7 @@ use crate::{
     exit::{self, Exit},
     failure::Failure,
     render::{
-        self, failure, json, progress_state::ProgressState, stream, teardown,
+        self, failed_run, json, progress_state::ProgressState, stream, teardown,
         teardown_preview::TeardownPreview,
     },
     run,
@@ -242,7 +242,7 @@ async fn tear_down(
         cli_context,
         &report,
         target.requests(),
-        failure::has_operations_in_flight(&journal.journal_state()),
+        failed_run::has_operations_in_flight(&journal.journal_state()),
     );
     Ok(exit::of_report(&report))
 }
@@ -257,9 +257,9 @@ fn print_report(cli_context: &CliContext, report: &Report, requests: u64, has_op
         cli_context.say(&format!("\n{}", teardown::text(report, requests, &again, style)));
         return;
     }
-    let mut failure = failure::errors(report, style);
+    let mut failure = failed_run::errors(report, style);
     // No steps: a failed deletion blocks its dependencies, and each of those has been reported.
-    failure.push(failure::next_steps(
+    failure.push(failed_run::next_steps(
         report,
         &[],
         &format!("{} down", cli_context.program()),

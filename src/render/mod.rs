@@ -8,7 +8,7 @@ pub mod doctor;
 pub mod escape;
 pub mod estimate;
 pub mod expiry;
-pub mod failure;
+pub mod failed_run;
 #[cfg(test)]
 mod fixture;
 pub mod graph;

@@ -3,10 +3,10 @@
 use super::journal::{recorded_state, same_journal};
 use crate::{
     cli_context::CliContext,
-    clock_check,
     deployment::Deployment,
     exit::Exit,
     failure::Failure,
+    journal_clock_check,
     settings::LoadedConfig,
     target::{self, Gateways, Target},
 };
@@ -25,7 +25,7 @@ pub fn warn_about_chain(cli_context: &CliContext, settings: &Settings) {
 
 /// Prints a warning if this machine's clock is behind the journal.
 pub fn warn_about_clock(cli_context: &CliContext, journal_state: &JournalState) {
-    if let Some(warning) = clock_check::warning(journal_state, Timestamp::now()) {
+    if let Some(warning) = journal_clock_check::warning(journal_state, Timestamp::now()) {
         cli_context.say(&warning);
     }
 }

@@ -7,7 +7,7 @@ use crate::{
     exit::{self, Exit},
     failure::Failure,
     render::{
-        self, doctor, escape, failure, json, progress_state::ProgressState, stream, summary,
+        self, doctor, escape, failed_run, json, progress_state::ProgressState, stream, summary,
         verify as verify_output,
     },
     settings::LoadedConfig,
@@ -171,12 +171,12 @@ fn print_report(
         cli_context.say(&format!("\n{}", (run_output.text)(result)));
         return;
     }
-    let mut failure = failure::errors(report, cli_context.terminal.err);
+    let mut failure = failed_run::errors(report, cli_context.terminal.err);
     failure.extend(
         diagnosis.and_then(|diagnosis| doctor::root_cause_note(diagnosis, report, &cli_context.program())),
     );
-    let has_operations_in_flight = failure::has_operations_in_flight(journal_state);
-    failure.push(failure::next_steps(
+    let has_operations_in_flight = failed_run::has_operations_in_flight(journal_state);
+    failure.push(failed_run::next_steps(
         report,
         &deployment.graph.steps(),
         &run_output.again,

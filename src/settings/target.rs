@@ -93,7 +93,9 @@ pub fn read(sources: &mut Sources<'_>, file: &File) -> Option<TargetConfig> {
     if place.cloud == CloudName::Sim && place.endpoints != Endpoints::default() {
         let config_error =
             ConfigError::at(sources.place("endpoints"), "[endpoints] is only for Azure, but cloud is sim");
-        sources.config_errors.push(config_error.hint("set cloud = \"azure\", or remove the table"));
+        sources
+            .config_errors
+            .push(config_error.hint("set cloud = \"azure\", or remove the table [endpoints]"));
         return None;
     }
     Some(place)

@@ -147,8 +147,8 @@ impl Certificate {
     fn not_owned(&self, vault: &Vault, what: &str) -> StepError {
         StepError::new(Kind::Foreign, what)
             .cause(format!(
-                "{} contains a deleted certificate of this name that landfall does not own",
-                vault.name
+                "key vault {} contains a deleted certificate {}, which landfall does not own",
+                vault.name, self.name
             ))
             .hint(format!(
                 "set certificate.name to another name; or, if it is not needed and the vault has no purge \

@@ -1,6 +1,6 @@
 //! The ARM body of the cluster: the body for its creation, and the faults of an existing one.
 
-use crate::{cluster::node_pool, names, read_only, settings::Settings, tags::Tags};
+use crate::{cluster::settings_pool, names, read_only, settings::Settings, tags::Tags};
 pub(crate) use landfall_cloud::arm::cluster::{failed_pool, is_stopped};
 use landfall_cloud::{ApiError, arm::Condition};
 use landfall_engine::{Change, Kind, Leftover, StepError};
@@ -43,7 +43,7 @@ pub(crate) fn create_body(s: &Settings, version: &str, subnet: &str, subscriptio
             "enableRBAC": true,
             "nodeResourceGroup": s.node_resource_group,
             "agentPoolProfiles": [{
-                "name": node_pool::POOL,
+                "name": settings_pool::POOL,
                 "mode": "System",
                 "type": "VirtualMachineScaleSets",
                 "osType": "Linux",

@@ -5,7 +5,7 @@
 use crate::{
     cluster::{
         body::owned_tags,
-        node_pool::{self, NodePool},
+        settings_pool::{self, NodePool},
         version_comparison::{self, Relation},
     },
     settings::Settings,
@@ -61,7 +61,7 @@ fn bounds(s: &Settings) -> [(&'static str, Value); 3] {
 /// upgraded.
 pub(crate) fn inapplicable(body: &Value, s: &Settings, subnet: &str) -> Vec<String> {
     let name = &s.cluster.name;
-    let mut warnings = node_pool::inapplicable(body, s, subnet);
+    let mut warnings = settings_pool::inapplicable(body, s, subnet);
     let is = version_comparison::of(body);
     if let Some(wanted) = &s.cluster.version
         && let Relation::Ahead(minor) = version_comparison::compare(is, wanted)

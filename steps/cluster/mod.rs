@@ -2,8 +2,8 @@
 
 pub(crate) mod body;
 pub(crate) mod drift;
-pub(crate) mod node_pool;
 mod recreate_broken;
+pub(crate) mod settings_pool;
 mod version_comparison;
 
 use self::{body as cluster_body, drift as cluster_drift};
@@ -138,7 +138,7 @@ impl Cluster {
         for warning in cluster_drift::inapplicable(body, &self.settings, &subnet.id) {
             cx.warn(warning);
         }
-        if let Some(note) = node_pool::autoscaled(body, &self.settings, &subnet.id) {
+        if let Some(note) = settings_pool::autoscaled(body, &self.settings, &subnet.id) {
             cx.note(note);
         }
     }

@@ -90,7 +90,7 @@ pub(crate) async fn undo(
 }
 
 fn with_the_cluster(cx: &Context, why: &str) -> UndoOutcome {
-    cx.note(format!("left to the deletion of the cluster: {why}"));
+    cx.note(format!("not deleted one by one, because it is deleted with the cluster: {why}"));
     UndoOutcome::DeletedWithParent
 }
 

@@ -106,7 +106,7 @@ impl DnsCheck {
 
     fn useless_zone(&self, zone: &Zone) -> Finding {
         Finding::input(PreflightCheckId::Dns, format!("publish records in zone {}", zone.name))
-            .cause(format!("no host of the routes is below zone {}: {}", zone.name, self.hosts.join(", ")))
+            .cause(format!("no host of the routes is in zone {}: {}", zone.name, self.hosts.join(", ")))
             .fix(format!("set dns.zone (DNS_ZONE_NAME) to a zone above {}, or omit it", self.domain))
     }
 

@@ -71,7 +71,7 @@ fn finding(denial: &Denial, all: &[&Denied]) -> Finding {
     let finding = Finding::refused(PreflightCheckId::Policy, format!("create {}", resources.join(", ")))
         .code("RequestDisallowedByPolicy")
         .cause(format!("policy {} denies {}{because}", denial.assignment, resources.join(", ")))
-        .fix(format!("change what the policy names, or ask its owner at {} for an exemption", denial.scope));
+        .fix(format!("change the setting that the policy denies, or ask the owner of the policy at {} for an exemption", denial.scope));
     match all.iter().all(|one| one.is_cluster) {
         true => finding.for_a_new_cluster(),
         false => finding,

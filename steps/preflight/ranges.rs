@@ -54,7 +54,7 @@ fn subnet(s: &Settings, body: &Value) -> Option<Finding> {
                     "virtual network {name} is {}, which has no room for {wanted}",
                     all.join(", ")
                 ))
-                .fix("set network.subnet_prefix to a range inside it, or network.name to another network"),
+                .fix("set network.subnet_prefix to a range inside that of the network, or network.name to another network"),
         );
     }
     let taken = subnets(body).find(|other| {

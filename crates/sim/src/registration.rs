@@ -1,6 +1,6 @@
 //! The registration of a running simulated cloud: its holder, and its addresses for other processes.
 //!
-//! Two files are in the state folder. `state.lock` names the holder of the lock. `registration.json` exists only
+//! Two files are in the state folder. `world.lock` names the holder of the lock. `serving.json` exists only
 //! while a server accepts other processes. It contains the sign-in data and is readable only by its owner. A
 //! killed server leaves it behind: if the lock is free, the file is stale, and the next holder of the lock
 //! removes it.

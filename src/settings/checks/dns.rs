@@ -21,7 +21,7 @@ pub fn domain(given: &Sourced<String>) -> Result<String, ConfigError> {
     }
     if let Some(rest) = name.strip_prefix("*.") {
         return Err(wrong("it starts with *.".into())
-            .hint(format!("write {rest}; the certificate covers the wildcard")));
+            .hint(format!("write {rest}; the certificate also covers *.{rest}")));
     }
     if name.len() + LONGEST_HOST > NAME_MAX {
         return Err(wrong(format!(

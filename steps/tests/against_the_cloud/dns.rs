@@ -202,7 +202,7 @@ async fn a_wrong_zone_is_an_input_error_that_names_the_right_one() {
     assert_words(&refused(&fixture).await, Kind::Input, &words);
     zone_in(&fixture, "rg-names", "example.org").await;
     fixture.settings.dns.zone = Some("example.org".to_owned());
-    let words = ["no host of the routes is below zone example.org", "a zone above demo.example.com"];
+    let words = ["no host of the routes is in zone example.org", "a zone above demo.example.com"];
     assert_words(&refused(&fixture).await, Kind::Input, &words);
 }
 

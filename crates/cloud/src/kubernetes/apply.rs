@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::client::Cluster;
 use super::confidential;
-use super::error;
+use super::into_api_error;
 use super::kind::Kind;
 use crate::error::{ApiError, ApiErrorKind};
 
@@ -104,7 +104,7 @@ impl Cluster {
         let params = DeleteParams { preconditions, ..DeleteParams::background() };
         let request = Request::new(kind.path(namespace))
             .delete(name, &params)
-            .map_err(|cause| error::invalid_request(name, Box::new(cause)))?;
+            .map_err(|cause| into_api_error::invalid_request(name, Box::new(cause)))?;
         match self.request_sender.send_read::<Value>(request).await {
             Ok(_) => Ok(true),
             // If an earlier attempt got no answer, that attempt may have deleted it.
@@ -131,7 +131,7 @@ fn apply_request(
     dry_run: bool,
 ) -> Result<http::Request<Vec<u8>>, ApiError> {
     let name = object.metadata.name.as_deref();
-    let name = name.ok_or_else(|| error::incomplete("apply an object that has no metadata.name"))?;
+    let name = name.ok_or_else(|| into_api_error::incomplete("apply an object that has no metadata.name"))?;
     let namespace = object.metadata.namespace.as_deref().unwrap_or("default");
     let params = PatchParams {
         field_manager: Some(FIELD_MANAGER.to_owned()),
@@ -141,7 +141,7 @@ fn apply_request(
     };
     Request::new(kind.path(Some(namespace)))
         .patch(name, &params, &Patch::Apply(&sent_object(kind, object)))
-        .map_err(|cause| error::invalid_request(name, Box::new(cause)))
+        .map_err(|cause| into_api_error::invalid_request(name, Box::new(cause)))
 }
 
 /// Returns whether the server found another object under the name. It checks the UID twice, before the deletion

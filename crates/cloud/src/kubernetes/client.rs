@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 
 use super::client_from_kubeconfig;
 use super::entra_access::ClusterOrigin;
-use super::error;
 use super::http_proxy::ProxyRules;
+use super::into_api_error;
 use super::kind::Kind;
 use super::request_sender::RequestSender;
 use crate::error::{ApiError, ApiErrorKind};
@@ -81,7 +81,7 @@ impl Cluster {
         let system = self.get(&Kind::NAMESPACE, None, "kube-system").await?;
         system
             .and_then(|system| system.metadata.uid)
-            .ok_or_else(|| error::incomplete("read the UID of the kube-system namespace"))
+            .ok_or_else(|| into_api_error::incomplete("read the UID of the kube-system namespace"))
     }
 
     /// Returns whether the API server authorizes a verb on a kind, in a namespace or in the whole cluster. The
@@ -100,7 +100,9 @@ impl Cluster {
         let request = http::Request::post("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews")
             .header(http::header::CONTENT_TYPE, "application/json")
             .body(review.to_string().into_bytes())
-            .map_err(|cause| error::invalid_request("the review of the own rights", Box::new(cause)))?;
+            .map_err(|cause| {
+                into_api_error::invalid_request("the review of the own rights", Box::new(cause))
+            })?;
         let answer: Value = self.request_sender.json(request).await?;
         Ok(answer["status"]["allowed"].as_bool().unwrap_or_default())
     }
@@ -139,7 +141,7 @@ impl Cluster {
             if group.is_empty() { format!("/api/{version}") } else { format!("/apis/{group}/{version}") };
         let request = http::Request::get(&path)
             .body(Vec::new())
-            .map_err(|cause| error::invalid_request(api_version, Box::new(cause)))?;
+            .map_err(|cause| into_api_error::invalid_request(api_version, Box::new(cause)))?;
         let list: APIResourceList = match self.request_sender.json(request).await {
             Ok(list) => list,
             Err(error) if error.kind == ApiErrorKind::NotFound => return Ok(Vec::new()),
@@ -166,7 +168,7 @@ impl Cluster {
     ) -> Result<Option<DynamicObject>, ApiError> {
         let request = Request::new(kind.path(namespace))
             .get(name, &GetParams::default())
-            .map_err(|cause| error::invalid_request(name, Box::new(cause)))?;
+            .map_err(|cause| into_api_error::invalid_request(name, Box::new(cause)))?;
         match self.request_sender.json(request).await {
             Ok(object) => Ok(Some(object)),
             Err(error) if error.kind == ApiErrorKind::NotFound => Ok(None),
@@ -199,8 +201,9 @@ impl Cluster {
         let mut params = params.limit(PAGE);
         let mut objects = Vec::new();
         loop {
-            let request =
-                path.list(&params).map_err(|cause| error::invalid_request(&kind.plural, Box::new(cause)))?;
+            let request = path
+                .list(&params)
+                .map_err(|cause| into_api_error::invalid_request(&kind.plural, Box::new(cause)))?;
             let page: ObjectList<DynamicObject> = match self.request_sender.json(request).await {
                 // The continue token has expired: the list starts again, as the API specifies.
                 Err(error) if error.status == Some(410) && params.continue_token.is_some() => {

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::api_server_http::ApiServer;
 use super::client::Connection;
 use super::current_context::Kubeconfig;
-use super::error;
+use super::into_api_error;
 use crate::endpoints::CLUSTER_SCOPE;
 use crate::error::ApiError;
 use crate::request_counter::RequestCounter;
@@ -56,7 +56,7 @@ fn sign_in_method(
                 "its API server is the Entra application {server}; only the application of AKS is supported, which \
                  AKS-managed Entra integration uses"
             );
-            return Err(error::invalid_kubeconfig(&why, None));
+            return Err(into_api_error::invalid_kubeconfig(&why, None));
         }
         if Some(name) == current {
             sign_in = SignInMethod::Entra;

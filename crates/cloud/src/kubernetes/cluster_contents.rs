@@ -9,7 +9,7 @@ use kube_core::DynamicObject;
 use serde::de::DeserializeOwned;
 
 use super::client::Cluster;
-use super::error;
+use super::into_api_error;
 use super::kind::Kind;
 use super::system_objects::{backend, is_system_name, is_system_namespace, is_system_object};
 use crate::error::{ApiError, ApiErrorKind};
@@ -205,7 +205,7 @@ impl Cluster {
     async fn read<T: DeserializeOwned>(&self, path: &str) -> Result<T, ApiError> {
         let request = http::Request::get(path)
             .body(Vec::new())
-            .map_err(|cause| error::invalid_request(path, Box::new(cause)))?;
+            .map_err(|cause| into_api_error::invalid_request(path, Box::new(cause)))?;
         self.request_sender.json(request).await
     }
 }

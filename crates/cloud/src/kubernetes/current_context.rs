@@ -13,7 +13,7 @@ use rustls_platform_verifier::BuilderVerifierExt as _;
 use serde_json::Value;
 use tower::BoxError;
 
-use super::error;
+use super::into_api_error;
 use crate::error::ApiError;
 
 /// The keys of a cluster or user that name a file of this machine.
@@ -34,11 +34,11 @@ impl Kubeconfig {
     pub(super) fn parse(text: &str) -> Result<Self, ApiError> {
         match crate::yaml::read(text) {
             Ok(value) if value.is_object() => Ok(Self(value)),
-            Ok(_) => Err(error::invalid_kubeconfig("it is empty", None)),
+            Ok(_) => Err(into_api_error::invalid_kubeconfig("it is empty", None)),
             // A message of the parser may quote a credential.
             Err(parse) => {
                 let at = parse.line.map(|line| format!(" (line {line})")).unwrap_or_default();
-                Err(error::invalid_kubeconfig(&format!("it cannot be read as YAML{at}"), None))
+                Err(into_api_error::invalid_kubeconfig(&format!("it cannot be read as YAML{at}"), None))
             }
         }
     }
@@ -68,7 +68,7 @@ impl Kubeconfig {
             |user: &&Value| PROGRAMS.iter().any(|key| !user[*key].is_null()) && !is_replaced(user);
         if users().any(|user| starts_program(&user)) {
             let why = "it signs in through another program; only certificates and tokens are supported";
-            return Err(error::invalid_kubeconfig(why, None));
+            return Err(into_api_error::invalid_kubeconfig(why, None));
         }
         let clusters = entries(&self.0, "clusters", "cluster").map(|(_, cluster)| cluster);
         for entry in clusters.chain(users()) {
@@ -76,12 +76,12 @@ impl Kubeconfig {
                 let why = format!(
                     "its {key} names a file of this machine, and a cluster's own kubeconfig does not"
                 );
-                return Err(error::invalid_kubeconfig(&why, None));
+                return Err(into_api_error::invalid_kubeconfig(&why, None));
             }
         }
         if let Some(key) = IMPERSONATION.iter().find(|key| users().any(|user| !user[**key].is_null())) {
             let why = format!("its {key} acts as another user, and a cluster's own kubeconfig does not");
-            return Err(error::invalid_kubeconfig(&why, None));
+            return Err(into_api_error::invalid_kubeconfig(&why, None));
         }
         Ok(())
     }
@@ -92,7 +92,7 @@ impl Kubeconfig {
     /// `SignIn` if the context, its cluster or its user does not exist, if the server is not trusted, or if a
     /// certificate or key is invalid.
     pub(super) fn access(&self) -> Result<ServerAccess, ApiError> {
-        let invalid = |why: &str| error::invalid_kubeconfig(why, None);
+        let invalid = |why: &str| into_api_error::invalid_kubeconfig(why, None);
         let context = self.context().ok_or_else(|| invalid("its current context does not exist"))?;
         let named = |list, item, key: &str| {
             let wanted = context[key].as_str()?;
@@ -112,7 +112,8 @@ impl Kubeconfig {
         let Some(server) = server.filter(|_| !insecure) else {
             return Err(invalid("its server is not trusted; only HTTPS with a known authority is supported"));
         };
-        let unusable = |cause| error::invalid_kubeconfig("its certificates or keys are invalid", Some(cause));
+        let unusable =
+            |cause| into_api_error::invalid_kubeconfig("its certificates or keys are invalid", Some(cause));
         Ok(ServerAccess {
             server,
             server_name: server_name(cluster).map_err(unusable)?,

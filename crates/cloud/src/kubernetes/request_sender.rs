@@ -14,7 +14,7 @@ use tower::BoxError;
 use super::api_server_http::{self, ApiServer, Body};
 use super::client_from_kubeconfig::SignInMethod;
 use super::entra_access::ClusterOrigin;
-use super::error::{self, RequestInfo};
+use super::into_api_error::{self, RequestInfo};
 use super::retry;
 use crate::error::{ApiError, ApiErrorKind, SendStatus};
 
@@ -36,8 +36,8 @@ impl UnreadBody {
     /// Returns the error of a request with such an answer.
     pub(super) fn into_error(self, request_info: &RequestInfo) -> ApiError {
         match self {
-            Self::Interrupted(cause) => error::no_response(request_info, cause),
-            Self::TooLarge(bytes_max) => error::too_large(request_info, bytes_max),
+            Self::Interrupted(cause) => into_api_error::no_response(request_info, cause),
+            Self::TooLarge(bytes_max) => into_api_error::too_large(request_info, bytes_max),
         }
     }
 }
@@ -139,8 +139,9 @@ impl RequestSender {
         let body = read(response.into_body()).await;
         let body =
             body.map_err(|unread| (unread.into_error(&request_info).with_response_status(status), true))?;
-        let value = serde_json::from_slice(&body)
-            .map_err(|cause| (error::unreadable(&request_info, cause).with_response_status(status), true))?;
+        let value = serde_json::from_slice(&body).map_err(|cause| {
+            (into_api_error::unreadable(&request_info, cause).with_response_status(status), true)
+        })?;
         Ok((value, status, in_doubt))
     }
 
@@ -231,10 +232,12 @@ impl RequestSender {
             let (status, elapsed_ms) = (response.status().as_u16(), began.elapsed().as_millis());
             tracing::debug!("{} {} {status} in {elapsed_ms} ms", request_info.method, request_info.path);
             if mode == ResponseMode::Stream && response.status().is_success() {
-                return Ok(match error::foreign(request_info, response.status(), response.headers(), &[]) {
-                    Some(foreign) => Err(foreign),
-                    None => Ok(response),
-                });
+                return Ok(
+                    match into_api_error::foreign(request_info, response.status(), response.headers(), &[]) {
+                        Some(foreign) => Err(foreign),
+                        None => Ok(response),
+                    },
+                );
             }
             let (parts, body) = response.into_parts();
             let body = match read(body).await {
@@ -246,7 +249,8 @@ impl RequestSender {
                 // For a refusal the status alone suffices.
                 read => read.unwrap_or_default(),
             };
-            if let Some(foreign) = error::foreign(request_info, parts.status, &parts.headers, &body) {
+            if let Some(foreign) = into_api_error::foreign(request_info, parts.status, &parts.headers, &body)
+            {
                 return Ok(Err(foreign));
             }
             Ok(Ok(Response::from_parts(parts, api_server_http::whole(body))))
@@ -254,14 +258,14 @@ impl RequestSender {
         let response = match tokio::time::timeout(RESPONSE_TIME_MAX, sent).await {
             Ok(Ok(response)) => response?,
             Ok(Err(unread)) => return Err(UnreadBody::into_error(unread, request_info)),
-            Err(_) => return Err(error::timed_out(request_info, RESPONSE_TIME_MAX)),
+            Err(_) => return Err(into_api_error::timed_out(request_info, RESPONSE_TIME_MAX)),
         };
         if response.status().is_success() {
             return Ok(response);
         }
         let (parts, body) = response.into_parts();
         let body = read(body).await.unwrap_or_default();
-        let refused = error::refused(request_info, parts.status, &parts.headers, &body);
+        let refused = into_api_error::refused(request_info, parts.status, &parts.headers, &body);
         Err(refused.with_response_status(parts.status.as_u16()))
     }
 }

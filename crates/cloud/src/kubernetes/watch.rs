@@ -13,7 +13,7 @@ use kube_core::{DynamicObject, Request, WatchEvent};
 
 use super::api_server_http::Body;
 use super::client::Cluster;
-use super::error::{self, RequestInfo};
+use super::into_api_error::{self, RequestInfo};
 use super::kind::Kind;
 use super::request_sender::UnreadBody;
 use crate::error::{ApiError, ApiErrorKind};
@@ -134,7 +134,7 @@ impl Cluster {
         };
         let request = Request::new(kind.path(namespace))
             .watch(&params, state.version)
-            .map_err(|cause| error::invalid_request(&kind.plural, Box::new(cause)))?;
+            .map_err(|cause| into_api_error::invalid_request(&kind.plural, Box::new(cause)))?;
         let request_info = RequestInfo::of(&request);
         let mut lines = Lines::new(self.request_sender.stream(request).await?.into_body());
         let silence_max = Duration::from_secs(u64::from(STREAM_SECONDS)) + STREAM_GRACE;
@@ -161,7 +161,7 @@ impl Cluster {
             };
             match event {
                 WatchEvent::Error(kube_status) => {
-                    let error = error::from_watch_event(&request_info, &kube_status);
+                    let error = into_api_error::from_watch_event(&request_info, &kube_status);
                     tracing::debug!(%error, path = request_info.path, "the watch ended with an error");
                     return Ok(Err(StreamEnd::Broken));
                 }

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::inject::{Injection, RequestContext};
 use super::transport::writes;
 use super::{Fault, Kind, Row};
-use crate::arm::clusters::test_hooks;
+use crate::arm::clusters::fault_hooks;
 use crate::arm::error::ArmError;
 use crate::arm::locks::{Level, Lock};
 use crate::arm::{groups, networks};
@@ -124,19 +124,19 @@ fn cluster(context: &RequestContext<'_>) -> Option<String> {
 
 fn etag_mismatch(state: &mut CloudState, context: &RequestContext<'_>) -> Option<Reply> {
     let id = cluster(context).filter(|_| writes(context.request))?;
-    let is_there = test_hooks::touch(state, &id);
+    let is_there = fault_hooks::touch(state, &id);
     if is_there && context.request.header("if-match").is_some() {
         return Some(state.serve(context.request, context.now, context.timing));
     }
-    Some(test_hooks::etag_mismatch().into_reply())
+    Some(fault_hooks::etag_mismatch().into_reply())
 }
 
 fn operation_not_allowed(state: &mut CloudState, context: &RequestContext<'_>) -> Option<Reply> {
     let id = cluster(context).filter(|_| writes(context.request))?;
-    if test_hooks::start_noop_write(state, &id, context.now, context.timing) {
+    if fault_hooks::start_noop_write(state, &id, context.now, context.timing) {
         return Some(state.serve(context.request, context.now, context.timing));
     }
-    Some(test_hooks::busy().into_reply())
+    Some(fault_hooks::busy().into_reply())
 }
 
 fn cluster_throttled(state: &mut CloudState, context: &RequestContext<'_>) -> Option<Reply> {

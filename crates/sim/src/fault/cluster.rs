@@ -3,7 +3,7 @@
 use super::inject::{Injection, RequestContext};
 use super::{Fault, Kind, Row};
 use crate::aks::{Controllers, mark_nodes_unready};
-use crate::arm::clusters::{WriteOutcome, test_hooks};
+use crate::arm::clusters::{WriteOutcome, fault_hooks};
 use crate::request::Reply;
 
 const CLUSTER: &str = "/managedclusters/";
@@ -33,7 +33,7 @@ pub(super) const ROWS: &[Row] = &[
         true,
         Injection::After(|state, context, reply| {
             accepted(context, reply)
-                && test_hooks::with_controllers(state, &context.id(), Controllers::delay_classes)
+                && fault_hooks::with_controllers(state, &context.id(), Controllers::delay_classes)
         }),
     ),
     row(
@@ -63,7 +63,8 @@ pub(super) const ROWS: &[Row] = &[
         ),
         true,
         Injection::After(|state, context, reply| {
-            accepted(context, reply) && test_hooks::set_outcome(state, &context.id(), WriteOutcome::LosesPool)
+            accepted(context, reply)
+                && fault_hooks::set_outcome(state, &context.id(), WriteOutcome::LosesPool)
         }),
     ),
     row(
@@ -76,7 +77,7 @@ pub(super) const ROWS: &[Row] = &[
             "reports that it is stopped and how to start it",
         ),
         false,
-        Injection::Before(|state, context| test_hooks::stop(state, &context.id())),
+        Injection::Before(|state, context| fault_hooks::stop(state, &context.id())),
     ),
     row(
         Fault::AddressLate,
@@ -89,7 +90,7 @@ pub(super) const ROWS: &[Row] = &[
         true,
         Injection::Before(|state, context| {
             uid(context).is_some_and(|uid| {
-                test_hooks::with_controllers_by_uid(state, &uid, Controllers::delay_address)
+                fault_hooks::with_controllers_by_uid(state, &uid, Controllers::delay_address)
             })
         }),
     ),
@@ -104,7 +105,7 @@ pub(super) const ROWS: &[Row] = &[
         false,
         Injection::Before(|state, context| {
             uid(context).is_some_and(|uid| {
-                test_hooks::with_controllers_by_uid(state, &uid, Controllers::fail_balancers)
+                fault_hooks::with_controllers_by_uid(state, &uid, Controllers::fail_balancers)
             })
         }),
     ),
@@ -118,7 +119,7 @@ pub(super) const ROWS: &[Row] = &[
         ),
         false,
         Injection::Before(|state, context| {
-            let store = uid(context).and_then(|uid| test_hooks::store_mut(state, &uid));
+            let store = uid(context).and_then(|uid| fault_hooks::store_mut(state, &uid));
             store.is_some_and(|store| mark_nodes_unready(store, context.now))
         }),
     ),

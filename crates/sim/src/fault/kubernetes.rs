@@ -8,7 +8,7 @@ use super::delay::{self, DelaySubject};
 use super::inject::{Injection, RequestContext};
 use super::{Fault, Kind, Row};
 use crate::aks;
-use crate::arm::clusters::test_hooks;
+use crate::arm::clusters::fault_hooks;
 use crate::clock::SimTime;
 use crate::kubernetes::{self, Store};
 use crate::request::{Reply, Request, Streaming};
@@ -109,7 +109,7 @@ fn below(context: &RequestContext<'_>) -> Option<Request> {
 }
 
 fn store<'a>(state: &'a mut CloudState, context: &RequestContext<'_>) -> Option<&'a mut Store> {
-    test_hooks::store_mut(state, &uid(context)?)
+    fault_hooks::store_mut(state, &uid(context)?)
 }
 
 fn is_watch(request: &Request) -> bool {
@@ -117,7 +117,7 @@ fn is_watch(request: &Request) -> bool {
 }
 
 fn api_down(state: &mut CloudState, context: &RequestContext<'_>) -> bool {
-    let Some(uid) = uid(context).filter(|uid| test_hooks::store_mut(state, uid).is_some()) else {
+    let Some(uid) = uid(context).filter(|uid| fault_hooks::store_mut(state, uid).is_some()) else {
         return false;
     };
     state.delays.hold(DelaySubject::ApiServer(uid), delay::API_SERVER, context.now, context.timing);
@@ -336,7 +336,7 @@ mod tests {
     fn deleting_the_holder_of_a_secret_deletes_its_dependents() {
         let (mut cloud, test_cluster) = ready();
         let now = cloud.now;
-        let store = test_hooks::store_mut(&mut cloud.state, &test_cluster.uid).unwrap();
+        let store = fault_hooks::store_mut(&mut cloud.state, &test_cluster.uid).unwrap();
         let pods = "pods";
         let holder = |name: &str| {
             json!({
@@ -352,7 +352,7 @@ mod tests {
         };
         store.put("deployments.apps", holder("sync"), "test", now);
         cloud.advance(30.0);
-        let store = test_hooks::store_mut(&mut cloud.state, &test_cluster.uid).unwrap();
+        let store = fault_hooks::store_mut(&mut cloud.state, &test_cluster.uid).unwrap();
         let pod = store.list(pods, Some("default"))[0]["metadata"]["name"].as_str().unwrap().to_owned();
         let status = json!({
             "apiVersion": "secrets-store.csi.x-k8s.io/v1", "kind": "SecretProviderClassPodStatus",

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::inject::{Injection, RequestContext};
 use super::transport::writes;
 use super::{Fault, Kind, Row};
-use crate::arm::clusters::{WriteOutcome, test_hooks};
+use crate::arm::clusters::{WriteOutcome, fault_hooks};
 use crate::arm::operation::{self, Operation, Outcome, Style};
 use crate::arm::{groups, networks};
 use crate::request::Reply;
@@ -108,7 +108,7 @@ fn end(
     let outcome = end(&operation);
     let (id, resource) = (&operation.id, &operation.resource);
     let took = match operation.provider.as_str() {
-        "Microsoft.ContainerService" => test_hooks::set_outcome(state, resource, outcome_of(&outcome)),
+        "Microsoft.ContainerService" => fault_hooks::set_outcome(state, resource, outcome_of(&outcome)),
         "Microsoft.Network" => networks::fail_operation(state, resource),
         "Microsoft.Resources" => groups::fail_operation(state, resource),
         "Microsoft.KeyVault" => state.vaults.fail_purge(&operation),
@@ -133,7 +133,7 @@ fn outcome_of(outcome: &Outcome) -> WriteOutcome {
 
 fn preempted(state: &mut CloudState, context: &RequestContext<'_>, reply: &mut Reply) -> bool {
     let Some(operation) = started_operation(state, context, reply) else { return false };
-    test_hooks::preempt(state, &operation.resource, context.now)
+    fault_hooks::preempt(state, &operation.resource, context.now)
 }
 
 fn undocumented_states(state: &mut CloudState, context: &RequestContext<'_>, reply: &mut Reply) -> bool {

@@ -11,7 +11,7 @@ use crate::arm::provider::PROVIDERS;
 use crate::clock::{SimTime, Timing};
 use crate::kubernetes::store::Store;
 use crate::state::CloudState;
-use crate::traffic::{self, listeners::Listeners, names::hosts};
+use crate::traffic::{self, claimed_hosts::hosts, listeners::Listeners};
 
 const GATEWAYS: &str = "gateways.gateway.networking.k8s.io";
 const ROUTES: &str = "httproutes.gateway.networking.k8s.io";

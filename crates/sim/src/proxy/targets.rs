@@ -8,7 +8,7 @@ use http::StatusCode;
 use super::ProxyError;
 use crate::server::ServerContext;
 use crate::state::DOMAIN;
-use crate::traffic::names;
+use crate::traffic::claimed_hosts;
 
 /// The target of a name.
 #[derive(Debug, PartialEq, Eq)]
@@ -69,6 +69,6 @@ fn is_loopback(host: &str) -> bool {
 fn resolved(context: &ServerContext, host: &str) -> Vec<Ipv4Addr> {
     context.read(|state| match state.dns.covers(host) {
         true => state.dns.resolve(host).into_iter().flat_map(|(_, addresses)| addresses).collect(),
-        false => names::gateway_addresses(state, host),
+        false => claimed_hosts::gateway_addresses(state, host),
     })
 }

@@ -1,15 +1,15 @@
 //! The data plane of the gateways: route matching, filters, and forwarding to backends.
 //!
 //! [`table`], [`filter`] and [`split`] are functions of the routes and the request. [`view`] derives them
-//! from the state, [`serve`] opens the listeners, and [`proxy`] handles one request. The Gateway API's core
+//! from the state, [`listeners`] opens the listeners, and [`proxy`] handles one request. The Gateway API's core
 //! conformance cases for matching, precedence, weights, redirects, rewrites and header changes are next to
 //! the code, with their original names.
 
 mod backend;
+pub(crate) mod claimed_hosts;
 pub(crate) mod filter;
 pub(crate) mod host;
 pub(crate) mod listeners;
-pub(crate) mod names;
 mod proxy;
 pub(crate) mod request_target;
 pub(crate) mod spec;

@@ -10,6 +10,7 @@ mod certificate_store;
 mod create;
 mod deleted;
 pub(crate) mod error;
+mod fault_hooks;
 mod firewall;
 mod import;
 pub(crate) mod material;
@@ -19,10 +20,9 @@ mod page;
 mod policy;
 mod route;
 mod self_signed;
-mod test_hooks;
 
+pub(crate) use fault_hooks::soft_delete_certificate;
 pub(crate) use node_reader::NodeVaultReader;
-pub(crate) use test_hooks::soft_delete_certificate;
 
 use crate::clock::{SimTime, Timing};
 use crate::entra;

@@ -139,3 +139,30 @@ async fn names_that_are_not_of_this_cloud_get_no_certificate() {
         client.http.get(format!("https://elsewhere.landfall.localhost:{port}/")).send().await.unwrap();
     assert_eq!(response.status(), 404);
 }
+
+/// The state after an `up` of an earlier version.
+#[tokio::test]
+async fn a_state_of_an_earlier_version_opens_and_its_cluster_answers() {
+    let folder = tempfile::tempdir().unwrap();
+    let packed: &[u8] = include_bytes!("../fixtures/world-format-1.json.gz");
+    let mut state = Vec::new();
+    std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(packed), &mut state).unwrap();
+    std::fs::write(folder.path().join("world.json"), state).unwrap();
+    let client = Client::reopen(folder, options(Speed::Instant)).await;
+    let group = "/resourceGroups/rg-aks-istio-gateway-demo";
+    let cluster = format!(
+        "{group}/providers/Microsoft.ContainerService/managedClusters/aks-istio-gateway-demo?api-version=2026-06-01"
+    );
+    let cluster = client.get(&client.path(&cluster)).await;
+    assert_eq!(
+        (cluster.status, &cluster.body["properties"]["provisioningState"]),
+        (200, &json!("Succeeded"))
+    );
+    let state = client.get("/_sim/world").await.body;
+    let gateways = state["gateways"].as_array().unwrap();
+    assert_eq!(gateways.len(), 2, "{state}");
+    client.advance(86_400.0).await;
+    let folder = client.close().await;
+    let client = Client::reopen(folder, options(Speed::Instant)).await;
+    assert_eq!(client.get("/_sim/world").await.body["gateways"].as_array().unwrap().len(), 2);
+}

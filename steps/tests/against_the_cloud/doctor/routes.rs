@@ -52,7 +52,7 @@ pub const CASES: &[Case] = &[
             }
         }).await;
     }),
-    case!("no pod runs", "BACKEND_NOT_READY", "no pod has the labels", h => {
+    case!("no pod runs", "BACKEND_NOT_READY", "no pod matches the selector", h => {
         h.edit(&deployment("httpbin"), |spec| spec["replicas"] = json!(0)).await;
     }),
     case!("the pods cannot start", "BACKEND_NOT_READY", "InvalidImageName", h => {

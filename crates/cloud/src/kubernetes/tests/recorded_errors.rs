@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::error::ApiErrorKind;
 use crate::kubernetes::apply::is_another;
-use crate::kubernetes::error::{RequestInfo, refused};
+use crate::kubernetes::into_api_error::{RequestInfo, refused};
 
 const RECORDING: &str =
     concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/reference/kube-apiserver-recording.jsonl");

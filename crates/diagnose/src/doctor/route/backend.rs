@@ -155,7 +155,7 @@ fn no_ready_pod(route: &DynamicObject, service: &str, selector: &Value, pods: &[
         "landfall up: it restores the Deployments; the evidence shows why a pod is not ready",
     );
     if pods.is_empty() {
-        return finding.evidence(format!("no pod has the labels of Service {service}: {selector}"));
+        return finding.evidence(format!("no pod matches the selector of Service {service}: {selector}"));
     }
     let description = pods.iter().map(|pod| {
         let phase = text(&pod.data, "/status/phase");

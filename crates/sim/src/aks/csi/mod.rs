@@ -6,8 +6,8 @@
 //! secrets-store-csi-driver.sigs.k8s.io and azure.github.io/secrets-store-csi-driver-provider-azure.
 
 mod class;
-mod material;
 mod mount;
+mod pem_conversion;
 mod provider;
 mod rotation;
 mod sync;
@@ -17,8 +17,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-pub(super) use material::key_pair_error;
 pub(super) use mount::{mount, volumes_to_mount};
+pub(super) use pem_conversion::key_pair_error;
 pub(super) use rotation::{restart_rotation, rotate};
 pub(super) use sync::sync_secrets;
 

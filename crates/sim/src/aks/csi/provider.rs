@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 use super::class::{Class, Identity, ObjectSpec};
-use super::{File, class, material};
+use super::{File, class, pem_conversion};
 use crate::aks::cluster_info::{VaultObject, VaultReadError};
 use crate::aks::object::text;
 use crate::aks::reconcile_context::ReconcileContext;
@@ -142,8 +142,8 @@ fn describe(cx: &ReconcileContext<'_>, class: &Class, wanted: &ObjectSpec, error
 
 fn content(wanted: &ObjectSpec, object: &VaultObject) -> Result<String, String> {
     match wanted.object_type.as_str() {
-        "cert" => Ok(material::as_pem("CERTIFICATE", &object.value)),
-        "key" => Ok(material::as_pem("PUBLIC KEY", &object.value)),
+        "cert" => Ok(pem_conversion::as_pem("CERTIFICATE", &object.value)),
+        "key" => Ok(pem_conversion::as_pem("PUBLIC KEY", &object.value)),
         _ => secret_content(wanted, object),
     }
 }
@@ -151,7 +151,7 @@ fn content(wanted: &ObjectSpec, object: &VaultObject) -> Result<String, String> 
 fn secret_content(wanted: &ObjectSpec, object: &VaultObject) -> Result<String, String> {
     let value = || String::from_utf8(object.value.clone()).map_err(|_| "secret is not text".to_owned());
     if object.content_type == "application/x-pkcs12" && !wanted.object_format.eq_ignore_ascii_case("pfx") {
-        return material::pem_of_pfx(&pfx_bytes(&object.value)?);
+        return pem_conversion::pem_of_pfx(&pfx_bytes(&object.value)?);
     }
     match wanted.object_encoding.as_str() {
         "" | "utf-8" => value(),

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::mount::pod_status_name;
-use super::{CLASSES, File, MANAGER, Mounted, POD_STATUSES, material};
+use super::{CLASSES, File, MANAGER, Mounted, POD_STATUSES, pem_conversion};
 use crate::aks::object::{holds, is_ending, list, name, namespace, owned_by, text, uid};
 use crate::aks::reconcile_context::{EventSpec, ReconcileContext};
 use crate::aks::workload;
@@ -219,8 +219,8 @@ fn data(wanted: &SecretSpec, kind: &str) -> Result<BTreeMap<String, String>, Str
             .find(|file| file.name == file_name)
             .ok_or_else(|| format!("file matching objectName {file_name} not found in the pod"))?;
         let content = match (kind, key) {
-            (TLS, "tls.key") => material::key_part(&file.content),
-            (TLS, "tls.crt") => material::certificate_part(&file.content),
+            (TLS, "tls.key") => pem_conversion::key_part(&file.content),
+            (TLS, "tls.crt") => pem_conversion::certificate_part(&file.content),
             (TLS, _) => Err("tls key is not supported. Only tls.key and tls.crt are supported".into()),
             _ => Ok(file.content.clone()),
         };

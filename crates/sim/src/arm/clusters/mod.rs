@@ -5,6 +5,7 @@
 
 mod address_plan;
 mod api_access;
+mod compute;
 mod create;
 mod credential;
 mod defaults;
@@ -12,6 +13,7 @@ mod delete;
 mod entra_access;
 mod error;
 mod etag;
+pub(crate) mod fault_hooks;
 mod features;
 mod finish;
 mod kubernetes_api;
@@ -23,12 +25,10 @@ mod public_addresses;
 mod put;
 mod read;
 mod sizes;
-pub(crate) mod test_hooks;
 mod update;
 mod upgrades;
 mod validation;
 mod version_support;
-mod vm_skus;
 
 use std::collections::BTreeMap;
 
@@ -43,10 +43,10 @@ use crate::clock::{SimTime, Timing};
 use crate::kubernetes::store::Store;
 use crate::state::CloudState;
 
+pub(crate) use compute::limit_families;
 pub use kubernetes_api::{serve_kubernetes, store};
 pub use operation_status::fail;
 pub(crate) use public_addresses::public_addresses;
-pub(crate) use vm_skus::limit_families;
 
 /// The resource type.
 const KIND: &str = "Microsoft.ContainerService/managedClusters";
@@ -300,8 +300,8 @@ fn routes() -> Vec<Route> {
     const USAGES: &str =
         "/subscriptions/{subscription}/providers/Microsoft.Compute/locations/{location}/usages";
     vec![
-        Route::any("GET", SKUS, "Microsoft.Compute/skus", vm_skus::VERSIONS, vm_skus::skus),
-        Route::any("GET", USAGES, "Microsoft.Compute/locations/usages", vm_skus::VERSIONS, vm_skus::usages),
+        Route::any("GET", SKUS, "Microsoft.Compute/skus", compute::VERSIONS, compute::skus),
+        Route::any("GET", USAGES, "Microsoft.Compute/locations/usages", compute::VERSIONS, compute::usages),
         Route::new("PUT", one!("/{cluster}"), KIND, VERSIONS, put::put),
         Route::new("PATCH", one!("/{cluster}"), KIND, VERSIONS, update::patch),
         Route::new("GET", one!("/{cluster}"), KIND, VERSIONS, read::get),

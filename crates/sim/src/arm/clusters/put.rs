@@ -5,8 +5,8 @@ use serde_json::Value;
 use super::address_plan::SubnetPlan;
 use super::validation::{self, Case};
 use super::{
-    KIND, ManagedCluster, Work, WriteOutcome, create, error, etag, features, id_of, power, public_addresses,
-    test_hooks, update, vm_skus,
+    KIND, ManagedCluster, Work, WriteOutcome, compute, create, error, etag, fault_hooks, features, id_of,
+    power, public_addresses, update,
 };
 use crate::arm::error::ArmError;
 use crate::arm::operation::{self, Operation, Plan, Style};
@@ -39,14 +39,14 @@ pub(super) fn put(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmE
     if existing.is_some() {
         return update::begin(state, call, merged);
     }
-    vm_skus::allowed(state, &merged)?;
-    vm_skus::enough(state, &merged)?;
+    compute::allowed(state, &merged)?;
+    compute::enough(state, &merged)?;
     public_addresses::enough(state, &merged)?;
-    let exceeded = vm_skus::exceeded(state, &merged);
+    let exceeded = compute::exceeded(state, &merged);
     let reply = create::begin(state, call, &merged)?;
     // The quota of all cores in the region is only checked when Compute allocates the machines.
     if let Some(why) = exceeded {
-        test_hooks::set_outcome(state, &id, WriteOutcome::Fails("QuotaExceeded".to_owned(), why));
+        fault_hooks::set_outcome(state, &id, WriteOutcome::Fails("QuotaExceeded".to_owned(), why));
     }
     Ok(reply)
 }

@@ -1,6 +1,7 @@
 //! Virtual networks and their subnets (Network REST API). They are one family, because a subnet changes only
 //! through its network.
 
+mod defaults;
 mod delegations;
 mod quota_usages;
 mod ranges;
@@ -133,19 +134,8 @@ impl Network {
         properties.insert("resourceGuid".to_owned(), json!(self.guid));
         let subnets: Vec<Value> = self.subnets.iter().map(|part| self.part_body(state, part)).collect();
         properties.insert("subnets".to_owned(), json!(subnets));
-        let defaults = [
-            ("virtualNetworkPeerings", json!([])),
-            ("enableDdosProtection", json!(false)),
-            ("privateEndpointVNetPolicies", json!("Disabled")),
-        ];
-        for (name, value) in defaults {
-            properties.entry(name).or_insert(value);
-        }
-        for (name, list) in [("addressSpace", "ipamPoolPrefixAllocations"), ("dhcpOptions", "dnsServers")] {
-            if let Some(object) = properties.get_mut(name).and_then(Value::as_object_mut) {
-                object.entry(list).or_insert(json!([]));
-            }
-        }
+        // States of earlier versions lack them.
+        defaults::fill_network(&mut properties);
         json!({
             "name": self.name(),
             "id": self.id,
@@ -162,14 +152,7 @@ impl Network {
         let mut properties = part.properties.clone();
         properties.insert("provisioningState".to_owned(), json!(part.state.as_str()));
         properties.insert("delegations".to_owned(), delegations::body(&part.properties, &id, &part.etag));
-        let defaults = [
-            ("ipamPoolPrefixAllocations", json!([])),
-            ("privateEndpointNetworkPolicies", json!("Disabled")),
-            ("privateLinkServiceNetworkPolicies", json!("Enabled")),
-        ];
-        for (name, value) in defaults {
-            properties.entry(name).or_insert(value);
-        }
+        defaults::fill_subnet(&mut properties);
         let holders: Vec<Value> =
             clusters::using_subnet(state, &id).iter().map(|id| json!({ "id": id })).collect();
         if !holders.is_empty() {

@@ -1,5 +1,6 @@
 //! Requests for single subnets.
 
+use super::defaults;
 use serde_json::{Map, Value, json};
 
 use crate::arm::error::ArmError;
@@ -39,7 +40,8 @@ pub(super) fn part(
         let why = format!("Resource name {name} is invalid. The name can be up to 80 characters long.");
         return Err(ArmError::new(400, "InvalidResourceName", why));
     }
-    let properties = whole_network::without_read_only(given);
+    let mut properties = whole_network::without_read_only(given);
+    defaults::fill_subnet(&mut properties);
     if ranges::of_subnet(&properties).is_empty() {
         let why = format!("Subnet '{name}' must have an address prefix.");
         return Err(ArmError::new(400, "SubnetAddressPrefixRequired", why));

@@ -1,5 +1,6 @@
 //! Requests for whole virtual networks.
 
+use super::defaults;
 use serde_json::{Map, Value, json};
 
 use crate::arm::error::ArmError;
@@ -103,6 +104,7 @@ fn desired(
     for read_only in ["provisioningState", "resourceGuid"] {
         properties.remove(read_only);
     }
+    defaults::fill_network(&mut properties);
     let keeps = call.api_version.as_str() >= versions::NETWORKS_KEEP_SUBNETS;
     let old = existing.map(|network| network.subnets.clone()).unwrap_or_default();
     let subnets = match listed {

@@ -6,7 +6,7 @@
 
 mod body;
 mod deleted;
-mod name_rules;
+mod name_syntax;
 mod policies;
 mod read;
 pub(crate) mod test_hooks;

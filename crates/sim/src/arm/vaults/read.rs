@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{find, name_rules, write};
+use super::{find, name_syntax, write};
 use crate::arm::Call;
 use crate::arm::error::ArmError;
 use crate::request::Reply;
@@ -35,7 +35,7 @@ pub(super) fn check_name(state: &mut CloudState, call: &Call<'_>) -> Result<Repl
     let taken = vaults.live.contains_key(&key)
         || vaults.deleted.contains_key(&key)
         || vaults.foreign_names.contains(&key);
-    let answer = if let Some(invalid_name) = name_rules::invalid_name(desired) {
+    let answer = if let Some(invalid_name) = name_syntax::invalid_name(desired) {
         json!({"nameAvailable": false, "reason": "AccountNameInvalid", "message": invalid_name})
     } else if taken {
         json!({"nameAvailable": false, "reason": "AlreadyExists", "message": write::name_in_use(desired)})

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{KIND, Vault, body, find, name_rules};
+use super::{KIND, Vault, body, find, name_syntax};
 use crate::arm::Call;
 use crate::arm::error::ArmError;
 use crate::durations;
@@ -14,7 +14,7 @@ use crate::vault::certificate::Certificates;
 pub(super) fn put(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
     let desired = call.body()?;
     let name = call.param("vault").to_owned();
-    if let Some(invalid_name) = name_rules::invalid_name(&name) {
+    if let Some(invalid_name) = name_syntax::invalid_name(&name) {
         return Err(ArmError::new(400, "VaultNameNotValid", invalid_name));
     }
     let location = location(state, &desired, &name)?;

@@ -83,7 +83,7 @@ pub(super) fn usages(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, A
     Ok(Reply::json(200, &json!({"value": value})))
 }
 
-/// Returns the display name of a family: `Standard DSv5 Provider vCPUs` for `standardDSv5Family`.
+/// Returns the display name of a family: `Standard DSv5 Family vCPUs` for `standardDSv5Family`.
 fn label(family: &str) -> String {
     let series = family.trim_start_matches("standard").trim_end_matches("Family");
     format!("Standard {series} Family vCPUs")
