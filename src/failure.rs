@@ -276,7 +276,7 @@ mod tests {
         insta::assert_snapshot!(failure.text(Styler::PLAIN), @"
         error: failed to lock this environment
           another run holds it
-        hint: wait for it to end; the lock ends with the process, there is nothing to
+        hint: wait for that run to end; its lock ends with it, and there is no file to
               delete
         ");
     }
