@@ -194,7 +194,9 @@ fn lock_timeout(file: &Path, held: &Holder) -> StepError {
     let since = held.age.map(|age| format!(", {} s old", age.as_secs())).unwrap_or_default();
     StepError::new(Kind::TimedOut, format!("lock {}", file.display()))
         .leftover(Leftover::Nothing)
-        .cause(format!("another program holds {lock}{since}, or left it behind"))
+        .cause(format!(
+            "the lock file {lock}{since} exists: another program is using it, or stopped without removing it"
+        ))
         .hint(format!("when no kubectl is running, remove {lock}, then run the same command again"))
 }
 

@@ -83,7 +83,10 @@ fn may_rotate(
                             own",
                 held.name
             ))
-            .hint(format!("pass the new one: {} rotate --pfx FILE", cli_context.program()))),
+            .hint(format!(
+                "pass the new certificate as a PFX file: {} rotate --pfx FILE",
+                cli_context.program()
+            ))),
     }
 }
 

@@ -133,7 +133,7 @@ pub fn text(status: &Status<'_>, program: &str, style: Styler) -> String {
     let unknown_steps = super::teardown_preview::unknown_steps(status.steps, status.journal_state);
     if !unknown_steps.is_empty() {
         parts.push(format!(
-            "Created by landfall, but this version has no such step:\n{}",
+            "Created by landfall, but this version of landfall has no step for it:\n{}",
             unknown_steps.join("\n")
         ));
     }

@@ -87,7 +87,7 @@ impl TeardownPreview<'_> {
         part(style.bad("Locked"), locks.collect());
         let unknown_steps = unknown_steps(self.steps, self.journal_state);
         part(
-            style.warn("Will be kept, though landfall created it: this version has no such step"),
+            style.warn("Will be kept, though landfall created it: this version of landfall has no step that can delete it"),
             unknown_steps,
         );
         let unseen = self.preconditions.unseen.iter().map(|one| hanging_line(one));

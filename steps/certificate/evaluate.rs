@@ -112,7 +112,7 @@ impl Certificate {
                  own",
                 vault.name
             ))
-            .hint("pass the new one: landfall rotate --pfx FILE")
+            .hint("pass the new certificate as a PFX file: landfall rotate --pfx FILE")
             .leftover(Leftover::Nothing)
     }
 

@@ -188,7 +188,10 @@ async fn served(client: &Client, address: &str) -> Vec<u8> {
 
 /// Repeats the request until the condition holds.
 async fn until(is: impl AsyncFn() -> bool) {
-    while !is().await {
-        tokio::task::yield_now().await;
-    }
+    let holds = async {
+        while !is().await {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(Duration::from_secs(120), holds).await.expect("the condition never held");
 }

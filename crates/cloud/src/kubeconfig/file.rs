@@ -1,7 +1,7 @@
 //! The kubeconfig file: its path, reads, and atomic changes under its lock.
 //!
 //! A rename replaces the file. The file is written in place if a rename is impossible (a bind mount, a
-//! read-only folder), or would change more than the content (owner, hard links); see [`super::overwrite`].
+//! read-only folder), or would change more than the content (owner, hard links); see [`super::write_in_place`].
 
 use std::ffi::OsStr;
 use std::fs::{self, File, Metadata, OpenOptions};

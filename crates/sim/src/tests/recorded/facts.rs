@@ -1,5 +1,5 @@
-//! What is known of Azure's answers without the recordings: requests with the status, the error and the fields of
-//! their answers, in `tests/fixtures`. Requests without a status are sent too, but their answers are unknown.
+//! Facts about the answers of Azure that hold without the recordings: requests with the status, the error and
+//! the fields of their answers, in `tests/fixtures`. Requests without a status are sent too, but their answers are unknown.
 
 use serde_json::{Value, json};
 
