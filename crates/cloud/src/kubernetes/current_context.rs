@@ -18,8 +18,6 @@ use crate::error::ApiError;
 
 /// The keys of a cluster or user that name a file of this machine.
 const FILES: [&str; 4] = ["certificate-authority", "client-certificate", "client-key", "tokenFile"];
-/// The keys of a user that start a program.
-const PROGRAMS: [&str; 2] = ["exec", "auth-provider"];
 /// The keys of a user that act as another user.
 const IMPERSONATION: [&str; 4] = ["as", "as-uid", "as-groups", "as-user-extra"];
 
@@ -59,14 +57,15 @@ impl Kubeconfig {
     }
 
     /// Refuses a kubeconfig that names a program to run or a file of this machine, before either is touched.
-    /// `is_replaced` selects the users whose program landfall's own sign-in replaces.
+    /// `is_replaced` selects the users whose `exec` landfall's own sign-in replaces.
     ///
     /// Every entry counts, not only those of the current context: all have the same source.
     pub(super) fn check_self_contained(&self, is_replaced: impl Fn(&Value) -> bool) -> Result<(), ApiError> {
         let users = || self.users().map(|(_, user)| user);
-        let starts_program =
-            |user: &&Value| PROGRAMS.iter().any(|key| !user[*key].is_null()) && !is_replaced(user);
-        if users().any(|user| starts_program(&user)) {
+        let starts_program = |user: &Value| {
+            (!user["exec"].is_null() && !is_replaced(user)) || !user["auth-provider"].is_null()
+        };
+        if users().any(starts_program) {
             let why = "it signs in through another program; only certificates and tokens are supported";
             return Err(into_api_error::invalid_kubeconfig(why, None));
         }
@@ -253,6 +252,18 @@ mod tests {
         let text = "current-context: c\nusers: [{name: u, user: {token: t, as: admin}}]\n";
         let refused = Kubeconfig::parse(text).ok().unwrap().check_self_contained(|_| false).err().unwrap();
         assert!(refused.message.contains("acts as another user"), "{}", refused.message);
+    }
+
+    #[test]
+    fn a_replaced_program_excuses_no_other_one() {
+        for (user, accepted) in [
+            ("exec: {command: kubelogin}", true),
+            ("exec: {command: kubelogin}, auth-provider: {name: azure}", false),
+        ] {
+            let text = format!("current-context: c\nusers: [{{name: u, user: {{{user}}}}}]\n");
+            let checked = Kubeconfig::parse(&text).ok().unwrap().check_self_contained(|_| true);
+            assert_eq!(checked.is_ok(), accepted, "{user}");
+        }
     }
 
     #[test]

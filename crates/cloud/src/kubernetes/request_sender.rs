@@ -226,9 +226,6 @@ impl RequestSender {
         let sent = async {
             let began = std::time::Instant::now();
             let response = self.server.send(request).await.map_err(UnreadBody::Interrupted)?;
-            if let Some(origin) = &self.origin {
-                origin.record_answer();
-            }
             let (status, elapsed_ms) = (response.status().as_u16(), began.elapsed().as_millis());
             tracing::debug!("{} {} {status} in {elapsed_ms} ms", request_info.method, request_info.path);
             if mode == ResponseMode::Stream && response.status().is_success() {
@@ -260,6 +257,10 @@ impl RequestSender {
             Ok(Err(unread)) => return Err(UnreadBody::into_error(unread, request_info)),
             Err(_) => return Err(into_api_error::timed_out(request_info, RESPONSE_TIME_MAX)),
         };
+        // A foreign answer has returned above: this one is the API server's.
+        if let Some(origin) = &self.origin {
+            origin.record_answer();
+        }
         if response.status().is_success() {
             return Ok(response);
         }
