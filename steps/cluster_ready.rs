@@ -184,7 +184,8 @@ impl Step for ClusterReady {
     }
 
     async fn check(&self, _: &Context, _: &AcceptedCluster) -> Result<Check<ReadyCluster>, StepError> {
-        let Some(body) = self.read().await? else {
+        let found = self.azure.recent_cluster(&self.group, &self.name).await;
+        let Some(body) = found.context(format!("read cluster {}", self.name))? else {
             return Err(self.failed("it no longer exists".to_owned()));
         };
         self.evaluate(&body).map(|poll| match poll {

@@ -338,7 +338,8 @@ impl Step for KeyVault {
     }
 
     async fn check(&self, cx: &Context, _: &Group) -> Result<Check<Vault>, StepError> {
-        let Some(body) = self.read().await? else {
+        let found = self.azure.recent_vault(&self.group, &self.name).await;
+        let Some(body) = found.context(format!("read key vault {}", self.name))? else {
             if !cx.owned() && !cx.owns(self.group_record) {
                 self.other_vaults.note(cx, &self.group, &self.name).await;
             }

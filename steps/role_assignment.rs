@@ -241,8 +241,8 @@ async fn check_roles(
     principal: &Principal,
     roles: &[Role],
 ) -> Result<Check<RoleAssignments>, StepError> {
-    let listed =
-        azure.assignments_at(scope).await.context(format!("list the role assignments at {scope}"))?;
+    let listed = azure.recent_assignments_at(scope).await;
+    let listed = listed.context(format!("list the role assignments at {scope}"))?;
     let found: Vec<String> = roles.iter().filter_map(|role| find(&listed, principal, *role)).collect();
     Ok(if found.len() == roles.len() {
         Check::InSync(RoleAssignments {

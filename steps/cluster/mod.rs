@@ -361,7 +361,9 @@ impl Step for Cluster {
         cx: &Context,
         (subnet, ..): &Self::Input,
     ) -> Result<Check<AcceptedCluster>, StepError> {
-        let Some(body) = self.read().await? else { return Ok(Check::Missing) };
+        let found = self.azure.recent_cluster(&self.settings.resource_group, self.name()).await;
+        let found = found.context(format!("read cluster {}", self.name()))?;
+        let Some(body) = found else { return Ok(Check::Missing) };
         if cx.owned() && State::of(&body) != State::Deleting {
             cluster_drift::check_immutable(&body, &self.settings, &subnet.id)?;
             self.report_inapplicable(cx, &body, subnet);

@@ -62,7 +62,7 @@ fn refused(action: String) -> Finding {
 async fn cluster(subject: &Subject<'_>) -> Result<Option<Evaluated>, ApiError> {
     let s = subject.settings;
     let name = &s.cluster.name;
-    let Some(body) = subject.azure.cluster(&s.resource_group, name).await? else { return Ok(None) };
+    let Some(body) = subject.azure.recent_cluster(&s.resource_group, name).await? else { return Ok(None) };
     let restrictions = ClusterRestrictions::of(&body);
     let ready = cluster_ready::created(&body, name, None).filter(|_| !cluster_body::is_stopped(&body));
     let Some(ready) = ready.filter(|_| restrictions.any() && State::of(&body) != State::Deleting) else {
@@ -167,7 +167,7 @@ fn needed_rights(manifests: &Manifests) -> Vec<(&'static str, Kind, Option<Strin
 async fn vault(subject: &Subject<'_>) -> Result<Option<Evaluated>, ApiError> {
     let s = subject.settings;
     let name = names::vault(s, subject.azure.id());
-    let Some(body) = subject.azure.vault(&s.resource_group, &name).await? else { return Ok(None) };
+    let Some(body) = subject.azure.recent_vault(&s.resource_group, &name).await? else { return Ok(None) };
     let restrictions = VaultRestrictions::of(&body);
     let uri = body["properties"]["vaultUri"].as_str().unwrap_or_default();
     if !restrictions.any() || uri.is_empty() || State::of(&body) != State::Succeeded {

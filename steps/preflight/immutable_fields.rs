@@ -51,7 +51,7 @@ impl Preflight {
 
     async fn compare(&self, manifests: &[Manifest]) -> Option<StepError> {
         let s = self.queries.settings();
-        let body = self.queries.azure().cluster(&s.resource_group, &s.cluster.name).await.ok()??;
+        let body = self.queries.azure().recent_cluster(&s.resource_group, &s.cluster.name).await.ok()??;
         if State::of(&body) != State::Succeeded || cluster_body::is_stopped(&body) {
             return None;
         }

@@ -119,7 +119,8 @@ impl Preflight {
     async fn relevant_findings(&self, mut findings: Vec<Finding>) -> Vec<Finding> {
         if findings.iter().any(|finding| finding.for_a_new_cluster) {
             let s = self.queries.settings();
-            let existing_cluster = self.queries.azure().cluster(&s.resource_group, &s.cluster.name).await;
+            let existing_cluster =
+                self.queries.azure().recent_cluster(&s.resource_group, &s.cluster.name).await;
             if matches!(existing_cluster, Ok(Some(_))) {
                 findings.retain(|finding| !finding.for_a_new_cluster);
             }

@@ -24,6 +24,7 @@ mod known_clouds;
 pub mod kubeconfig;
 pub mod kubernetes;
 mod pipeline;
+mod recent_reads;
 mod request_counter;
 pub mod resolve;
 pub mod retry;

@@ -6,6 +6,7 @@ use crate::{
     error::{from_response, from_sdk},
     http_client::HttpClient,
     pipeline::{self, CorrelationPolicy, OriginPolicy, RetryPolicy, TokenInvalidation},
+    recent_reads::RecentReads,
 };
 use azure_core::{
     Bytes,
@@ -32,6 +33,7 @@ struct Inner {
     base: Url,
     scope: String,
     credential: Credential,
+    recent_reads: RecentReads,
 }
 
 /// The precondition of a write (RFC 9110 §13.1). If it does not hold, the write fails with
@@ -84,6 +86,7 @@ impl ArmClient {
             base: endpoints.arm.clone(),
             scope,
             credential: credential.clone(),
+            recent_reads: RecentReads::default(),
         })))
     }
 
@@ -106,6 +109,28 @@ impl ArmClient {
             Ok(response) => response.json(),
             Err(error) if error.kind == ApiErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
+        }
+    }
+
+    /// Like [`ArmClient::get`], but may return the response to the same request of up to a second ago, if this
+    /// process has written nothing since. For the first look of a check, not for a poll.
+    pub async fn get_recent(&self, path: &str, api: &str) -> Result<Option<Value>, ApiError> {
+        let send = async { Ok(self.get(path, api).await?.unwrap_or_default()) };
+        let value = self.0.recent_reads.read(format!("{path}?{api}"), send).await?;
+        Ok(Some(value).filter(|value| !value.is_null()))
+    }
+
+    /// Like [`ArmClient::list`], with recent responses as in [`ArmClient::get_recent`].
+    pub async fn list_recent(
+        &self,
+        path: &str,
+        api: &str,
+        query: &[(&str, &str)],
+    ) -> Result<Vec<Value>, ApiError> {
+        let send = async { self.list(path, api, query).await.map(Value::Array) };
+        match self.0.recent_reads.read(format!("{path}?{api}&{query:?}"), send).await? {
+            Value::Array(listed) => Ok(listed),
+            _ => Ok(Vec::new()),
         }
     }
 
@@ -151,12 +176,12 @@ impl ArmClient {
         body: &Value,
         condition: Condition,
     ) -> Result<WriteResult, ApiError> {
-        self.begin(Verb::Put, path, api, Some(body), &condition).await
+        self.write(Verb::Put, path, api, Some(body), &condition).await
     }
 
     /// Calls an action. Retried only if the service cannot have carried it out.
     pub async fn post(&self, path: &str, api: &str, body: Option<&Value>) -> Result<WriteResult, ApiError> {
-        self.begin(Verb::Post, path, api, body, &Condition::None).await
+        self.write(Verb::Post, path, api, body, &Condition::None).await
     }
 
     /// Sends a POST that only queries and changes nothing; `None` if the answer is empty.
@@ -166,7 +191,7 @@ impl ArmClient {
         api: &str,
         body: Option<&Value>,
     ) -> Result<Option<Value>, ApiError> {
-        match self.post(path, api, body).await {
+        match self.begin(Verb::Post, path, api, body, &Condition::None).await {
             Ok(WriteResult::Done(response)) => Ok(response),
             Ok(WriteResult::Accepted { .. }) => Ok(None),
             // A query leaves nothing behind, whatever happened to its answer.
@@ -190,7 +215,7 @@ impl ArmClient {
         api: &str,
         condition: Condition,
     ) -> Result<WriteResult, ApiError> {
-        match self.begin(Verb::Delete, path, api, None, &condition).await {
+        match self.write(Verb::Delete, path, api, None, &condition).await {
             Err(error) if error.kind == ApiErrorKind::NotFound => Ok(WriteResult::Done(None)),
             result => result,
         }
@@ -217,6 +242,20 @@ impl ArmClient {
                 Ok(Progress::Succeeded { value, started_at, ended_at })
             }
         }
+    }
+
+    async fn write(
+        &self,
+        verb: Verb,
+        path: &str,
+        api: &str,
+        body: Option<&Value>,
+        condition: &Condition,
+    ) -> Result<WriteResult, ApiError> {
+        self.0.recent_reads.record_write();
+        let result = self.begin(verb, path, api, body, condition).await;
+        self.0.recent_reads.record_write();
+        result
     }
 
     async fn begin(

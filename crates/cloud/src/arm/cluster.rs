@@ -66,6 +66,14 @@ impl SubscriptionClient {
         self.arm().get(&self.cluster_id(group, name), API).await
     }
 
+    /// Like [`SubscriptionClient::cluster`], for a check, see [`ArmClient::get_recent`](super::ArmClient::get_recent).
+    ///
+    /// # Errors
+    /// Any error of the request.
+    pub async fn recent_cluster(&self, group: &str, name: &str) -> Result<Option<Value>, ApiError> {
+        self.arm().get_recent(&self.cluster_id(group, name), API).await
+    }
+
     /// Starts the creation or update of a cluster. An update must read the existing cluster, change it and
     /// put it whole: omitted blocks can be reset.
     /// <https://learn.microsoft.com/rest/api/aks/managed-clusters/create-or-update>

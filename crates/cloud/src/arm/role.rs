@@ -85,6 +85,17 @@ impl SubscriptionClient {
         Ok(listed.iter().filter_map(Assignment::from_body).collect())
     }
 
+    /// Like [`SubscriptionClient::assignments_at`], for a check, see
+    /// [`ArmClient::get_recent`](super::ArmClient::get_recent).
+    ///
+    /// # Errors
+    /// Returns the error of the request.
+    pub async fn recent_assignments_at(&self, scope: &str) -> Result<Vec<Assignment>, ApiError> {
+        let path = format!("{scope}/providers/Microsoft.Authorization/roleAssignments");
+        let listed = self.arm().list_recent(&path, API, &[("$filter", "atScope()")]).await?;
+        Ok(listed.iter().filter_map(Assignment::from_body).collect())
+    }
+
     /// Creates a role assignment. `principal_type` is always sent, so that the service skips its directory
     /// lookup, which may not find a new principal yet.
     ///

@@ -52,6 +52,14 @@ impl SubscriptionClient {
         self.arm().get(&self.vault_id(group, name), API).await
     }
 
+    /// Like [`SubscriptionClient::vault`], for a check, see [`ArmClient::get_recent`](super::ArmClient::get_recent).
+    ///
+    /// # Errors
+    /// Any error of the request.
+    pub async fn recent_vault(&self, group: &str, name: &str) -> Result<Option<Value>, ApiError> {
+        self.arm().get_recent(&self.vault_id(group, name), API).await
+    }
+
     /// Lists the vaults of a group; empty if the group does not exist.
     /// <https://learn.microsoft.com/rest/api/keyvault/keyvault/vaults/list-by-resource-group>
     ///
