@@ -108,6 +108,12 @@ impl AdminApi {
     }
 }
 
+/// The maximum number of real seconds per step of the clock. A cluster that retries something every few minutes
+/// makes some hundred thousand attempts in that time.
+const ADVANCE_MAX: f64 = 1e8;
+/// The start of the year 2200. Tokens and certificates must have dates after it.
+const LATEST: SimTime = SimTime(7_258_118_400_000);
+
 const NOT_SERVED: &str = "this simulated cloud is not served to other processes; run `landfall sim`\n";
 
 fn not_found() -> Reply {
@@ -248,8 +254,14 @@ fn advance(state: &mut CloudState, request: &Request, timing: &Timing) -> Reply 
         (None, Some(real)) => real,
         _ => return Reply::text(400, "the body must be {\"seconds\": n} or {\"real_seconds\": n}\n"),
     };
-    if !(0.0..=1e9).contains(&real) {
-        return Reply::text(400, "the clock only moves forward, by at most a thousand million seconds\n");
+    if !(0.0..=ADVANCE_MAX).contains(&real) {
+        return Reply::text(
+            400,
+            "the clock only moves forward, by at most 100,000,000 seconds (three years)\n",
+        );
+    }
+    if state.now().plus_ms((real * 1000.0).ceil() as i64) > LATEST {
+        return Reply::text(400, "the clock of the simulated cloud ends in the year 2200\n");
     }
     state.clock_offset_ms += (real * 1000.0).ceil() as i64;
     state.advance_to(state.now(), timing);

@@ -3,6 +3,7 @@
 //! A connection that does not begin with a TLS handshake is HTTP/1.1 to the forward proxy, see
 //! [`crate::proxy`].
 
+pub(crate) mod accept;
 mod chunks;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -16,7 +17,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, Limited, StreamBody};
 use hyper::body::{Frame, Incoming};
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -27,6 +28,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use self::accept::{CONNECTIONS_MAX, Slots};
 use crate::proxy;
 use crate::request::{Delivery, Reply, Request};
 use crate::server_state::ServerState;
@@ -35,6 +37,12 @@ use crate::traffic::listeners::Listeners;
 
 /// The timeout of a client's TLS handshake.
 const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
+/// The timeout of the headers of a request, which is also the longest pause between two requests of a connection.
+const HEADERS_MAX: Duration = Duration::from_secs(120);
+/// The timeout of a request's body.
+const BODY_TIMEOUT: Duration = Duration::from_secs(60);
+/// The interval of the pings that detect a vanished HTTP/2 client.
+const PING: Duration = Duration::from_secs(60);
 /// The timeout for open connections when the server stops.
 pub(crate) const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
 /// The first byte of every TLS handshake (RFC 8446 §5.1, content type `handshake`); no HTTP method begins
@@ -138,7 +146,9 @@ impl ServerContext {
         };
         let (server_state, stop) = (Arc::clone(&self.server_state), self.stop.clone());
         let service = service_fn(move |request| respond(request, Arc::clone(&server_state), stop.clone()));
-        let builder = auto::Builder::new(TokioExecutor::new());
+        let mut builder = auto::Builder::new(TokioExecutor::new());
+        builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADERS_MAX);
+        builder.http2().timer(TokioTimer::new()).keep_alive_interval(PING);
         let connection = builder.serve_connection(TokioIo::new(tls), service);
         tokio::pin!(connection);
         tokio::select! {
@@ -158,13 +168,17 @@ impl ServerContext {
 /// Serves connections until the shutdown, then waits for them to end.
 pub(crate) async fn serve(listener: TcpListener, context: ServerContext) {
     let context = Arc::new(context);
+    let slots = Slots::new(CONNECTIONS_MAX);
     loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+        let (tcp, slot) = tokio::select! {
+            accepted = slots.accept(&listener) => accepted,
             () = context.stop.cancelled() => break,
         };
-        let Ok((tcp, _)) = accepted else { continue };
-        context.connections.spawn(Arc::clone(&context).dispatch(tcp));
+        let dispatched = Arc::clone(&context).dispatch(tcp);
+        context.connections.spawn(async move {
+            dispatched.await;
+            drop(slot);
+        });
     }
     context.connections.close();
     context.connections.wait().await;
@@ -175,8 +189,10 @@ async fn respond(
     server_state: Arc<ServerState>,
     stop: CancellationToken,
 ) -> Result<Response<Body>, Cut> {
-    let Some(request) = read(request).await else {
-        return Ok(plain(StatusCode::PAYLOAD_TOO_LARGE));
+    let request = match timeout(BODY_TIMEOUT, read(request)).await {
+        Ok(Some(request)) => request,
+        Ok(None) => return Ok(plain(StatusCode::PAYLOAD_TOO_LARGE)),
+        Err(_) => return Ok(plain(StatusCode::REQUEST_TIMEOUT)),
     };
     answer(request, server_state, stop).await
 }

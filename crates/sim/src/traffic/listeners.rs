@@ -23,10 +23,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::proxy;
 use super::view::{GatewayPort, View};
+use crate::server::accept::{CONNECTIONS_MAX, Slots};
 use crate::server_state::ServerState;
 
 /// The timeout of a client's TLS handshake.
 const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
+/// The time after which Linux gives up to connect: six repeated SYNs (`net.ipv4.tcp_syn_retries`).
+const CONNECT_MAX: Duration = Duration::from_secs(127);
 /// The timeout for open connections after the listeners close.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
 /// The debounce of state changes; they come in bursts.
@@ -45,6 +48,7 @@ pub(crate) async fn serve(
 ) {
     let mut changes = server_state.changes();
     let (view_sender, view) = watch::channel(Arc::new(server_state.read(View::of)));
+    let slots = Slots::new(CONNECTIONS_MAX);
     let mut open: BTreeMap<(Ipv4Addr, u16), CancellationToken> = BTreeMap::new();
     loop {
         let wanted: Vec<(Ipv4Addr, u16)> = view.borrow().gateway_ports.keys().copied().collect();
@@ -70,7 +74,13 @@ pub(crate) async fn serve(
                             listeners.insert(place, address);
                         });
                     }
-                    tokio::spawn(accept_connections(listener, place, view.clone(), close.clone()));
+                    tokio::spawn(accept_connections(
+                        listener,
+                        place,
+                        view.clone(),
+                        slots.clone(),
+                        close.clone(),
+                    ));
                     open.insert(place, close);
                 }
                 Err(error) => {
@@ -112,6 +122,7 @@ async fn accept_connections(
     listener: TcpListener,
     place: (Ipv4Addr, u16),
     views: Views,
+    slots: Slots,
     close: CancellationToken,
 ) {
     let certificates = Certificates { place, views: views.clone() };
@@ -124,12 +135,15 @@ async fn accept_connections(
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     let acceptor = TlsAcceptor::from(Arc::new(config));
     loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+        let (tcp, slot) = tokio::select! {
+            accepted = slots.accept(&listener) => accepted,
             () = close.cancelled() => return,
         };
-        let Ok((tcp, _)) = accepted else { continue };
-        tokio::spawn(connection(tcp, place, views.clone(), acceptor.clone(), close.clone()));
+        let served = connection(tcp, place, views.clone(), acceptor.clone(), close.clone());
+        tokio::spawn(async move {
+            served.await;
+            drop(slot);
+        });
     }
 }
 
@@ -148,6 +162,7 @@ async fn connection(
     if !gateway_port(&views.borrow().clone(), |gateway_port| gateway_port.is_healthy) {
         tokio::select! {
             () = close.cancelled() => return,
+            () = tokio::time::sleep(CONNECT_MAX) => return,
             healthy = views.wait_for(|view| gateway_port(view, |gateway_port| gateway_port.is_healthy)) => if healthy.is_err() { return },
         }
     }
