@@ -153,7 +153,7 @@ pub(super) fn record_changes(draft: &Draft, prepared: Prepared) -> Value {
     }
     if let Some(live) = &draft.live
         && draft.definition.has_generation
-        && desired_part(&draft.definition, live) != desired_part(&draft.definition, &object)
+        && is_desire_changed(&draft.definition, live, &object)
     {
         let generation = live["metadata"]["generation"].as_i64().unwrap_or(0) + 1;
         object["metadata"]["generation"] = json!(generation);
@@ -161,14 +161,20 @@ pub(super) fn record_changes(draft: &Draft, prepared: Prepared) -> Value {
     object
 }
 
-/// Returns the part of an object whose changes increase the generation.
-fn desired_part(definition: &Definition, object: &Value) -> Value {
-    let mut object = object.clone();
-    replace(&mut object, "metadata", None);
-    if definition.has_status {
-        replace(&mut object, "status", None);
-    }
-    object
+/// Returns whether a change increases the generation.
+fn is_desire_changed(definition: &Definition, before: &Value, after: &Value) -> bool {
+    let others: &[&str] = if definition.has_status { &["metadata", "status"] } else { &["metadata"] };
+    !is_equal_without(others, before, after)
+}
+
+/// Returns whether two objects have the same fields, apart from some.
+fn is_equal_without(fields: &[&str], a: &Value, b: &Value) -> bool {
+    let (Some(a), Some(b)) = (a.as_object(), b.as_object()) else { return a == b };
+    let count = |map: &serde_json::Map<String, Value>| {
+        map.len() - fields.iter().filter(|field| map.contains_key(**field)).count()
+    };
+    count(a) == count(b)
+        && a.iter().all(|(field, value)| fields.contains(&field.as_str()) || b.get(field) == Some(value))
 }
 
 /// Stores an object unless nothing changed. Returns the current object, and whether anything changed. Removes
@@ -201,11 +207,7 @@ pub(super) fn persist(store: &mut Store, draft: &Draft, object: Value) -> (Value
 
 /// Returns whether two versions differ only in the times of field ownership.
 fn is_same(a: &Value, b: &Value) -> bool {
-    let bare = |object: &Value| {
-        let mut object = object.clone();
-        replace(&mut object["metadata"], "managedFields", None);
-        replace(&mut object["metadata"], "resourceVersion", None);
-        object
-    };
-    bare(a) == bare(b) && Owners::of(a).without_times() == Owners::of(b).without_times()
+    is_equal_without(&["metadata"], a, b)
+        && is_equal_without(&["managedFields", "resourceVersion"], &a["metadata"], &b["metadata"])
+        && Owners::of(a).without_times() == Owners::of(b).without_times()
 }

@@ -42,16 +42,17 @@ fn reconcile(cx: &mut ReconcileContext<'_>, deployment: &Value) {
 
 /// Returns whether a ReplicaSet has the Deployment's template, ignoring the label `pod-template-hash`.
 fn is_of_template(set: &Value, deployment: &Value) -> bool {
-    let (is, wanted) = (without_hash(&set["spec"]["template"]), &deployment["spec"]["template"]);
-    holds(&is, wanted) && holds(wanted, &is)
+    let (is, wanted) = (&set["spec"]["template"], &deployment["spec"]["template"]);
+    let is_same = |a: &Value, b: &Value| a == b || (holds(a, b) && holds(b, a));
+    is_same(&is["spec"], &wanted["spec"]) && is_same(&without_hash(&is["metadata"]), &wanted["metadata"])
 }
 
-fn without_hash(template: &Value) -> Value {
-    let mut template = template.clone();
-    if let Some(labels) = template.pointer_mut("/metadata/labels").and_then(Value::as_object_mut) {
+fn without_hash(metadata: &Value) -> Value {
+    let mut metadata = metadata.clone();
+    if let Some(labels) = metadata.get_mut("labels").and_then(Value::as_object_mut) {
         labels.remove("pod-template-hash");
     }
-    template
+    metadata
 }
 
 fn template_hash(deployment: &Value) -> String {

@@ -1,5 +1,7 @@
 //! Services and their ready pods, as Endpoints and as EndpointSlices.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use super::MANAGER;
@@ -25,13 +27,12 @@ pub(super) fn reconcile_all(cx: &mut ReconcileContext<'_>) {
 }
 
 /// Returns the pods of a Service that have an address, and whether each is ready.
-fn pods_of(cx: &ReconcileContext<'_>, service: &Value) -> Vec<(Value, bool)> {
+fn pods_of(cx: &ReconcileContext<'_>, service: &Value) -> Vec<(Arc<Value>, bool)> {
     cx.store
-        .list("pods", Some(namespace(service)))
-        .into_iter()
+        .shared("pods", Some(namespace(service)))
         .filter(|pod| selects_plain(&service["spec"]["selector"], pod))
         .filter(|pod| !is_ending(pod) && !text(pod, "/status/podIP").is_empty())
-        .map(|pod| (pod.clone(), condition::is_true(pod, "Ready")))
+        .map(|pod| (Arc::clone(pod), condition::is_true(pod, "Ready")))
         .collect()
 }
 
@@ -113,7 +114,7 @@ fn slice(cx: &mut ReconcileContext<'_>, service: &Value) {
 }
 
 /// Resolves the target of a port, which may be the name of a container port.
-fn resolve(port: &Value, pods: &[(Value, bool)]) -> Value {
+fn resolve(port: &Value, pods: &[(Arc<Value>, bool)]) -> Value {
     let target = &port["targetPort"];
     let by_name = target.as_str().and_then(|wanted| {
         pods.iter()
