@@ -5,7 +5,8 @@ use landfall_sim::{RequestRecord, state::CloudState};
 use regex_lite::Regex;
 use serde_json::{Map, Value, json};
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::OnceLock,
 };
 
@@ -116,6 +117,14 @@ fn normalize(value: &Value) -> Value {
     }
 }
 
+/// The maximum number of remembered texts.
+const KNOWN_MAX: usize = 20_000;
+
+thread_local! {
+    /// Texts and what they are without their random parts.
+    static KNOWN: RefCell<HashMap<String, String>> = RefCell::default();
+}
+
 fn normalize_text(text: &str) -> String {
     static RANDOM_PARTS: OnceLock<[(Regex, &str); 5]> = OnceLock::new();
     let random_parts = RANDOM_PARTS.get_or_init(|| {
@@ -128,9 +137,20 @@ fn normalize_text(text: &str) -> String {
             (regex(r"-[0-9a-z]{8,10}\b"), "-<drawn>"),
         ]
     });
-    random_parts
-        .iter()
-        .fold(text.to_owned(), |text, (regex, word)| regex.replace_all(&text, *word).into_owned())
+    // The same texts occur again in every run of a storm.
+    KNOWN.with_borrow_mut(|known| {
+        if let Some(normalized) = known.get(text) {
+            return normalized.clone();
+        }
+        let replaced = random_parts
+            .iter()
+            .fold(text.to_owned(), |text, (regex, word)| regex.replace_all(&text, *word).into_owned());
+        if known.len() >= KNOWN_MAX {
+            known.clear();
+        }
+        known.insert(text.to_owned(), replaced.clone());
+        replaced
+    })
 }
 
 /// Returns the differences between two inventories, one per line; empty if they are equivalent.
