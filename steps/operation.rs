@@ -3,7 +3,7 @@
 use crate::error_context::ErrorContext;
 use landfall_cloud::{
     ApiError, ApiErrorKind, SendStatus,
-    arm::{ArmClient, Operation, Progress, WriteResult},
+    arm::{ArmClient, Operation, Progress, State, WriteResult},
     kubernetes::NOT_REACHABLE,
 };
 use landfall_engine::{Context, Poll, StepError, Wait};
@@ -30,15 +30,78 @@ pub(crate) async fn finish(
     wait: Wait,
     what: &str,
 ) -> Result<Option<Value>, StepError> {
+    finish_with(cx, arm, write_result, &Polls::Operation, wait, what).await
+}
+
+/// Like [`finish`], for a resource that did not exist before. It is read itself at the typical end of the wait, if
+/// the service wants the operation to be polled later: Network asks for ten seconds and needs six.
+pub(crate) async fn finish_creation(
+    cx: &Context,
+    arm: &ArmClient,
+    write_result: WriteResult,
+    wait: Wait,
+    what: &str,
+) -> Result<Option<Value>, StepError> {
+    finish_with(cx, arm, write_result, &Polls::with_resource(cx, wait), wait, what).await
+}
+
+async fn finish_with(
+    cx: &Context,
+    arm: &ArmClient,
+    write_result: WriteResult,
+    polls: &Polls,
+    wait: Wait,
+    what: &str,
+) -> Result<Option<Value>, StepError> {
     match write_result {
         WriteResult::Done(value) => Ok(value),
         WriteResult::Accepted { operation, .. } => {
             cx.save_ticket(&operation)?;
-            match wait_for(cx, arm, &operation, wait, what).await? {
+            match poll_to_end(cx, arm, &operation, polls, wait, what).await? {
                 OperationEnd::Succeeded(value) => Ok(value),
                 OperationEnd::Expired => Ok(None),
             }
         }
+    }
+}
+
+/// What the polls of an operation read.
+enum Polls {
+    /// Only the operation.
+    Operation,
+    /// Also the new resource, at its typical end.
+    WithResource {
+        typical_end: Instant,
+        /// The time before which the service wants no poll of the operation.
+        not_before: Mutex<Option<Instant>>,
+    },
+}
+
+impl Polls {
+    fn with_resource(cx: &Context, wait: Wait) -> Self {
+        let typical_end = Instant::now() + cx.time_scale().real(wait.typical_duration);
+        Self::WithResource { typical_end, not_before: Mutex::new(None) }
+    }
+
+    /// Returns the remaining time before the next poll of the operation, if this poll reads the resource.
+    fn reads_resource(&self) -> Option<Duration> {
+        let Self::WithResource { not_before, .. } = self else { return None };
+        let not_before = not_before.lock().expect("nothing panics while it is held").take()?;
+        Some(not_before.saturating_duration_since(Instant::now())).filter(|left| !left.is_zero())
+    }
+
+    /// Returns the delay before the next poll, for the service's delay before the next poll of the operation.
+    fn next(&self, wanted: Option<Duration>) -> Option<Duration> {
+        let (Self::WithResource { typical_end, not_before }, Some(delay)) = (self, wanted) else {
+            return wanted;
+        };
+        let now = Instant::now();
+        let typical = typical_end.saturating_duration_since(now);
+        if typical.is_zero() || typical >= delay {
+            return wanted;
+        }
+        *not_before.lock().expect("nothing panics while it is held") = Some(now + delay);
+        Some(typical)
     }
 }
 
@@ -68,9 +131,41 @@ pub(crate) async fn wait_for(
     wait: Wait,
     what: &str,
 ) -> Result<OperationEnd, StepError> {
-    cx.wait_until(wait, async || match arm.poll(operation).await {
+    poll_to_end(cx, arm, operation, &Polls::Operation, wait, what).await
+}
+
+async fn poll_to_end(
+    cx: &Context,
+    arm: &ArmClient,
+    operation: &Operation,
+    polls: &Polls,
+    wait: Wait,
+    what: &str,
+) -> Result<OperationEnd, StepError> {
+    cx.wait_until(wait, async || {
+        if let Some(left) = polls.reads_resource() {
+            return Ok(match arm.get(&operation.resource, &operation.api_version).await {
+                Ok(Some(body)) if State::of(&body) == State::Succeeded => {
+                    Poll::Ready(OperationEnd::Succeeded(Some(body)))
+                }
+                _ => Poll::not_before("in progress", Some(left)),
+            });
+        }
+        poll_once(cx, arm, operation, polls, what).await
+    })
+    .await
+}
+
+async fn poll_once(
+    cx: &Context,
+    arm: &ArmClient,
+    operation: &Operation,
+    polls: &Polls,
+    what: &str,
+) -> Result<Poll<OperationEnd>, StepError> {
+    match arm.poll(operation).await {
         Ok(Progress::Running { state, not_before, .. }) => {
-            Ok(Poll::NotYet { state: display_state(&state), not_before })
+            Ok(Poll::NotYet { state: display_state(&state), not_before: polls.next(not_before) })
         }
         Ok(Progress::Succeeded { value, ended_at, .. }) => {
             if let Some(at) = ended_at {
@@ -95,8 +190,7 @@ pub(crate) async fn wait_for(
             }
             Err(error).context(what)
         }
-    })
-    .await
+    }
 }
 
 /// Sends a request that the service may refuse while another operation runs on the same resource: that

@@ -373,7 +373,12 @@ impl Step for Network {
         };
         let wait =
             Wait::new("the virtual network to be created", Duration::from_secs(6), Duration::from_secs(300));
-        let body = match operation::finish(cx, self.azure.arm(), write_result, wait, &what).await? {
+        let arm = self.azure.arm();
+        let body = match joined {
+            true => operation::finish(cx, arm, write_result, wait, &what).await?,
+            false => operation::finish_creation(cx, arm, write_result, wait, &what).await?,
+        };
+        let body = match body {
             Some(body) => body,
             None => self.read().await?.unwrap_or_default(),
         };
