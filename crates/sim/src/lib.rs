@@ -230,6 +230,9 @@ impl Sim {
         if let Some(server) = self.server.take() {
             let _ = server.await;
         }
+        if let Err(error) = self.server_state.write_whole() {
+            tracing::warn!(%error, "the complete state cannot be written; the changes stay beside it");
+        }
     }
 }
 

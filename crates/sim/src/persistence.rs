@@ -1,13 +1,17 @@
 //! The state folder of the simulated cloud: its state, its CA, its request log, and the lock against a second
 //! server.
 
+mod changes;
+
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use self::changes::{ChangeFile, WrittenState};
 use crate::registration::{self, Holder};
 use crate::state::{CloudState, FORMAT};
+use serde_json::Value;
 
 /// An error of opening or serving the simulated cloud.
 #[derive(Debug, thiserror::Error)]
@@ -74,12 +78,24 @@ impl SimError {
     }
 }
 
+/// The field of the state file with the number of its complete write; the changes after it have the same number.
+const NUMBER: &str = "changes";
+
+fn read_if_there(path: &Path) -> Result<Option<String>, SimError> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(SimError::io(path)(source)),
+    }
+}
+
 /// The folder of an open simulated cloud, locked.
 #[derive(Debug)]
 pub struct Persistence {
     folder: PathBuf,
-    /// The content of the state file, to skip writes without changes.
-    written: Vec<u8>,
+    /// The content of the files, to write only changes.
+    written: WrittenState,
+    changes: ChangeFile,
     lock: File,
 }
 
@@ -100,7 +116,11 @@ impl Persistence {
             .open(&path)
             .map_err(SimError::io(&path))?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { folder: folder.to_owned(), written: Vec::new(), lock }),
+            Ok(()) => {
+                let (folder, written) = (folder.to_owned(), WrittenState::default());
+                let changes = ChangeFile::new(folder.join("world.changes"), 0);
+                Ok(Self { folder, written, changes, lock })
+            }
             Err(TryLockError::WouldBlock) => {
                 Err(SimError::Busy { holder: Holder::read(&path), path: folder.to_owned() })
             }
@@ -131,36 +151,55 @@ impl Persistence {
     /// [`SimError::Newer`], [`SimError::Corrupt`], [`SimError::Io`].
     pub fn read(&mut self) -> Result<Option<CloudState>, SimError> {
         let path = self.path("world.json");
-        let text = match fs::read(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(source) => return Err(SimError::Io { path, source }),
-        };
+        let Some(text) = read_if_there(&path)? else { return Ok(None) };
         let corrupt = |source| SimError::Corrupt { path: path.clone(), source };
-        let value: serde_json::Value = serde_json::from_slice(&text).map_err(corrupt)?;
+        let mut value: Value = serde_json::from_str(&text).map_err(corrupt)?;
         let format = value["format"].as_u64().unwrap_or(0);
         if format > u64::from(FORMAT) {
             return Err(SimError::Newer { path: self.folder.clone(), format });
         }
-        let state = serde_json::from_value(value).map_err(corrupt)?;
-        self.written = text;
+        self.changes.number = value[NUMBER].as_u64().unwrap_or(0);
+        if let Some(text) = read_if_there(self.changes.path())? {
+            let corrupt = |source| SimError::Corrupt { path: self.changes.path().to_owned(), source };
+            changes::apply(&text, self.changes.number, &mut value).map_err(corrupt)?;
+        }
+        let mut state: CloudState = serde_json::from_value(value).map_err(corrupt)?;
+        state.format = FORMAT;
+        self.write_whole(&mut state)?;
         Ok(Some(state))
     }
 
-    /// Writes the state atomically, if it differs from the file.
+    /// Writes the changes since the last write. The complete state is written first, and when the changes have become
+    /// many.
     ///
     /// # Errors
     /// [`SimError::Io`].
-    pub fn write(&mut self, state: &CloudState) -> Result<(), SimError> {
-        let path = self.path("world.json");
-        let text = serde_json::to_vec(state)
-            .map_err(|error| SimError::Io { path: path.clone(), source: error.into() })?;
-        if text == self.written {
-            return Ok(());
+    pub fn write(&mut self, state: &mut CloudState) -> Result<(), SimError> {
+        if self.changes.is_full() || self.changes.number == 0 {
+            return self.write_whole(state);
         }
+        match self.written.changes(state).map_err(|error| self.unwritable(error))? {
+            Some(line) => self.changes.append(&line).map_err(SimError::io(self.changes.path())),
+            None => Ok(()),
+        }
+    }
+
+    /// Writes the complete state atomically.
+    ///
+    /// # Errors
+    /// [`SimError::Io`].
+    pub fn write_whole(&mut self, state: &mut CloudState) -> Result<(), SimError> {
+        let number = self.changes.number + 1;
+        let mut text = format!("{{\"{NUMBER}\":{number},").into_bytes();
+        let whole = serde_json::to_vec(state).map_err(|error| self.unwritable(error))?;
+        text.extend(&whole[1..]);
         self.replace("world.json", &text)?;
-        self.written = text;
-        Ok(())
+        self.changes = ChangeFile::new(self.changes.path().to_owned(), number);
+        self.written.record(state).map_err(|error| self.unwritable(error))
+    }
+
+    fn unwritable(&self, error: serde_json::Error) -> SimError {
+        SimError::Io { path: self.path("world.json"), source: error.into() }
     }
 
     /// Writes a file of the folder atomically, readable only by its owner.
@@ -179,5 +218,83 @@ impl Persistence {
             .map_err(SimError::io(&new))?;
         file.write_all(text).map_err(SimError::io(&new))?;
         fs::rename(&new, &path).map_err(SimError::io(&path))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::aks::mark_nodes_unready;
+    use crate::arm::clusters::fault_hooks;
+    use crate::clock::{SimTime, Speed, Timing};
+
+    /// A folder with the state after an `up`, which has a cluster.
+    fn folder() -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        let packed: &[u8] = include_bytes!("../tests/fixtures/world-format-1.json.gz");
+        let mut state = Vec::new();
+        io::Read::read_to_end(&mut flate2::read::GzDecoder::new(packed), &mut state).unwrap();
+        fs::write(folder.path().join("world.json"), state).unwrap();
+        folder
+    }
+
+    /// Returns the state that a new process would read, without a change of the folder.
+    fn reopened(folder: &Path) -> Value {
+        let copy = tempfile::tempdir().unwrap();
+        for name in ["world.json", "world.changes"] {
+            if let Ok(text) = fs::read(folder.join(name)) {
+                fs::write(copy.path().join(name), text).unwrap();
+            }
+        }
+        let state = Persistence::open(copy.path()).unwrap().read().unwrap().unwrap();
+        serde_json::to_value(state).unwrap()
+    }
+
+    #[test]
+    fn every_write_can_be_read_again_and_a_cut_one_is_undone() {
+        let folder = folder();
+        let mut persistence = Persistence::open(folder.path()).unwrap();
+        let mut state = persistence.read().unwrap().unwrap();
+        let path = folder.path().join("world.changes");
+        persistence.write(&mut state).unwrap();
+        assert!(!path.exists(), "nothing changed");
+        let timing = Timing::new(Speed::Times(1.0));
+        let uid = serde_json::to_value(&state).unwrap()["clusters"]["all"]
+            .as_object()
+            .unwrap()
+            .values()
+            .next()
+            .unwrap()["resource"]["properties"]["resourceUID"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        let mut before = Value::Null;
+        let (mut complete, mut size) = (0, 0);
+        for day in 1..4 {
+            before = serde_json::to_value(&state).unwrap();
+            size = fs::metadata(&path).map_or(0, |file| file.len());
+            let now = SimTime(1_798_761_600_000).plus_ms(day * 86_400_000);
+            state.advance_to(now, &timing);
+            state.add_group(&format!("rg-{day}"), "eastus", &Value::Null, None, now);
+            mark_nodes_unready(fault_hooks::store_mut(&mut state, &uid).unwrap(), now);
+            persistence.write(&mut state).unwrap();
+            assert_eq!(reopened(folder.path()), serde_json::to_value(&state).unwrap(), "day {day}");
+            complete += usize::from(fs::read(&path).unwrap().ends_with(b"\n"));
+        }
+        assert_eq!(complete, 3);
+        let whole = fs::metadata(folder.path().join("world.json")).unwrap().len();
+        let changes = fs::metadata(&path).unwrap().len();
+        assert!(changes < whole, "{changes} bytes of changes, {whole} in total");
+        let file = OpenOptions::new().write(true).open(&path).unwrap();
+        file.set_len(changes - 1).unwrap();
+        assert_eq!(reopened(folder.path()), before);
+        file.set_len(size / 2).unwrap();
+        reopened(folder.path());
+        persistence.write_whole(&mut state).unwrap();
+        assert_eq!(
+            reopened(folder.path()),
+            serde_json::to_value(&state).unwrap(),
+            "older changes count no more"
+        );
     }
 }

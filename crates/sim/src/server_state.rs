@@ -27,7 +27,7 @@ struct Locked {
 
 impl Locked {
     fn write(&mut self) -> Result<(), SimError> {
-        self.persistence.as_mut().map_or(Ok(()), |persistence| persistence.write(&self.state))
+        self.persistence.as_mut().map_or(Ok(()), |persistence| persistence.write(&mut self.state))
     }
 }
 
@@ -82,6 +82,15 @@ impl ServerState {
     ) -> Self {
         self.admin_api = AdminApi { listeners, registration, ..self.admin_api };
         self
+    }
+
+    /// Writes the complete state, for readers of the state file.
+    ///
+    /// # Errors
+    /// The state cannot be written.
+    pub fn write_whole(&self) -> Result<(), SimError> {
+        let inner = &mut *self.lock();
+        inner.persistence.as_mut().map_or(Ok(()), |persistence| persistence.write_whole(&mut inner.state))
     }
 
     fn lock(&self) -> MutexGuard<'_, Locked> {

@@ -24,7 +24,7 @@ use crate::request::{Reply, Request};
 use crate::vault;
 
 /// The format version of the state file.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// The parent domain of all names in the simulated cloud (RFC 6761 keeps `localhost` on the loopback).
 pub const DOMAIN: &str = "landfall.localhost";
@@ -107,6 +107,15 @@ pub struct CloudState {
 }
 
 impl CloudState {
+    /// Calls a function with the state, in which no cluster has objects.
+    pub(crate) fn without_objects<T>(&mut self, call: impl FnOnce(&Self) -> T) -> T {
+        let mut objects = Vec::new();
+        self.clusters.swap_objects(&mut objects);
+        let result = call(self);
+        self.clusters.swap_objects(&mut objects);
+        result
+    }
+
     /// Creates a new state at `now`.
     pub fn new(options: &Options, seed: u64, now: SimTime) -> Self {
         let mut state = Self {

@@ -32,6 +32,9 @@ pub(super) struct Change {
     pub after: Option<Arc<Value>>,
 }
 
+/// The objects of a cluster, by resource (`deployments.apps`) and by namespace and name.
+pub(crate) type Objects = BTreeMap<String, BTreeMap<String, Arc<Value>>>;
+
 /// The objects of one cluster.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Store {
@@ -45,7 +48,7 @@ pub struct Store {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pending_kinds: BTreeMap<String, SimTime>,
     /// Shared, so that a copy of an object, a list or the whole store costs little. A write replaces the object.
-    objects: BTreeMap<String, BTreeMap<String, Arc<Value>>>,
+    objects: Objects,
     /// Objects whose defaulted status is stored by the next write only; that write counts as a change.
     #[serde(rename = "unsettled")]
     changed_by_next_write: BTreeSet<String>,
@@ -76,6 +79,16 @@ impl Store {
     /// kinds.
     pub fn get(&self, resource: &str, namespace: &str, name: &str) -> Option<&Value> {
         self.objects.get(resource)?.get(&key(namespace, name)).map(Arc::as_ref)
+    }
+
+    /// Returns all objects.
+    pub(crate) fn objects(&self) -> &Objects {
+        &self.objects
+    }
+
+    /// Exchanges all objects.
+    pub(crate) fn swap_objects(&mut self, objects: &mut Objects) {
+        std::mem::swap(&mut self.objects, objects);
     }
 
     /// Returns the objects of a resource ordered by namespace and name; for `None`, of all namespaces.

@@ -40,7 +40,7 @@ use crate::arm::error::ArmError;
 use crate::arm::provider::Provider;
 use crate::arm::{Call, Route, id};
 use crate::clock::{SimTime, Timing};
-use crate::kubernetes::store::Store;
+use crate::kubernetes::store::{Objects, Store};
 use crate::state::CloudState;
 
 pub(crate) use compute::limit_families;
@@ -83,6 +83,19 @@ pub struct Clusters {
 }
 
 impl Clusters {
+    /// Returns the stores of all clusters, by the key of the cluster.
+    pub(crate) fn stores(&self) -> impl Iterator<Item = (&str, &Store)> {
+        self.all.iter().map(|(id, cluster)| (id.as_str(), &cluster.store))
+    }
+
+    /// Exchanges the objects of all clusters, in the order of [`Clusters::stores`].
+    pub(crate) fn swap_objects(&mut self, objects: &mut Vec<Objects>) {
+        objects.resize_with(self.all.len(), Objects::default);
+        for (cluster, objects) in self.all.values_mut().zip(objects) {
+            cluster.store.swap_objects(objects);
+        }
+    }
+
     /// Sets the CA certificate that the kubeconfigs contain, PEM.
     pub fn trust(&mut self, authority_pem: &str) {
         authority_pem.clone_into(&mut self.authority_pem);
