@@ -41,6 +41,8 @@ pub const PROVIDER_REGISTER: f64 = 60.0;
 pub const FEATURE_REGISTER: f64 = 300.0;
 /// Write of a DNS record set, the duration of the response (documented 1 s).
 pub const DNS_PUT: f64 = 1.0;
+/// The maximum delay between the write of a record set and its publication on a name server (documented 60 s).
+pub const DNS_PUBLICATION_MAX: f64 = 60.0;
 /// The delay between the cluster's success and a ready istiod (inferred 1–3 min).
 pub const ISTIOD_READY: f64 = 45.0;
 /// The delay between the cluster's success and an accepted GatewayClass (inferred, shortly after istiod).
@@ -76,3 +78,9 @@ pub const CERTIFICATE_DELETE: f64 = 3.0;
 pub const CERTIFICATE_RECOVER: f64 = 5.0;
 /// Update of only the tags of a managed cluster (inferred).
 pub const CLUSTER_TAGS: f64 = 20.0;
+/// The maximum wait of an ACME validation before its look-up (Pebble: 0–5 s).
+pub const ACME_VALIDATION_MAX: f64 = 5.0;
+/// The maximum time in which a CA issues the certificate of a finalized order (observed 1–5 s).
+pub const ACME_ISSUANCE_MAX: f64 = 5.0;
+/// The `Retry-After` of ACME objects that change soon (Boulder source: 3 s).
+pub const ACME_RETRY_AFTER: f64 = 3.0;

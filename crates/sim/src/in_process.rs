@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::Speed;
 use crate::clock::{Clock, SimTime, Timing};
+use crate::dns_server::Sockets;
 use crate::fault::Faults;
 use crate::options::{ConnectionInfo, Options};
 use crate::persistence::SimError;
@@ -49,6 +50,7 @@ impl InProcess {
         let (authority, _) = tls::make().map_err(SimError::certificates)?;
         state.clusters.trust(&authority);
         state.arm(Faults::read(&options.faults)?);
+        state.acme.ensure_issuers(begins)?;
         Ok(state)
     }
 
@@ -56,13 +58,45 @@ impl InProcess {
     ///
     /// # Errors
     /// None so far: without a folder no write can fail.
-    pub fn resume(mut state: CloudState, at: SimTime, speed: Speed) -> Result<Self, SimError> {
+    pub fn resume(state: CloudState, at: SimTime, speed: Speed) -> Result<Self, SimError> {
+        Self::start(state, at, speed, None)
+    }
+
+    /// Resumes a state as [`InProcess::resume`] does, and serves its name servers on 127.0.0.1.
+    ///
+    /// # Errors
+    /// [`SimError::Port`].
+    pub fn resume_with_name_servers(
+        state: CloudState,
+        at: SimTime,
+        speed: Speed,
+    ) -> Result<Self, SimError> {
+        let sockets = Sockets::bind(state.seed).map_err(SimError::Port)?;
+        Self::start(state, at, speed, Some(sockets))
+    }
+
+    fn start(
+        mut state: CloudState,
+        at: SimTime,
+        speed: Speed,
+        sockets: Option<Sockets>,
+    ) -> Result<Self, SimError> {
         state.clock = Clock::of_runtime(at.plus_ms(-state.clock_offset_ms));
         let timing = Timing::new(speed);
         let authority = state.clusters.trusted().to_owned();
-        let connection = ConnectionInfo::of(&state, &timing, &authority);
-        let server_state = ServerState::new(state, None, RequestLog::in_memory(), timing, authority)?;
-        Ok(Self { connection, server_state: Arc::new(server_state), stop: CancellationToken::new() })
+        let name_servers = sockets.as_ref().map(Sockets::addresses);
+        let addresses = name_servers.clone().unwrap_or_default();
+        state.acme.ensure_issuers(at)?;
+        let connection = ConnectionInfo::of(&state, &timing, &authority, addresses);
+        let mut server_state = ServerState::new(state, None, RequestLog::in_memory(), timing, authority)?;
+        if let Some(name_servers) = name_servers {
+            server_state = server_state.with_name_servers(name_servers);
+        }
+        let (server_state, stop) = (Arc::new(server_state), CancellationToken::new());
+        if let Some(sockets) = sockets {
+            sockets.serve(&server_state, &stop).map_err(SimError::Port)?;
+        }
+        Ok(Self { connection, server_state, stop })
     }
 
     /// Returns the addresses and the sign-in data.

@@ -8,15 +8,18 @@
 //! * [`arm`]: Resource Manager, its route table and the resource providers ([`arm::provider`] explains how to
 //!   add one). [`entra`]: sign-in; [`graph`]: the directory. [`vault`]: the data plane of vaults.
 //!   [`kubernetes`] and [`aks`]: clusters.
+//! * [`acme`]: certificate authorities. [`dns_server`]: the name servers of the DNS zones.
 //! * [`clock`] and [`durations`]: durations and time scaling.
 //! * `traffic`: the data plane of the gateways. `proxy`: a forward proxy for all hostnames.
 //! * [`fault`]: fault injection. [`admin_api`]: the admin API. `page`: the web page for it.
 //! * [`registration`]: discovery of a running simulated cloud by other processes.
 
+pub mod acme;
 pub mod admin_api;
 pub mod aks;
 pub mod arm;
 pub mod clock;
+pub mod dns_server;
 pub mod durations;
 pub mod entra;
 pub mod fault;
@@ -52,6 +55,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 pub use clock::Speed;
+pub use dns_server::NameServers;
 pub use in_process::InProcess;
 pub use options::{ConnectionInfo, Options};
 pub use persistence::SimError;
@@ -61,6 +65,7 @@ pub use server::{Body, Cut};
 pub use traffic::listeners::Listeners;
 
 use clock::{SimTime, Timing};
+use dns_server::Sockets;
 use fault::Faults;
 use persistence::Persistence;
 use request_log::RequestLog;
@@ -120,8 +125,11 @@ impl Sim {
         state.port = listener.local_addr().map_err(SimError::Port)?.port();
         state.clusters.trust(authority.pem());
         state.clusters.set_external_kubeconfig(options.kubeconfig);
+        let now = state.now();
+        state.acme.ensure_issuers(now)?;
         let timing = Timing::new(options.speed);
-        let connection = ConnectionInfo::of(&state, &timing, authority.pem());
+        let sockets = Sockets::bind(state.seed).map_err(SimError::Port)?;
+        let connection = ConnectionInfo::of(&state, &timing, authority.pem(), sockets.addresses());
         let (opened, listeners) = tokio::sync::watch::channel(Listeners::new());
         let registration = options
             .registration
@@ -135,8 +143,10 @@ impl Sim {
         }
         let server_state =
             ServerState::new(state, Some(persistence), request_log, timing, authority.pem().to_owned())?;
+        let server_state = server_state.with_name_servers(sockets.addresses());
         let server_state = Arc::new(server_state.with_registration(listeners.clone(), registration.clone()));
         let stop = CancellationToken::new();
+        sockets.serve(&server_state, &stop).map_err(SimError::Port)?;
         let context = server::ServerContext::new(
             authority.server_config()?,
             connection.port,

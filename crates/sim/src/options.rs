@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::acme::CaName;
 use crate::clock::{Speed, Timing};
+use crate::dns_server::NameServers;
 use crate::registration::RegistrationOptions;
 use crate::state::{CloudState, DOMAIN};
 
@@ -101,6 +103,18 @@ pub struct ConnectionInfo {
     /// The key of the admin API, for the header [`KEY_HEADER`](crate::admin_api::KEY_HEADER).
     #[serde(default)]
     pub admin_key: String,
+    /// The ACME directory of the CA that is like a production one.
+    #[serde(default)]
+    pub acme_directory: String,
+    /// The ACME directory of the staging CA.
+    #[serde(default)]
+    pub acme_staging: String,
+    /// The root certificate to which the certificates of the production CA lead, PEM. That of staging is not trusted.
+    #[serde(default)]
+    pub acme_roots: Vec<String>,
+    /// The addresses of the name servers, for UDP and TCP.
+    #[serde(default)]
+    pub name_servers: NameServers,
     /// The seed of all ids.
     pub seed: u64,
     /// The speed factor; infinite at instant speed, which is null in JSON.
@@ -124,7 +138,13 @@ mod time_scale {
 
 impl ConnectionInfo {
     /// Derives the addresses and credentials from the state; `ca_pem` is the CA certificate.
-    pub(crate) fn of(state: &CloudState, timing: &Timing, ca_pem: &str) -> Self {
+    pub(crate) fn of(
+        state: &CloudState,
+        timing: &Timing,
+        ca_pem: &str,
+        name_servers: NameServers,
+    ) -> Self {
+        let directory = |ca: CaName| format!("{}/directory", state.origin(ca.host()));
         Self {
             port: state.port,
             login: state.origin("login"),
@@ -141,6 +161,10 @@ impl ConnectionInfo {
             user_name: state.directory.user().sign_in_name.clone().unwrap_or_default(),
             user_password: state.directory.user_password().to_owned(),
             admin_key: state.admin_key.clone(),
+            acme_directory: directory(CaName::Production),
+            acme_staging: directory(CaName::Staging),
+            acme_roots: vec![state.acme.root_pem(CaName::Production).to_owned()],
+            name_servers,
             seed: state.seed,
             time_scale: timing.speed.factor(),
         }

@@ -204,7 +204,7 @@ pub async fn answer(
     stop: CancellationToken,
 ) -> Result<Response<Body>, Cut> {
     let head = request.method == http::Method::HEAD;
-    let reply = match server_state.answer(request) {
+    let reply = match server_state.complete_acme_work().await.and_then(|()| server_state.answer(request)) {
         Ok(reply) => reply,
         Err(error) => {
             tracing::error!(%error, "the state cannot be saved");

@@ -7,8 +7,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use tokio::sync::watch;
 
+use crate::acme;
 use crate::admin_api::{self, AdminApi};
 use crate::clock::{SimTime, Timing};
+use crate::dns_server::{self, NameServers};
 use crate::entra;
 use crate::persistence::{Persistence, SimError};
 use crate::registration::ServerRegistration;
@@ -36,6 +38,8 @@ pub struct ServerState {
     inner: Mutex<Locked>,
     timing: Timing,
     admin_api: AdminApi,
+    /// The sockets of the name servers; `None` if there are none.
+    name_servers: Option<NameServers>,
     changed: watch::Sender<()>,
     answered_requests: watch::Sender<u64>,
 }
@@ -70,7 +74,8 @@ impl ServerState {
         inner.write()?;
         let admin_api = AdminApi::in_process(ca_pem);
         let (changed, answered_requests) = (watch::channel(()).0, watch::channel(0).0);
-        Ok(Self { inner: Mutex::new(inner), timing, admin_api, changed, answered_requests })
+        let inner = Mutex::new(inner);
+        Ok(Self { inner, timing, admin_api, name_servers: None, changed, answered_requests })
     }
 
     /// Returns the same state, whose admin API also reports the gateways' sockets and the registration.
@@ -91,6 +96,12 @@ impl ServerState {
     pub fn write_whole(&self) -> Result<(), SimError> {
         let inner = &mut *self.lock();
         inner.persistence.as_mut().map_or(Ok(()), |persistence| persistence.write_whole(&mut inner.state))
+    }
+
+    /// Returns the same state, whose CAs ask the name servers over these sockets.
+    #[must_use]
+    pub(crate) fn with_name_servers(self, name_servers: NameServers) -> Self {
+        Self { name_servers: Some(name_servers), ..self }
     }
 
     fn lock(&self) -> MutexGuard<'_, Locked> {
@@ -131,6 +142,30 @@ impl ServerState {
         inner.state.advance_to(now, &self.timing);
         self.save(inner)?;
         Ok(changed)
+    }
+
+    /// Answers a DNS message to a name server.
+    pub(crate) fn respond_dns(&self, server: &str, query: &[u8]) -> Option<dns_server::Response> {
+        self.read(|state| dns_server::respond(state, server, query, state.now()))
+    }
+
+    /// Completes the validations and issuances of the simulated CAs that are due.
+    ///
+    /// They ask name servers, so they happen here, before the next request and without the lock.
+    ///
+    /// # Errors
+    /// The state cannot be written.
+    pub(crate) async fn complete_acme_work(&self) -> Result<(), SimError> {
+        // The end of one piece can make no other one due: that takes a request.
+        let due = self.read(|state| acme::due_work(state, state.now()));
+        if due.is_empty() {
+            return Ok(());
+        }
+        let outcomes = match &self.name_servers {
+            Some(name_servers) => acme::perform(&acme::OverSockets(name_servers), due).await,
+            None => acme::perform(self, due).await,
+        };
+        self.change(|state, _| acme::complete(state, outcomes, &self.timing))
     }
 
     /// Returns the request log since the start.

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::acme::{self, CaName};
 use crate::admin_api;
 use crate::arm::operation::Operation;
 use crate::arm::provider::PROVIDERS;
@@ -75,6 +76,12 @@ pub struct CloudState {
     pub networks: networks::Networks,
     /// DNS zones.
     pub dns: dns::Zones,
+    /// The publication of the zones on their name servers.
+    #[serde(default)]
+    pub publication: dns::publication::Publication,
+    /// The certificate authorities with ACME.
+    #[serde(default)]
+    pub acme: acme::Servers,
     /// Key vaults.
     pub vaults: vaults::Vaults,
     /// Managed clusters.
@@ -138,6 +145,8 @@ impl CloudState {
             tracked: resource_type::Resources::default(),
             networks: networks::Networks::default(),
             dns: dns::Zones::default(),
+            publication: dns::publication::Publication::default(),
+            acme: acme::Servers::default(),
             vaults: vaults::Vaults::default(),
             clusters: clusters::Clusters::default(),
             limits: quota::Limits::default(),
@@ -277,6 +286,8 @@ impl CloudState {
             None if host == "login" => entra::serve(self, request, now),
             None if host == "management" => arm::serve(self, request, now, timing),
             None if host == "graph" => graph::serve(self, request, now),
+            None if host == acme::PRODUCTION_HOST => acme::serve(self, CaName::Production, request, now, timing),
+            None if host == acme::STAGING_HOST => acme::serve(self, CaName::Staging, request, now, timing),
             Some((name, "vault")) => vault::serve(self, name, request, now, timing),
             _ => Reply::text(404, format!("nothing of this cloud is called {}\n", request.host)),
         }

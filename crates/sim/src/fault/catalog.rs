@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::inject::Injection;
 use super::{
-    Fault, busy, cluster, dns, kubernetes, operations, providers, quota_and_policy, roles, transport,
+    Fault, acme, busy, cluster, dns, kubernetes, operations, providers, quota_and_policy, roles, transport,
     unreadable, vaults,
 };
 
@@ -73,6 +73,7 @@ const TOPICS: &[&[Row]] = &[
     cluster::ROWS,
     kubernetes::ROWS,
     dns::ROWS,
+    acme::ROWS,
 ];
 
 /// Returns all rows of the table.

@@ -13,6 +13,7 @@
 //!
 //! To add one: a variant here, and a row with its injection in the file of its topic.
 
+mod acme;
 mod armed;
 mod busy;
 mod catalog;
@@ -180,6 +181,44 @@ faults! {
     DnsRace,
     /// The record set has a second address without a server.
     DnsStale,
+    /// A valid nonce is refused.
+    AcmeBadNonce,
+    /// 503 of a CA with a body that is not JSON, and `Retry-After`.
+    AcmeUnavailable,
+    /// 429 of a CA.
+    AcmeRateLimited,
+    /// A CA has paused the names of the order.
+    AcmePaused,
+    /// A CA has new terms of service.
+    AcmeTermsChanged,
+    /// A CA has forgotten the account.
+    AcmeAccountGone,
+    /// A CA has forgotten the order.
+    AcmeOrderGone,
+    /// A failed authorization leaves its order pending.
+    AcmeOrderStaysPending,
+    /// A validation fails at a secondary place.
+    AcmeSecondaryFails,
+    /// The issuance takes minutes.
+    AcmeSlowIssuance,
+    /// A CAA record forbids the CA to issue.
+    AcmeCaa,
+    /// A CA refuses that an order replaces a certificate.
+    AcmeReplacesRefused,
+    /// An order does not show which certificate it replaces.
+    AcmeReplacesHidden,
+    /// An order without a profile gets a random one.
+    AcmeProfileRandom,
+    /// New accounts need an external account binding.
+    AcmeBindingRequired,
+    /// A CA wants all certificates renewed.
+    AcmeIncident,
+    /// The renewal window is empty.
+    AcmeWindowInvalid,
+    /// A name server fails.
+    DnsServerDown,
+    /// A write reaches a name server minutes later.
+    DnsServerLate,
 }
 
 impl Fault {
@@ -196,6 +235,11 @@ impl Fault {
     /// Returns the kind of the fault.
     pub fn kind(self) -> Kind {
         self.row().kind
+    }
+
+    /// Returns whether only a client that orders certificates meets the fault.
+    pub fn concerns_orders(self) -> bool {
+        acme::ROWS.iter().any(|row| row.fault == self)
     }
 
     /// Returns whether another run of `up` alone recovers in the end; the other faults need manual action.

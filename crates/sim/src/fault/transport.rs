@@ -4,6 +4,7 @@ use http::Method;
 
 use super::inject::{Injection, RequestContext};
 use super::{Fault, Kind, Row};
+use crate::acme::fault_hooks as acme;
 use crate::arm::{self, error::ArmError, operation::with_retry_after};
 use crate::entra::TokenError;
 use crate::kubernetes::{self, status::StatusError as StatusRefusal};
@@ -159,6 +160,7 @@ enum Service {
     Arm,
     Vault,
     Kubernetes,
+    Acme,
 }
 
 impl Service {
@@ -166,6 +168,7 @@ impl Service {
         match request {
             _ if request.path.starts_with("/kubernetes/") => Self::Kubernetes,
             _ if request.host.contains(".vault.") => Self::Vault,
+            _ if acme::is_for_ca(request) => Self::Acme,
             _ => Self::Arm,
         }
     }
@@ -176,6 +179,8 @@ fn refused(request: &Request, status: u16, code: &'static str, why: &str) -> Rep
         Service::Arm => ArmError::gateway(status, code, why).into_reply(),
         Service::Vault => VaultRefusal::new(status, code, why).reply(),
         Service::Kubernetes => StatusRefusal::new(status, code_of_status(status), why).reply(),
+        Service::Acme if status == 429 => acme::refused(status, "rateLimited", why),
+        Service::Acme => acme::refused(status, "serverInternal", why),
     }
 }
 
@@ -205,6 +210,10 @@ fn throttled(request: &Request) -> Reply {
             "TooManyRequests",
             "the server has received too many requests and has asked us to try again later",
         ),
+        Service::Acme => {
+            let why = "Service busy; retry later.";
+            refused(request, 429, "rateLimited", why)
+        }
     }
 }
 
@@ -233,6 +242,7 @@ fn expired(state: &CloudState, context: &RequestContext<'_>) -> Reply {
             VaultRefusal::unauthorized(state, TokenError::Expired(context.now.plus_ms(-1))).reply()
         }
         Service::Kubernetes => kubernetes::unauthorized(),
+        Service::Acme => acme::refused(401, "unauthorized", "the request is not authorized"),
     }
 }
 

@@ -3,6 +3,7 @@
 mod async_operation;
 mod kinds;
 mod page;
+pub(crate) mod publication;
 mod record_sets;
 mod resolve;
 #[cfg(test)]
@@ -149,6 +150,19 @@ pub(crate) fn change_record_set(
     true
 }
 
+/// Writes a set with one record as another client, into the zone that contains a name; its servers have it at once.
+/// Returns whether there is such a zone.
+pub(crate) fn write_set(state: &mut CloudState, name: &str, kind: &str, record: Value) -> bool {
+    let etag = state.uuid("etag");
+    let zones = state.dns.zones.values_mut().filter(|zone| zone.relative(name).is_some());
+    let Some(zone) = zones.max_by_key(|zone| zone.name.len()) else { return false };
+    let relative = zone.relative(name).unwrap_or_default();
+    let mut set = RecordSet::new(kind, relative.clone(), etag);
+    set.set_records(vec![record]);
+    zone.records.insert(key(kind, &relative), set);
+    true
+}
+
 /// The writable properties of an A record set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RecordWrite {
@@ -226,6 +240,7 @@ fn delete_members(state: &mut CloudState, group: &str, from: SimTime, _timing: &
         !dies
     });
     for scope in deleted_ids {
+        publication::forget_zone(state, &id::key(&scope));
         roles::drop_scope(state, &scope);
     }
     from

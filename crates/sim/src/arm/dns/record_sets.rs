@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::arm::dns::kinds::{self, KINDS, RecordKind};
-use crate::arm::dns::{RecordSet, Zone, bad_request, check_etag, field, key, page, requested_id};
+use crate::arm::dns::{RecordSet, Zone, bad_request, check_etag, field, key, page, publication, requested_id};
 use crate::arm::error::ArmError;
 use crate::arm::{Call, Route, id, versions};
 use crate::durations;
@@ -163,8 +163,11 @@ fn write(state: &mut CloudState, call: &Call<'_>, given: &Value) -> Result<Reply
     keep_apex(&mut set, &name_servers);
     let status = if existing.is_some() { 200 } else { 201 };
     let reply = reply(zone(state, call)?, &set, call, status).with_latency(durations::DNS_PUT);
-    if let Some(zone) = state.dns.zones.get_mut(&id::key(&requested_id(call))) {
-        zone.records.insert(key(&set.kind, &set.name), set);
+    let (zone_key, set_key, etag) =
+        (id::key(&requested_id(call)), key(&set.kind, &set.name), set.etag.clone());
+    if let Some(zone) = state.dns.zones.get_mut(&zone_key) {
+        let before = zone.records.insert(set_key.clone(), set);
+        publication::set_written(state, &zone_key, set_key, before, &etag, (call.now, &call.timing));
     }
     Ok(reply)
 }
@@ -273,8 +276,11 @@ fn delete(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
     if set.name == "@" && ["NS", "SOA"].contains(&kind) {
         return Err(bad_request(format!("The {kind} record set of a zone cannot be deleted.")));
     }
-    if let Some(zone) = state.dns.zones.get_mut(&id::key(&requested_id(call))) {
-        zone.records.remove(&key(kind, &set.name));
+    let (zone_key, set_key) = (id::key(&requested_id(call)), key(kind, &set.name));
+    if let Some(zone) = state.dns.zones.get_mut(&zone_key) {
+        let before = zone.records.remove(&set_key);
+        let etag = format!("{} deleted", set.etag);
+        publication::set_written(state, &zone_key, set_key, before, &etag, (call.now, &call.timing));
     }
     Ok(Reply::empty(200).with_latency(durations::DNS_PUT))
 }

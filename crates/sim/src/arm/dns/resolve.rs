@@ -38,7 +38,7 @@ impl Zones {
 
 impl Zone {
     /// Returns the name of a host in lower case relative to the zone, `@` for the zone itself.
-    fn relative(&self, host: &str) -> Option<String> {
+    pub(super) fn relative(&self, host: &str) -> Option<String> {
         if host == self.name {
             return Some("@".to_owned());
         }

@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use crate::arm::dns::{
-    ZONE_KIND, Zone, async_operation, bad_request, check_etag, in_group, page, record_sets, requested_id,
+    ZONE_KIND, Zone, async_operation, bad_request, check_etag, in_group, page, publication, record_sets,
+    requested_id,
 };
 use crate::arm::error::ArmError;
 use crate::arm::{Call, Route, id, roles, versions};
+use crate::dns_server;
 use crate::durations;
 use crate::request::Reply;
 use crate::state::CloudState;
@@ -111,7 +113,10 @@ fn put(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
         },
     };
     let reply = reply(&zone, status).with_latency(durations::DNS_PUT);
-    state.dns.zones.insert(key, zone);
+    state.dns.zones.insert(key.clone(), zone);
+    if status == 201 {
+        publication::zone_created(state, &key, call.now, &call.timing);
+    }
     Ok(reply)
 }
 
@@ -133,12 +138,8 @@ fn patch(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
 /// Draws the name servers of a zone. Azure spreads zones over sets of four servers, so that two zones of the
 /// same name can coexist.
 fn name_servers(state: &mut CloudState) -> Vec<String> {
-    let set = u32::from_str_radix(&state.hex("name-servers")[..2], 16).unwrap_or(0) % 10 + 1;
-    ["com", "net", "org", "info"]
-        .iter()
-        .zip(1..)
-        .map(|(top, n)| format!("ns{n}-{set:02}.azure-dns.{top}."))
-        .collect()
+    let number = u32::from_str_radix(&state.hex("name-servers")[..2], 16).unwrap_or(0) % dns_server::SETS + 1;
+    dns_server::set(number).map(|name| format!("{name}.")).collect()
 }
 
 /// Deletes a zone with its record sets. The zone is gone at once; the operation ends a moment later.
@@ -148,6 +149,7 @@ fn delete(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
     check_etag(call, Some(&zone.etag))?;
     let scope = zone.id.clone();
     state.dns.zones.remove(&key);
+    publication::forget_zone(state, &key);
     roles::drop_scope(state, &scope);
     Ok(async_operation::begin(state, call, &scope))
 }

@@ -1,0 +1,313 @@
+//! Orders (RFC 8555 §7.4) with profiles and `replaces` (RFC 9773 §5).
+
+use serde_json::{Value, json};
+
+use super::authorization;
+use super::call::{AcmeCall, url};
+use super::limits::{Limit, registered_domain};
+use super::problem::{Answer, Problem};
+use super::profile::{self, PROFILES, Profile};
+use super::renewal;
+use super::store::{CaName, Order, Progress, Server, lifetime_end};
+use super::jws;
+use crate::arm::operation::with_retry_after;
+use crate::clock::{SimTime, Timing};
+use crate::durations;
+use crate::request::Reply;
+use crate::state::CloudState;
+
+/// The maximum length of a name.
+const NAME_MAX: usize = 253;
+
+/// Creates an order: 201. A pending or ready order of the account with the same names and profile is returned again.
+pub(super) fn create(call: &mut AcmeCall<'_>) -> Answer {
+    let (account, signed) = jws::by_account(call)?;
+    let payload = signed.json()?;
+    if !payload["notBefore"].is_null() || !payload["notAfter"].is_null() {
+        return Err(Problem::malformed("NotBefore and NotAfter are not supported"));
+    }
+    let names = names(&payload["identifiers"])?;
+    let asked = payload["profile"].as_str().filter(|name| !name.is_empty());
+    let profile = chosen_profile(call, asked)?;
+    if names.len() > profile.names_max {
+        let detail = format!("Order cannot contain more than {} identifiers", profile.names_max);
+        return Err(Problem::malformed(detail));
+    }
+    let replaces = payload["replaces"].as_str().filter(|id| !id.is_empty());
+    let exempt = replaces.map(|id| renewal::check_replaces(call, id, &account, &names)).transpose()?;
+    let exempt = exempt.unwrap_or(false);
+    check_paused(call, &names)?;
+    if replaces.is_none()
+        && let Some(id) = reusable(call, &account, &names, asked.map(|_| profile.name))
+    {
+        return Ok(reply(call.state, call.ca, &id, call.now, call.timing, 201));
+    }
+    if !exempt {
+        check_limits(call, &account, &names)?;
+    }
+    let id = call.id("order");
+    let authorizations: Vec<String> =
+        names.iter().map(|name| authorization::for_order(call, &account, name, profile)).collect();
+    let order = Order {
+        account,
+        names,
+        profile: profile.name.to_owned(),
+        profile_asked: asked.is_some(),
+        created: call.now,
+        expires: lifetime_end(call.timing, call.now, profile.order),
+        authorizations,
+        progress: Progress::Open,
+        error: None,
+        replaces: replaces.map(str::to_owned),
+        exempt,
+    };
+    let server = call.server_mut();
+    if let Some(serial) = replaces.and_then(renewal::serial_of)
+        && let Some(replaced) = server.certificates.get_mut(&serial)
+    {
+        replaced.replaced_by = Some(id.clone());
+    }
+    server.orders.insert(id.clone(), order);
+    Ok(reply(call.state, call.ca, &id, call.now, call.timing, 201))
+}
+
+/// Reads an order.
+pub(super) fn show(call: &mut AcmeCall<'_>, id: &str) -> Answer {
+    let (account, signed) = jws::by_account(call)?;
+    signed.must_be_post_as_get()?;
+    find(call, id, &account)?;
+    Ok(reply(call.state, call.ca, id, call.now, call.timing, 200))
+}
+
+/// Finds an order of an account.
+///
+/// # Errors
+/// 404 `malformed` if there is none, or it has expired without a certificate.
+pub(super) fn find<'a>(call: &'a AcmeCall<'_>, id: &str, account: &str) -> Result<&'a Order, Problem> {
+    let order = call.server().orders.get(id).filter(|order| order.account == account);
+    let order = order.ok_or_else(|| Problem::not_found(format!("No order found for ID {id}")))?;
+    match order.expires <= call.now && !matches!(order.progress, Progress::Issued(_)) {
+        true => Err(Problem::not_found(format!("Order {id} has expired"))),
+        false => Ok(order),
+    }
+}
+
+/// Returns an order with its location.
+pub(super) fn reply(
+    state: &CloudState,
+    ca: CaName,
+    id: &str,
+    now: SimTime,
+    timing: &Timing,
+    status: u16,
+) -> Reply {
+    let server = state.acme.get(ca);
+    let Some(order) = server.orders.get(id) else { return Reply::empty(404) };
+    let url = |path: String| url(state, ca, &path);
+    let identifiers: Vec<Value> =
+        order.names.iter().map(|name| json!({ "type": "dns", "value": name })).collect();
+    let authorizations: Vec<String> =
+        order.authorizations.iter().map(|one| url(format!("authorization/{one}"))).collect();
+    let order_status = order.status(server, now);
+    let mut body = json!({
+        "status": order_status,
+        "expires": seconds(order.expires),
+        "identifiers": identifiers,
+        "authorizations": authorizations,
+        "finalize": url(format!("finalize/{id}")),
+    });
+    if order.profile_asked {
+        body["profile"] = json!(order.profile);
+    }
+    if let Some(replaces) = order.replaces.as_ref().filter(|_| server.settings.shows_replaces) {
+        body["replaces"] = json!(replaces);
+    }
+    if let Progress::Issued(serial) = &order.progress {
+        body["certificate"] = json!(url(format!("certificate/{serial}")));
+    }
+    if let Some(error) = &order.error {
+        body["error"] = error.clone();
+    }
+    let reply = Reply::json(status, &body).with_header("location", &url(format!("order/{id}")));
+    match order_status {
+        "processing" => with_retry_after(reply, timing, Some(durations::ACME_RETRY_AFTER)),
+        _ => reply,
+    }
+}
+
+/// Returns a time in whole seconds, as in every ACME object.
+pub(super) fn seconds(at: SimTime) -> String {
+    at.timestamp().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+impl Order {
+    /// Returns the status (RFC 8555 §7.1.6).
+    pub(super) fn status(&self, server: &Server, now: SimTime) -> &'static str {
+        match &self.progress {
+            Progress::Issued(_) => "valid",
+            Progress::Finalized { .. } => "processing",
+            Progress::Invalid => "invalid",
+            Progress::Open => {
+                let status = |id: &String| server.authorizations.get(id).map_or("", |one| one.status(now));
+                let statuses: Vec<&str> = self.authorizations.iter().map(status).collect();
+                let failed = statuses.iter().any(|one| *one != "pending" && *one != "valid");
+                match failed {
+                    true if server.settings.failed_order_stays_pending => "pending",
+                    true => "invalid",
+                    false if statuses.contains(&"pending") => "pending",
+                    false => "ready",
+                }
+            }
+        }
+    }
+}
+
+fn chosen_profile(call: &mut AcmeCall<'_>, asked: Option<&str>) -> Result<&'static Profile, Problem> {
+    if let Some(name) = asked {
+        return profile::named(name).ok_or_else(|| {
+            Problem::new(400, "invalidProfile", format!("Profile \"{name}\" not recognized, see the directory for valid profiles"))
+        });
+    }
+    let default = call.server().settings.default_profile.clone();
+    if default == "random" {
+        let drawn = call.draw_percent("acme profile");
+        return Ok(&PROFILES[usize::from(drawn) % PROFILES.len()]);
+    }
+    Ok(profile::named(&default).unwrap_or(&PROFILES[0]))
+}
+
+/// Reads the names: in lower case, sorted, each once.
+fn names(identifiers: &Value) -> Result<Vec<String>, Problem> {
+    let listed = identifiers.as_array().filter(|listed| !listed.is_empty());
+    let listed = listed.ok_or_else(|| Problem::malformed("NewOrder request did not specify any identifiers"))?;
+    let mut names = Vec::new();
+    let mut refused = Vec::new();
+    for identifier in listed {
+        let value = identifier["value"].as_str().unwrap_or_default();
+        if identifier["type"] != "dns" {
+            let detail = format!("NewOrder request included unsupported identifier: type {}", identifier["type"]);
+            return Err(Problem::new(400, "unsupportedIdentifier", detail));
+        }
+        let name = value.to_ascii_lowercase();
+        match check_name(&name) {
+            Ok(()) => names.push(name),
+            Err(why) => refused.push((value.to_owned(), Problem::new(400, "rejectedIdentifier", why))),
+        }
+    }
+    if let Some(problem) = Problem::combined("Cannot issue for requested names", refused) {
+        return Err(problem);
+    }
+    names.sort_unstable();
+    names.dedup();
+    let redundant = names.iter().find(|name| {
+        let above = name.split_once('.').map(|(_, above)| format!("*.{above}"));
+        !name.starts_with("*.") && above.is_some_and(|wildcard| names.contains(&wildcard))
+    });
+    match redundant {
+        Some(name) => Err(Problem::malformed(format!(
+            "Domain name \"{name}\" is redundant with a wildcard domain in the same request. Remove one or the other from \
+             the certificate request."
+        ))),
+        None => Ok(names),
+    }
+}
+
+/// Checks a name as Boulder's policy does, without its list of public suffixes.
+fn check_name(name: &str) -> Result<(), String> {
+    let base = name.strip_prefix("*.").unwrap_or(name);
+    if base.is_empty() || name.len() > NAME_MAX {
+        return Err("Domain name is empty or longer than 253 bytes".to_owned());
+    }
+    if base.contains('*') {
+        return Err("Domain name has more than one wildcard, or one that is not its first label".to_owned());
+    }
+    if base.parse::<std::net::IpAddr>().is_ok() {
+        return Err("The ACME server can not issue a certificate for an IP address".to_owned());
+    }
+    if base.ends_with('.') {
+        return Err("Domain name ends in a dot".to_owned());
+    }
+    let labels: Vec<&str> = base.split('.').collect();
+    if labels.len() < 2 {
+        return Err("Domain name needs at least one dot".to_owned());
+    }
+    let label = |label: &&str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    match labels.iter().all(label) {
+        true => Ok(()),
+        false => Err("Domain name contains an invalid character".to_owned()),
+    }
+}
+
+fn check_paused(call: &AcmeCall<'_>, names: &[String]) -> Result<(), Problem> {
+    let paused: Vec<&str> = names
+        .iter()
+        .map(|name| name.strip_prefix("*.").unwrap_or(name))
+        .filter(|name| call.server().paused.contains(*name))
+        .collect();
+    let Some(first) = paused.first() else { return Ok(()) };
+    let detail = format!(
+        "Your account is temporarily prevented from requesting certificates for {first} and possibly others. Please visit: \
+         {}/unpause",
+        call.origin()
+    );
+    Err(Problem::rate_limited(detail, None))
+}
+
+fn check_limits(call: &mut AcmeCall<'_>, account: &str, names: &[String]) -> Result<(), Problem> {
+    for name in names {
+        let name = name.strip_prefix("*.").unwrap_or(name);
+        call.check(Limit::FailedAuthorizations, &format!("{account} {name}"))?;
+    }
+    call.check(Limit::CertificatesPerSet, &names.join(","))?;
+    let mut domains: Vec<&str> = names.iter().map(|name| registered_domain(name)).collect();
+    domains.dedup();
+    for domain in domains {
+        call.check(Limit::CertificatesPerDomain, domain)?;
+    }
+    call.spend(Limit::NewOrders, account)
+}
+
+/// Finds an order that is returned again.
+fn reusable(call: &AcmeCall<'_>, account: &str, names: &[String], profile: Option<&str>) -> Option<String> {
+    let server = call.server();
+    let fits = |order: &Order| {
+        order.account == account
+            && order.names == names
+            && order.replaces.is_none()
+            && profile == order.profile_asked.then_some(order.profile.as_str())
+            && order.expires > call.now
+            && matches!(order.status(server, call.now), "pending" | "ready")
+            && order.authorizations.iter().all(|id| {
+                let status = server.authorizations.get(id).map(|one| one.status(call.now));
+                matches!(status, Some("pending" | "valid"))
+            })
+    };
+    server.orders.iter().find(|(_, order)| fits(order)).map(|(id, _)| id.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_checked_sorted_and_not_redundant() {
+        let of = |names: &[&str]| {
+            let listed: Vec<Value> =
+                names.iter().map(|name| json!({ "type": "dns", "value": name })).collect();
+            super::names(&json!(listed))
+        };
+        assert_eq!(of(&["*.Example.com", "example.com", "example.com"]).unwrap(), ["*.example.com", "example.com"]);
+        for bad in ["localhost", "a..b", "*.*.b.c", "a.*.c", "10.0.0.1", "a_b.c", "-a.b", "a.b.", ""] {
+            assert_eq!(of(&[bad]).unwrap_err().kind, "rejectedIdentifier", "{bad}");
+        }
+        let redundant = of(&["*.example.com", "www.example.com"]).unwrap_err();
+        assert_eq!((redundant.kind, redundant.status), ("malformed", 400));
+        let two = of(&["bad", "worse"]).unwrap_err();
+        assert_eq!(two.document()["subproblems"][1]["identifier"]["value"], "worse");
+    }
+}
