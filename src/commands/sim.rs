@@ -127,6 +127,8 @@ impl EventOutput<'_> {
                 "environment": self.cli_context.global.environment, "page": registration.page(), "port": connection.port,
                 "pid": registration.holder.pid, "speed": SpeedText(connection.time_scale).to_string(), "seed": connection.seed,
                 "folder": registration.folder, "kubeconfig": registration.kubeconfig,
+                "acme": connection.acme_directory, "acme_staging": connection.acme_staging,
+                "name_servers": connection.name_servers,
             }),
         );
         let style = self.cli_context.terminal.err;
@@ -138,6 +140,10 @@ impl EventOutput<'_> {
              {}its certificate is signed by\n  \
              {}{}\n  \
              az, kubectl  eval \"$({program} sim env)\"\n  \
+             ACME         {}\n  \
+             {}its root certificate is\n  \
+             {}{}\n  \
+             DNS          {}name-servers\n  \
              landfall     every other command uses it while it runs\n\n\
              Press Ctrl-C to end it. Its state is saved; the next command resumes from it.\n",
             style.strong(&heading),
@@ -147,6 +153,11 @@ impl EventOutput<'_> {
             " ".repeat(13),
             " ".repeat(13),
             shown(&registration.authority()),
+            connection.acme_directory,
+            " ".repeat(13),
+            " ".repeat(13),
+            shown(&registration.folder.join("acme-root.pem")),
+            registration.page(),
         ));
     }
 

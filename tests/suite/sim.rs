@@ -133,7 +133,7 @@ fn a_run_continues_when_a_new_server_replaces_a_killed_one() {
 
 /// Returns a free port that neither clouds select by themselves nor the system gives to outgoing connections.
 fn free_port() -> TcpListener {
-    let first = 10_000 + u16::try_from(std::process::id() % 9_000).unwrap();
+    let first = 15_000 + u16::try_from(std::process::id() % 4_000).unwrap();
     (first..20_000).find_map(|port| TcpListener::bind(("127.0.0.1", port)).ok()).unwrap()
 }
 

@@ -1,6 +1,6 @@
 //! The admin API for people and tests, under `/_sim/` of any host of the simulated cloud.
 //!
-//! Requests from pages of other sites are refused. All but the page, `ca.pem`, `serving` and `env` need the header
+//! Requests from pages of other sites are refused. All but the page, `ca.pem`, `serving`, `env` and `name-servers` need the header
 //! [`KEY_HEADER`] with the key of this cloud, which the page and the registration contain.
 //!
 //! * `GET /_sim/`: the web page.
@@ -19,13 +19,19 @@
 //!   support.
 //! * `GET`, `POST /_sim/policies`: the policies that deny. `{"policies": [{"name": "p", "field": "location",
 //!   "operator": "notIn", "values": ["westeurope"]}]}` replaces them.
+//! * `GET`, `POST /_sim/acme`: the settings of the CAs and their counts. `{"ca": "staging", "settings":
+//!   {"bad_nonce_percent": 0}}` changes settings, `{"ca": "production", "paused": []}` replaces the paused names.
+//! * `GET /_sim/name-servers`: the zones, their name servers and the addresses of these.
 //! * `POST /_sim/advance`: moves the clock by `{"seconds": 60}` of cloud time, or `{"real_seconds": 3600}`.
 
 use http::Method;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
+use crate::acme::admin as acme;
+use crate::arm::dns::publication;
 use crate::clock::{SimTime, Timing};
+use crate::dns_server::NameServers;
 use crate::fault::{self, Armed};
 use crate::page::{self, overview};
 use crate::registration::ServerRegistration;
@@ -47,6 +53,8 @@ pub struct AdminApi {
     pub listeners: watch::Receiver<Listeners>,
     /// The registration for other processes; `None` if only this process uses the cloud.
     pub registration: Option<ServerRegistration>,
+    /// The addresses of the name servers.
+    pub name_servers: NameServers,
 }
 
 /// A request to the admin API, with its time.
@@ -62,7 +70,7 @@ pub struct AdminCall<'a> {
 impl AdminApi {
     /// Creates the context without gateways, for this process only.
     pub fn in_process(ca_pem: String) -> Self {
-        Self { ca_pem, listeners: watch::channel(Listeners::new()).1, registration: None }
+        Self { ca_pem, listeners: watch::channel(Listeners::new()).1, registration: None, name_servers: NameServers::new() }
     }
 
     /// Answers a request.
@@ -102,9 +110,25 @@ impl AdminApi {
             },
             "/_sim/faults" => Reply::json(200, &faults(state)),
             "/_sim/limits" => Reply::json(200, &state.limits.view()),
+            "/_sim/acme" => Reply::json(200, &acme::view(state)),
+            "/_sim/name-servers" => Reply::json(200, &self.name_servers(state)),
             "/_sim/policies" => Reply::json(200, &json!({ "policies": state.policies })),
             _ => page::asset(path, &state.admin_key).unwrap_or_else(not_found),
         }
+    }
+}
+
+impl AdminApi {
+    /// Lists the zones with their name servers and the addresses of these.
+    fn name_servers(&self, state: &CloudState) -> Value {
+        let zone = |(zone, servers): (String, Vec<String>)| {
+            let server = |name: String| {
+                let address = self.name_servers.get(&name).map(ToString::to_string);
+                json!({ "name": name, "address": address })
+            };
+            json!({ "zone": zone, "servers": servers.into_iter().map(server).collect::<Vec<_>>() })
+        };
+        publication::delegations(state).into_iter().map(zone).collect()
     }
 }
 
@@ -117,7 +141,8 @@ const LATEST: SimTime = SimTime(7_258_118_400_000);
 const NOT_SERVED: &str = "this simulated cloud is not served to other processes; run `landfall sim`\n";
 
 fn not_found() -> Reply {
-    let paths = "ledger, doors, ca.pem, serving, env, faults, limits, policies and advance";
+    let paths = "ledger, doors, ca.pem, serving, env, faults, limits, policies, acme, name-servers \
+                 and advance";
     Reply::text(404, format!("there are /_sim/, /_sim/world, {paths}\n"))
 }
 
@@ -132,7 +157,7 @@ pub(crate) fn new_key() -> String {
 /// Returns whether a path needs no key: the page, the root certificate, and what contains no secret.
 fn is_public(path: &str) -> bool {
     let public = ["/_sim", "/_sim/page.css", "/_sim/page.js", "/_sim/ca.pem", "/_sim/serving", "/_sim/env"];
-    public.contains(&path)
+    public.contains(&path) || path == "/_sim/name-servers"
 }
 
 /// Refuses requests that a browser sends for a page of another site. Once a user has accepted the certificate,
@@ -177,6 +202,10 @@ fn change(state: &mut CloudState, call: &AdminCall<'_>, path: &str) -> Option<Re
         (&Method::DELETE, path) => disarm(state, path.strip_prefix("/_sim/faults/")?),
         (&Method::POST, "/_sim/limits") => set_limits(state, request),
         (&Method::POST, "/_sim/policies") => set_policies(state, request),
+        (&Method::POST, "/_sim/acme") => match acme::change(state, &request.json().unwrap_or_default()) {
+            Ok(()) => Reply::json(200, &acme::view(state)),
+            Err(why) => Reply::text(400, format!("{why}\n")),
+        },
         (&Method::POST, "/_sim/advance") => advance(state, request, call.timing),
         _ => return None,
     })

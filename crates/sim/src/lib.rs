@@ -53,6 +53,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 pub use clock::Speed;
 pub use dns_server::NameServers;
@@ -64,6 +65,7 @@ pub use request_log::RequestRecord;
 pub use server::{Body, Cut};
 pub use traffic::listeners::Listeners;
 
+use acme::CaName;
 use clock::{SimTime, Timing};
 use dns_server::Sockets;
 use fault::Faults;
@@ -86,6 +88,8 @@ pub struct Sim {
     server_state: Arc<ServerState>,
     stop: CancellationToken,
     server: Option<JoinHandle<()>>,
+    /// The tasks of the name servers.
+    name_servers: TaskTracker,
     listeners: tokio::sync::watch::Receiver<Listeners>,
     registration: Option<ServerRegistration>,
 }
@@ -131,6 +135,9 @@ impl Sim {
         let sockets = Sockets::bind(state.seed).map_err(SimError::Port)?;
         let connection = ConnectionInfo::of(&state, &timing, authority.pem(), sockets.addresses());
         let (opened, listeners) = tokio::sync::watch::channel(Listeners::new());
+        for (name, ca) in [("acme-root.pem", CaName::Production), ("acme-staging-root.pem", CaName::Staging)] {
+            persistence.replace(name, state.acme.root_pem(ca).as_bytes())?;
+        }
         let registration = options
             .registration
             .map(|registration| ServerRegistration::new(dir, holder, &connection, &registration));
@@ -146,7 +153,7 @@ impl Sim {
         let server_state = server_state.with_name_servers(sockets.addresses());
         let server_state = Arc::new(server_state.with_registration(listeners.clone(), registration.clone()));
         let stop = CancellationToken::new();
-        sockets.serve(&server_state, &stop).map_err(SimError::Port)?;
+        let name_servers = sockets.serve(&server_state, &stop).map_err(SimError::Port)?;
         let context = server::ServerContext::new(
             authority.server_config()?,
             connection.port,
@@ -158,7 +165,7 @@ impl Sim {
         if options.traffic {
             tokio::spawn(traffic::listeners::serve(Arc::clone(&server_state), opened, stop.clone()));
         }
-        Ok(Self { connection, server_state, stop, server, listeners, registration })
+        Ok(Self { connection, server_state, stop, server, name_servers, listeners, registration })
     }
 
     /// Returns the addresses and the sign-in data.
@@ -240,6 +247,7 @@ impl Sim {
         if let Some(server) = self.server.take() {
             let _ = server.await;
         }
+        self.name_servers.wait().await;
         if let Err(error) = self.server_state.write_whole() {
             tracing::warn!(%error, "the complete state cannot be written; the changes stay beside it");
         }

@@ -100,7 +100,8 @@ impl ServerState {
 
     /// Returns the same state, whose CAs ask the name servers over these sockets.
     #[must_use]
-    pub(crate) fn with_name_servers(self, name_servers: NameServers) -> Self {
+    pub(crate) fn with_name_servers(mut self, name_servers: NameServers) -> Self {
+        self.admin_api.name_servers.clone_from(&name_servers);
         Self { name_servers: Some(name_servers), ..self }
     }
 

@@ -107,7 +107,8 @@ impl Conditions {
 fn fault(rng: &mut Rng, scenario: Scenario) -> Armed {
     // In a foreign group, a deleted vault of the same name is foreign, and a person must decide about it.
     let heals = |fault: &Fault| {
-        let separate = UNREADABLE.contains(fault) || *fault == Fault::PolicyModifies;
+        let separate =
+            UNREADABLE.contains(fault) || *fault == Fault::PolicyModifies || fault.concerns_orders();
         fault.heals() && !separate && !(scenario.shared_group && *fault == Fault::VaultSoftDeleted)
     };
     let healing: Vec<Fault> = Fault::ALL.iter().copied().filter(heals).collect();

@@ -13,6 +13,7 @@
 //! * `issuer`, `csr`, `profile`: keys and certificates. `limits`: rate limits. `settings`: switches.
 
 mod account;
+pub(crate) mod admin;
 mod authorization;
 mod caa;
 mod call;

@@ -34,12 +34,17 @@ impl CaName {
         }
     }
 
-    /// Finds a CA by its name in settings.
-    pub(crate) fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|ca| match ca {
-            Self::Production => name == "production",
-            Self::Staging => name == "staging",
-        })
+    /// Returns the name in the admin API.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Production => "production",
+            Self::Staging => "staging",
+        }
+    }
+
+    /// Finds a CA by its name in the admin API.
+    pub(super) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|ca| ca.name() == name)
     }
 }
 

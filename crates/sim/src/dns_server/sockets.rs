@@ -11,6 +11,7 @@ use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::names;
 use crate::server_state::ServerState;
@@ -19,7 +20,7 @@ use crate::server_state::ServerState;
 pub type NameServers = BTreeMap<String, SocketAddr>;
 
 /// The port range of the name servers, below that of the HTTPS servers.
-const PORTS: std::ops::Range<u16> = 10_000..20_000;
+const PORTS: std::ops::Range<u16> = 10_000..15_000;
 /// The number of ports that one simulated cloud prefers.
 const BLOCK: u16 = 50;
 /// The maximum size of a question in bytes.
@@ -58,24 +59,31 @@ impl Sockets {
         self.bound.iter().filter_map(address).collect()
     }
 
-    /// Serves the name servers until `stop` is cancelled. Must be called within a runtime.
+    /// Serves the name servers until `stop` is cancelled. Must be called within a runtime. Returns the tasks that hold
+    /// the sockets.
     ///
     /// # Errors
     /// The runtime does not accept a socket.
-    pub(crate) fn serve(self, server_state: &Arc<ServerState>, stop: &CancellationToken) -> io::Result<()> {
+    pub(crate) fn serve(
+        self,
+        server_state: &Arc<ServerState>,
+        stop: &CancellationToken,
+    ) -> io::Result<TaskTracker> {
+        let tasks = TaskTracker::new();
         let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         for (name, udp, tcp) in self.bound {
             let server = Server { name: Arc::from(name), server_state: Arc::clone(server_state) };
             let (udp, tcp) = (UdpSocket::from_std(udp)?, TcpListener::from_std(tcp)?);
             let token = stop.clone();
             let datagrams = server.clone();
-            tokio::spawn(async move { token.run_until_cancelled(datagrams.datagrams(udp)).await });
+            tasks.spawn(async move { token.run_until_cancelled(datagrams.datagrams(udp)).await });
             let (token, connections) = (stop.clone(), Arc::clone(&connections));
-            tokio::spawn(async move {
+            tasks.spawn(async move {
                 token.clone().run_until_cancelled(server.connections(tcp, connections, token)).await
             });
         }
-        Ok(())
+        tasks.close();
+        Ok(tasks)
     }
 }
 

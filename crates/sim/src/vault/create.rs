@@ -36,6 +36,9 @@ pub(crate) struct PendingCertificate {
     /// The version that the operation adds at its end; `None` afterwards.
     pub(super) version: Option<Version>,
     policy: Value,
+    /// True if a merge keeps the order of its chain.
+    #[serde(default)]
+    pub(super) keep_order: bool,
 }
 
 impl PendingCertificate {
@@ -47,6 +50,11 @@ impl PendingCertificate {
     /// Returns whether a certificate of another authority completes it, by a merge.
     pub(super) fn waits_for_merge(&self) -> bool {
         self.policy["issuer"]["name"] == UNKNOWN
+    }
+
+    /// Returns the name of the issuer.
+    pub(super) fn issuer(&self) -> &str {
+        self.policy["issuer"]["name"].as_str().unwrap_or_default()
     }
 
     /// Returns the instant at which it completes by itself.
@@ -117,13 +125,16 @@ pub(super) fn create(state: &mut CloudState, call: &VaultCall<'_>, name: &str) -
         csr: STANDARD.encode(csr),
         version,
         policy,
+        keep_order: body["preserveCertOrder"] == true,
     };
     let answer = pending.body(&uri);
     let vault =
         state.vaults.reachable_mut(call.vault, call.now).expect("the request is for a vault that is there");
     vault.certificates.pending.insert(name.to_ascii_lowercase(), pending);
     let version = call.request.query("api-version").unwrap_or_default();
-    let location = format!("{uri}certificates/{name}/pending?api-version={version}");
+    let request_id = answer["request_id"].as_str().unwrap_or_default();
+    let location =
+        format!("{uri}certificates/{name}/pending?api-version={version}&request_id={request_id}");
     Ok(Reply::json(202, &answer).with_header("location", &location).with_header("retry-after", "10"))
 }
 
@@ -140,7 +151,7 @@ pub(super) fn free(state: &CloudState, call: &VaultCall<'_>, name: &str) -> Resu
     }
     let message = "A new key vault certificate can not be created or imported while a pending key vault certificate's status \
                    is inProgress.";
-    Err(VaultError::new(409, "Conflict", message))
+    Err(VaultError::new(409, "Forbidden", message))
 }
 
 fn issuer(policy: &Value) -> Result<&str, VaultError> {
@@ -154,9 +165,11 @@ fn issuer(policy: &Value) -> Result<&str, VaultError> {
     }
 }
 
-/// Returns the operation.
+/// Returns the operation; a `request_id` in the query must be that of the operation.
 pub(super) fn get(state: &CloudState, call: &VaultCall<'_>, name: &str) -> Result<Reply, VaultError> {
     let found = certificate_store::vault(state, call).certificates.pending.get(&name.to_ascii_lowercase());
+    let asked = call.request.query("request_id");
+    let found = found.filter(|found| asked.is_none_or(|id| id.eq_ignore_ascii_case(&found.request_id)));
     let found = found.ok_or_else(|| not_found(name))?;
     Ok(Reply::json(200, &found.body(&state.vault_uri(call.vault))))
 }

@@ -24,6 +24,19 @@ fn a_certificate_of_another_authority_waits_for_its_merge() {
     let x5c = json!({"x5c": [STANDARD.encode(foreign.der())]});
     let refused = cloud.vault("kv-demo", Method::POST, &at("pending/merge"), Some(&x5c));
     assert_eq!((refused.status.as_u16(), code(&refused).as_str()), (400, "BadParameter"));
+    assert!(refused.value()["error"]["message"].to_string().contains("does not match the public part"));
+    let empty = cloud.vault("kv-demo", Method::POST, &at("pending/merge"), Some(&json!({"x5c": []})));
+    assert!(empty.value()["error"]["message"].to_string().contains("at least one valid item"));
+    let request_id = pending["request_id"].as_str().unwrap();
+    let location = created.headers["location"].to_str().unwrap();
+    assert!(location.ends_with(&format!("pending?api-version=7.4&request_id={request_id}")), "{location}");
+    let of = |id: &str| format!("/certificates/x/pending?api-version=7.4&request_id={id}");
+    assert_eq!(get(&mut cloud, &of(request_id)).status, 200);
+    assert_eq!(code(&get(&mut cloud, &of("another"))), "PendingCertificateNotFound");
+    for action in ["create", "import"] {
+        let blocked = cloud.vault("kv-demo", Method::POST, &at(action), Some(&json!({"policy": policy})));
+        assert_eq!((blocked.status.as_u16(), code(&blocked).as_str()), (409, "Forbidden"), "{action}");
+    }
     let csr = STANDARD.decode(pending["csr"].as_str().unwrap()).unwrap();
     let request = rcgen::CertificateSigningRequestParams::from_der(&csr.into()).unwrap();
     let mut authority = rcgen::CertificateParams::new(Vec::new()).unwrap();
@@ -41,6 +54,40 @@ fn a_certificate_of_another_authority_waits_for_its_merge() {
     assert_eq!(get(&mut cloud, &at("pending")).value()["status"], "completed");
     let again = cloud.vault("kv-demo", Method::POST, &at("pending/merge"), Some(&x5c));
     assert_eq!(code(&again), "PendingCertificateNotFound");
+}
+
+#[test]
+fn a_merged_chain_is_reversed_unless_its_order_is_kept() {
+    for keep in [false, true] {
+        let mut cloud = ready();
+        let policy = json!({"issuer": {"name": "Unknown"}, "key_props": {"kty": "EC"}, "x509_props": {"subject": "CN=x"}});
+        let body = json!({"policy": policy, "preserveCertOrder": keep});
+        cloud.vault("kv-demo", Method::POST, "/certificates/x/create?api-version=7.4", Some(&body));
+        let pending = get(&mut cloud, "/certificates/x/pending?api-version=7.4").value();
+        let csr = STANDARD.decode(pending["csr"].as_str().unwrap()).unwrap();
+        let request = rcgen::CertificateSigningRequestParams::from_der(&csr.into()).unwrap();
+        let key = rcgen::KeyPair::generate().unwrap();
+        let authority = rcgen::CertificateParams::new(Vec::new()).unwrap();
+        let root = authority.self_signed(&key).unwrap();
+        let leaf = request.signed_by(&rcgen::Issuer::new(authority, key)).unwrap();
+        let x5c = json!({"x5c": [STANDARD.encode(leaf.der()), STANDARD.encode(root.der())]});
+        let merge = "/certificates/x/pending/merge?api-version=7.4";
+        let merged = cloud.vault("kv-demo", Method::POST, merge, Some(&x5c));
+        assert_eq!((merged.status.as_u16(), &merged.value()["cer"]), (201, &x5c["x5c"][0]), "keep {keep}");
+        let vault = cloud.state.vaults.reachable("kv-demo", cloud.now).unwrap();
+        let first = vault.certificates.live["x"].newest().material.certificates()[0].to_vec();
+        assert_eq!(first == leaf.der().to_vec(), keep);
+    }
+}
+
+#[test]
+fn an_operation_of_the_vault_itself_takes_no_merge() {
+    let mut cloud = ready();
+    let body = json!({"policy": {"issuer": {"name": "Self"}, "key_props": {"kty": "EC"}, "x509_props": {"subject": "CN=x"}}});
+    cloud.vault("kv-demo", Method::POST, "/certificates/x/create?api-version=7.4", Some(&body));
+    let at = "/certificates/x/pending/merge?api-version=7.4";
+    let refused = cloud.vault("kv-demo", Method::POST, at, Some(&json!({"x5c": ["AAAA"]})));
+    assert_eq!((refused.status.as_u16(), code(&refused).as_str()), (403, "Forbidden"));
 }
 
 #[test]

@@ -152,6 +152,12 @@ impl Material {
         Ok(Material { key, certificates, leaf, content_type: content_type.to_owned(), secret: String::new() })
     }
 
+    /// Reverses the order of the certificates.
+    pub(super) fn reverse(&mut self) {
+        self.certificates.reverse();
+        self.leaf = self.certificates.len() - 1 - self.leaf;
+    }
+
     pub(super) fn passwordless_pfx(&self) -> Result<String, Unreadable> {
         let certificates =
             self.certificates.iter().map(|der| Certificate::from_der(&der.0)).collect::<Result<Vec<_>, _>>();

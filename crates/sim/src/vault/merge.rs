@@ -20,23 +20,38 @@ use crate::state::CloudState;
 /// 400 if the certificate is not of the key of the operation, 404 if no operation waits for a merge.
 pub(super) fn merge(state: &mut CloudState, call: &VaultCall<'_>, name: &str) -> Result<Reply, VaultError> {
     let body: Value = call.request.json().map_err(|error| VaultError::parameter(error.to_string()))?;
-    let invalid = || VaultError::parameter("Property x5c has invalid value.");
-    let listed = body["x5c"].as_array().ok_or_else(invalid)?;
+    let invalid = || {
+        VaultError::parameter("Property x5c has invalid value X5C must has at least one valid item")
+    };
+    let listed = body["x5c"].as_array().filter(|listed| !listed.is_empty()).ok_or_else(invalid)?;
     let decoded = listed.iter().map(|one| STANDARD.decode(one.as_str()?).ok());
     let certificates = decoded.collect::<Option<Vec<_>>>().ok_or_else(invalid)?;
     let uri = state.vault_uri(call.vault);
     let key = name.to_ascii_lowercase();
     let vault =
         state.vaults.reachable_mut(call.vault, call.now).expect("the request is for a vault that is there");
-    let waiting = vault.certificates.pending.get_mut(&key);
-    let pending =
-        waiting.filter(|one| one.is_running() && one.waits_for_merge()).ok_or_else(|| not_found(name))?;
+    let running = vault.certificates.pending.get_mut(&key).filter(|one| one.is_running());
+    let pending = running.ok_or_else(|| not_found(name))?;
+    if !pending.waits_for_merge() {
+        let message = format!(
+            "Merge is forbidden on pending object created with issuer : {} while it is in progess.",
+            pending.issuer()
+        );
+        return Err(VaultError::new(403, "Forbidden", message));
+    }
     let version = pending.version.as_ref().expect("a running operation has a version");
-    let merged = version.material.signed_by_another(certificates);
-    let material = merged.map_err(|unreadable| VaultError::parameter(unreadable.to_string()))?;
+    let merged = version.material.signed_by_another(certificates, pending.keep_order);
+    let material = merged.map_err(|unreadable| match unreadable {
+        Unreadable::NoLeaf => VaultError::parameter(
+            "The public key of the end-entity certificate in the specified X.509 certificate content does not match the \
+             public part of the specified private key. Please check if certificate is valid",
+        ),
+        other => VaultError::parameter(other.to_string()),
+    })?;
     let enabled = body["attributes"]["enabled"].as_bool().unwrap_or(version.enabled);
     let tags = body.get("tags").filter(|tags| tags.is_object()).cloned().or_else(|| version.tags.clone());
-    let version = Version::new(version.id.clone(), material, enabled, tags, call.now).ok_or_else(invalid)?;
+    let mut version = Version::new(version.id.clone(), material, enabled, tags, call.now).ok_or_else(invalid)?;
+    version.keep_order = pending.keep_order;
     pending.version = Some(version);
     pending.done = call.now;
     if let Some((name, version, policy)) = pending.end() {
@@ -53,11 +68,21 @@ pub(super) fn merge(state: &mut CloudState, call: &VaultCall<'_>, name: &str) ->
 impl Material {
     /// Returns the same key with certificates that another authority issued for it, DER.
     ///
+    /// Unless the order is kept, a PFX has the leaf last and a PEM file has it first, as users report
+    /// (Azure/notation-azure-kv#136).
+    ///
     /// # Errors
     /// [`Unreadable`] if none of them belongs to the key.
-    pub(crate) fn signed_by_another(&self, certificates: Vec<Vec<u8>>) -> Result<Material, Unreadable> {
+    pub(crate) fn signed_by_another(
+        &self,
+        certificates: Vec<Vec<u8>>,
+        keep_order: bool,
+    ) -> Result<Material, Unreadable> {
         let certificates = certificates.into_iter().map(Der).collect();
-        let mut material = Self::assemble(self.key.clone(), certificates, &self.content_type, false)?;
+        let mut material = Self::assemble(self.key.clone(), certificates, &self.content_type, keep_order)?;
+        if !keep_order && self.content_type != PEM {
+            material.reverse();
+        }
         material.secret = match self.content_type == PEM {
             true => material.pem(),
             false => material.passwordless_pfx()?,

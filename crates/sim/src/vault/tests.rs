@@ -293,7 +293,7 @@ fn a_self_signed_certificate_is_pending_until_it_is_created() {
     let pending = cloud.vault("kv-demo", Method::POST, path, Some(&body));
     assert_eq!((pending.status.as_u16(), &pending.value()["status"]), (202, &json!("inProgress")));
     let twice = cloud.vault("kv-demo", Method::POST, path, Some(&body));
-    assert_eq!((twice.status.as_u16(), code(&twice).as_str()), (409, "Conflict"));
+    assert_eq!((twice.status.as_u16(), code(&twice).as_str()), (409, "Forbidden"));
     assert_eq!(get(&mut cloud, "/certificates/made/?api-version=7.4").status, 404);
     cloud.advance(10.0);
     let ended = get(&mut cloud, "/certificates/made/pending?api-version=7.4").value();

@@ -57,7 +57,7 @@ async fn an_unregistered_server_removes_the_registration_of_a_killed_one() {
     std::fs::write(folder.path().join("serving.json"), left).unwrap();
     let client = Client::reopen(folder, options(Speed::Instant)).await;
     assert!(ServerRegistration::find(client.folder.path()).is_none());
-    for what in ["/_sim/serving", "/_sim/env"] {
+    for what in ["/_sim/serving", "/_sim/env", "/_sim/name-servers"] {
         assert_eq!(client.get(what).await.status, 404);
     }
 }
@@ -149,13 +149,13 @@ async fn the_key_is_required_except_for_what_contains_no_secret() {
     };
     let key = client.sim.connection().admin_key.clone();
     for path in
-        ["/_sim/world", "/_sim/ledger", "/_sim/doors", "/_sim/faults", "/_sim/limits", "/_sim/policies"]
+        ["/_sim/world", "/_sim/ledger", "/_sim/doors", "/_sim/faults", "/_sim/limits", "/_sim/policies", "/_sim/acme"]
     {
         assert_eq!(status(path, None).await, 401, "{path}");
         assert_eq!(status(path, Some("0".repeat(key.len()))).await, 401, "{path}");
         assert_eq!(status(path, Some(key.clone())).await, 200, "{path}");
     }
-    for path in ["/_sim/", "/_sim/page.js", "/_sim/ca.pem", "/_sim/serving", "/_sim/env"] {
+    for path in ["/_sim/", "/_sim/page.js", "/_sim/ca.pem", "/_sim/serving", "/_sim/env", "/_sim/name-servers"] {
         assert_eq!(status(path, None).await, 200, "{path}");
     }
     let page = client.http.get(format!("{origin}/_sim/")).send().await.unwrap().text().await.unwrap();
@@ -189,7 +189,7 @@ async fn requests_for_another_site_are_refused() {
 
 /// Returns a free port that neither clouds select by themselves nor the system gives to outgoing connections.
 fn free_port() -> std::net::TcpListener {
-    let first = 10_000 + u16::try_from(std::process::id() % 9_000).unwrap();
+    let first = 15_000 + u16::try_from(std::process::id() % 4_000).unwrap();
     (first..20_000).find_map(|port| std::net::TcpListener::bind(("127.0.0.1", port)).ok()).unwrap()
 }
 

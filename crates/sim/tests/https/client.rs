@@ -54,7 +54,7 @@ pub fn options(speed: Speed) -> Options {
 pub fn http(connection: &ConnectionInfo) -> reqwest::Client {
     let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, connection.port));
     let ca = Certificate::from_pem(connection.ca_pem.as_bytes()).unwrap();
-    ["login", "management", "kv.vault", "elsewhere"]
+    ["login", "management", "kv.vault", "elsewhere", "acme", "acme-staging"]
         .iter()
         .fold(reqwest::Client::builder(), |builder, name| {
             builder.resolve(&format!("{name}.landfall.localhost"), loopback)

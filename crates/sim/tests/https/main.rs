@@ -1,6 +1,7 @@
 //! The simulated cloud over real HTTPS, tested with a client that shares no code with it.
 
 mod admin_api;
+mod certificates;
 mod client;
 mod resources;
 mod serving;
