@@ -70,7 +70,12 @@ pub struct AdminCall<'a> {
 impl AdminApi {
     /// Creates the context without gateways, for this process only.
     pub fn in_process(ca_pem: String) -> Self {
-        Self { ca_pem, listeners: watch::channel(Listeners::new()).1, registration: None, name_servers: NameServers::new() }
+        Self {
+            ca_pem,
+            listeners: watch::channel(Listeners::new()).1,
+            registration: None,
+            name_servers: NameServers::new(),
+        }
     }
 
     /// Answers a request.

@@ -66,11 +66,7 @@ impl InProcess {
     ///
     /// # Errors
     /// [`SimError::Port`].
-    pub fn resume_with_name_servers(
-        state: CloudState,
-        at: SimTime,
-        speed: Speed,
-    ) -> Result<Self, SimError> {
+    pub fn resume_with_name_servers(state: CloudState, at: SimTime, speed: Speed) -> Result<Self, SimError> {
         let sockets = Sockets::bind(state.seed).map_err(SimError::Port)?;
         Self::start(state, at, speed, Some(sockets))
     }

@@ -135,7 +135,8 @@ impl Sim {
         let sockets = Sockets::bind(state.seed).map_err(SimError::Port)?;
         let connection = ConnectionInfo::of(&state, &timing, authority.pem(), sockets.addresses());
         let (opened, listeners) = tokio::sync::watch::channel(Listeners::new());
-        for (name, ca) in [("acme-root.pem", CaName::Production), ("acme-staging-root.pem", CaName::Staging)] {
+        for (name, ca) in [("acme-root.pem", CaName::Production), ("acme-staging-root.pem", CaName::Staging)]
+        {
             persistence.replace(name, state.acme.root_pem(ca).as_bytes())?;
         }
         let registration = options

@@ -138,12 +138,7 @@ mod time_scale {
 
 impl ConnectionInfo {
     /// Derives the addresses and credentials from the state; `ca_pem` is the CA certificate.
-    pub(crate) fn of(
-        state: &CloudState,
-        timing: &Timing,
-        ca_pem: &str,
-        name_servers: NameServers,
-    ) -> Self {
+    pub(crate) fn of(state: &CloudState, timing: &Timing, ca_pem: &str, name_servers: NameServers) -> Self {
         let directory = |ca: CaName| format!("{}/directory", state.origin(ca.host()));
         Self {
             port: state.port,

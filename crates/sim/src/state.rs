@@ -286,7 +286,9 @@ impl CloudState {
             None if host == "login" => entra::serve(self, request, now),
             None if host == "management" => arm::serve(self, request, now, timing),
             None if host == "graph" => graph::serve(self, request, now),
-            None if host == acme::PRODUCTION_HOST => acme::serve(self, CaName::Production, request, now, timing),
+            None if host == acme::PRODUCTION_HOST => {
+                acme::serve(self, CaName::Production, request, now, timing)
+            }
             None if host == acme::STAGING_HOST => acme::serve(self, CaName::Staging, request, now, timing),
             Some((name, "vault")) => vault::serve(self, name, request, now, timing),
             _ => Reply::text(404, format!("nothing of this cloud is called {}\n", request.host)),

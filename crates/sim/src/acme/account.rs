@@ -4,13 +4,13 @@ use aws_lc_rs::hmac;
 use serde_json::{Value, json};
 
 use super::call::AcmeCall;
+use super::directory;
 use super::encoding::decode;
 use super::jwk::Jwk;
 use super::jws::{self, KeyForm};
 use super::limits::Limit;
 use super::problem::{Answer, Problem, add_link};
 use super::store::Account;
-use super::directory;
 use crate::request::Reply;
 
 /// The maximum number of contacts.

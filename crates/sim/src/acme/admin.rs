@@ -39,7 +39,8 @@ pub(crate) fn change(state: &mut CloudState, body: &Value) -> Result<(), String>
     for (name, value) in body["settings"].as_object().into_iter().flatten() {
         settings[name] = value.clone();
     }
-    let settings = serde_json::from_value(settings).map_err(|error| format!("failed to read the settings: {error}"))?;
+    let settings =
+        serde_json::from_value(settings).map_err(|error| format!("failed to read the settings: {error}"))?;
     let paused = body.get("paused").map(|paused| serde_json::from_value(paused.clone()));
     let paused = paused.transpose().map_err(|error| format!("failed to read the paused names: {error}"))?;
     server.settings = settings;

@@ -35,7 +35,10 @@ pub(super) fn for_order(call: &mut AcmeCall<'_>, account: &str, name: &str, prof
     let now = call.now;
     let with_status = |call: &AcmeCall<'_>, status: &str| {
         let fits = |one: &Authorization| {
-            one.account == account && one.name == name && one.wildcard == wildcard && one.status(now) == status
+            one.account == account
+                && one.name == name
+                && one.wildcard == wildcard
+                && one.status(now) == status
         };
         call.server().authorizations.iter().find(|(_, one)| fits(one)).map(|(id, _)| id.clone())
     };

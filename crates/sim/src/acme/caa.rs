@@ -30,9 +30,7 @@ pub(super) async fn check<A: AskNameServer>(
             let set: Vec<Caa> = records.iter().filter_map(|record| caa_of(&record.data)).collect();
             return match allows(&set, wildcard, account_url) {
                 true => Ok(()),
-                false => {
-                    Err(Problem::new(403, "caa", format!("CAA record for {owner} prevents issuance")))
-                }
+                false => Err(Problem::new(403, "caa", format!("CAA record for {owner} prevents issuance"))),
             };
         }
         above = owner.split_once('.').map(|(_, above)| above);

@@ -74,9 +74,9 @@ fn key_bits(key: &PublicKey<'_>) -> Result<Vec<u8>, Problem> {
             let bits = modulus.len() * 8;
             match [2048, 3072, 4096].contains(&bits) {
                 true => Ok(modulus),
-                false => {
-                    Err(Problem::bad_csr(format!("invalid public key in CSR: key size not supported: {bits}")))
-                }
+                false => Err(Problem::bad_csr(format!(
+                    "invalid public key in CSR: key size not supported: {bits}"
+                ))),
             }
         }
         _ => Err(Problem::bad_csr("invalid public key in CSR: unknown key type")),

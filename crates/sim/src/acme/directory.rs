@@ -25,7 +25,10 @@ pub(super) fn show(call: &AcmeCall<'_>) -> Reply {
         meta["externalAccountRequired"] = json!(true);
     }
     let mut directory = Map::new();
-    directory.insert(call.base(), json!("https://community.letsencrypt.org/t/adding-random-entries-to-the-directory/33417"));
+    directory.insert(
+        call.base(),
+        json!("https://community.letsencrypt.org/t/adding-random-entries-to-the-directory/33417"),
+    );
     for (name, path) in [
         ("keyChange", "key-change"),
         ("newAccount", "new-account"),

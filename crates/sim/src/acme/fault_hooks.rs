@@ -56,7 +56,12 @@ pub(crate) fn bad_nonce(state: &mut CloudState, request: &Request, timing: &Timi
 }
 
 /// Refuses a request because of a limit, with the time at which it ends.
-pub(crate) fn rate_limited(request: &Request, now: SimTime, timing: &Timing, cloud_seconds: f64) -> Option<Reply> {
+pub(crate) fn rate_limited(
+    request: &Request,
+    now: SimTime,
+    timing: &Timing,
+    cloud_seconds: f64,
+) -> Option<Reply> {
     ca(request)?;
     let until = timing.after(now, cloud_seconds).timestamp().strftime("%Y-%m-%d %H:%M:%S UTC");
     let detail = format!(
@@ -169,7 +174,8 @@ pub(crate) fn delay_issuance(
 /// Writes a CAA set that allows only another CA into the zone of an order's first name.
 pub(crate) fn forbid_by_caa(state: &mut CloudState, request: &Request) -> bool {
     let Some(ca) = ca(request) else { return false };
-    let Some(name) = state.acme.get(ca).orders.get(&last(request)).and_then(|order| order.names.first()) else {
+    let Some(name) = state.acme.get(ca).orders.get(&last(request)).and_then(|order| order.names.first())
+    else {
         return false;
     };
     let name = name.strip_prefix("*.").unwrap_or(name).to_owned();

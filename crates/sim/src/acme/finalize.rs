@@ -1,12 +1,12 @@
 //! Finalization of an order (RFC 8555 §7.4): the certificate is issued some seconds later.
 
 use super::call::{AcmeCall, draw};
+use super::csr;
 use super::encoding::decode;
 use super::jws;
 use super::order;
 use super::problem::{Answer, Problem};
 use super::store::Progress;
-use super::csr;
 use crate::durations;
 
 /// Finalizes a ready order with a signing request for exactly its names.

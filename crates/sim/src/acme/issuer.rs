@@ -145,7 +145,8 @@ fn authority(name: &str, path_length: Option<u8>, now: SimTime, days: i64) -> Ce
     params.distinguished_name.push(DnType::CountryName, "XX");
     params.distinguished_name.push(DnType::OrganizationName, "Landfall simulated cloud");
     params.distinguished_name.push(DnType::CommonName, name);
-    params.is_ca = IsCa::Ca(path_length.map_or(BasicConstraints::Unconstrained, BasicConstraints::Constrained));
+    params.is_ca =
+        IsCa::Ca(path_length.map_or(BasicConstraints::Unconstrained, BasicConstraints::Constrained));
     params.key_usages =
         vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     set_validity(&mut params, now.plus_ms(-30 * DAY_MS), now.plus_ms(days * DAY_MS));

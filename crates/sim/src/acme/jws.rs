@@ -62,7 +62,8 @@ pub(super) fn verify(call: &mut AcmeCall<'_>, form: KeyForm) -> Result<Signed, P
     match parts.header["url"].as_str() {
         None => return Err(Problem::malformed("JWS header parameter 'url' required")),
         Some(url) if url != expected => {
-            let detail = format!("JWS header parameter 'url' incorrect. Expected \"{expected}\" got \"{url}\"");
+            let detail =
+                format!("JWS header parameter 'url' incorrect. Expected \"{expected}\" got \"{url}\"");
             return Err(Problem::malformed(detail));
         }
         Some(_) => {}
@@ -87,7 +88,9 @@ impl Signed {
     /// `malformed`.
     pub(super) fn json(&self) -> Result<Value, Problem> {
         let value: Option<Value> = serde_json::from_slice(&self.payload).ok();
-        value.filter(Value::is_object).ok_or_else(|| Problem::malformed("Request payload did not parse as JSON"))
+        value
+            .filter(Value::is_object)
+            .ok_or_else(|| Problem::malformed("Request payload did not parse as JSON"))
     }
 
     /// Returns whether the request only reads.

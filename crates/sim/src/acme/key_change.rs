@@ -13,7 +13,9 @@ pub(super) fn change(call: &mut AcmeCall<'_>) -> Answer {
     let (account, signed) = jws::by_account(call)?;
     let inner = jws::inner(&signed.json()?)?;
     let new_key = Jwk::read(&inner.header["jwk"])?;
-    if inner.header["alg"] != new_key.algorithm() || !new_key.verifies(inner.signed.as_bytes(), &inner.signature) {
+    if inner.header["alg"] != new_key.algorithm()
+        || !new_key.verifies(inner.signed.as_bytes(), &inner.signature)
+    {
         return Err(Problem::malformed("Inner JWS does not verify with embedded JWK"));
     }
     if inner.header["url"] != json!(call.url("key-change")) {
@@ -23,17 +25,23 @@ pub(super) fn change(call: &mut AcmeCall<'_>) -> Answer {
         .map_err(|_| Problem::malformed("Inner JWS payload did not parse as JSON key rollover object"))?;
     let url = call.url(&format!("account/{account}"));
     if payload["account"] != json!(url) {
-        return Err(Problem::malformed("Inner key rollover request specified Account does not match outer JWS Key ID"));
+        return Err(Problem::malformed(
+            "Inner key rollover request specified Account does not match outer JWS Key ID",
+        ));
     }
     if Jwk::read(&payload["oldKey"])? != signed.key {
-        return Err(Problem::malformed("Inner JWS does not contain old key field matching current account key"));
+        return Err(Problem::malformed(
+            "Inner JWS does not contain old key field matching current account key",
+        ));
     }
     let server = call.server_mut();
     let owner = server.accounts.iter().find(|(_, other)| other.key == new_key).map(|(id, _)| id.clone());
     if let Some(owner) = owner {
         let detail = "New key is already in use for a different account";
         let location = call.url(&format!("account/{owner}"));
-        return Ok(Problem::new(409, "conflict", detail).reply(call.timing).with_header("location", &location));
+        return Ok(Problem::new(409, "conflict", detail)
+            .reply(call.timing)
+            .with_header("location", &location));
     }
     if let Some(account) = server.accounts.get_mut(&account) {
         account.key = new_key;

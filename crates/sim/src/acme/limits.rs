@@ -61,9 +61,13 @@ impl Limit {
             Self::NewAccounts => {
                 format!("too many new registrations ({capacity}) from this IP address in the last {period}")
             }
-            Self::NewOrders => format!("too many new orders ({capacity}) from this account in the last {period}"),
+            Self::NewOrders => {
+                format!("too many new orders ({capacity}) from this account in the last {period}")
+            }
             Self::CertificatesPerDomain => {
-                format!("too many certificates ({capacity}) already issued for \"{subject}\" in the last {period}")
+                format!(
+                    "too many certificates ({capacity}) already issued for \"{subject}\" in the last {period}"
+                )
             }
             Self::CertificatesPerSet => format!(
                 "too many certificates ({capacity}) already issued for this exact set of identifiers in the last \
@@ -155,7 +159,14 @@ impl AcmeCall<'_> {
 }
 
 /// Takes a token if there is one, after an event that cannot be refused.
-pub(super) fn record(limits: &mut Limits, limit: Limit, ca: CaName, subject: &str, now: SimTime, timing: &Timing) {
+pub(super) fn record(
+    limits: &mut Limits,
+    limit: Limit,
+    ca: CaName,
+    subject: &str,
+    now: SimTime,
+    timing: &Timing,
+) {
     let (capacity, period) = limit.capacity(ca);
     let _ = limits.take(key(limit, subject), refill_ms(timing, capacity, period), capacity, now);
 }

@@ -50,8 +50,8 @@ use crate::state::CloudState;
 use call::AcmeCall;
 use problem::{Answer, Problem};
 
-pub use store::{CaName, Servers};
 pub(crate) use resolver::OverSockets;
+pub use store::{CaName, Servers};
 pub(crate) use work::{complete, due_work, perform};
 
 /// The host of the production CA, below the parent domain.
@@ -90,10 +90,8 @@ fn route(call: &mut AcmeCall<'_>) -> Answer {
     if call.request.header("user-agent").is_none_or(str::is_empty) {
         return Err(Problem::malformed("User-Agent header is required"));
     }
-    let (get, post) = (
-        matches!(call.request.method, Method::GET | Method::HEAD),
-        call.request.method == Method::POST,
-    );
+    let (get, post) =
+        (matches!(call.request.method, Method::GET | Method::HEAD), call.request.method == Method::POST);
     let segments = call.request.segments();
     let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
     let base = call.base();

@@ -4,12 +4,12 @@ use serde_json::{Value, json};
 
 use super::authorization;
 use super::call::{AcmeCall, url};
+use super::jws;
 use super::limits::{Limit, registered_domain};
 use super::problem::{Answer, Problem};
 use super::profile::{self, PROFILES, Profile};
 use super::renewal;
 use super::store::{CaName, Order, Progress, Server, lifetime_end};
-use super::jws;
 use crate::arm::operation::with_retry_after;
 use crate::clock::{SimTime, Timing};
 use crate::durations;
@@ -165,7 +165,11 @@ impl Order {
 fn chosen_profile(call: &mut AcmeCall<'_>, asked: Option<&str>) -> Result<&'static Profile, Problem> {
     if let Some(name) = asked {
         return profile::named(name).ok_or_else(|| {
-            Problem::new(400, "invalidProfile", format!("Profile \"{name}\" not recognized, see the directory for valid profiles"))
+            Problem::new(
+                400,
+                "invalidProfile",
+                format!("Profile \"{name}\" not recognized, see the directory for valid profiles"),
+            )
         });
     }
     let default = call.server().settings.default_profile.clone();
@@ -179,13 +183,15 @@ fn chosen_profile(call: &mut AcmeCall<'_>, asked: Option<&str>) -> Result<&'stat
 /// Reads the names: in lower case, sorted, each once.
 fn names(identifiers: &Value) -> Result<Vec<String>, Problem> {
     let listed = identifiers.as_array().filter(|listed| !listed.is_empty());
-    let listed = listed.ok_or_else(|| Problem::malformed("NewOrder request did not specify any identifiers"))?;
+    let listed =
+        listed.ok_or_else(|| Problem::malformed("NewOrder request did not specify any identifiers"))?;
     let mut names = Vec::new();
     let mut refused = Vec::new();
     for identifier in listed {
         let value = identifier["value"].as_str().unwrap_or_default();
         if identifier["type"] != "dns" {
-            let detail = format!("NewOrder request included unsupported identifier: type {}", identifier["type"]);
+            let detail =
+                format!("NewOrder request included unsupported identifier: type {}", identifier["type"]);
             return Err(Problem::new(400, "unsupportedIdentifier", detail));
         }
         let name = value.to_ascii_lowercase();
@@ -301,7 +307,10 @@ mod tests {
                 names.iter().map(|name| json!({ "type": "dns", "value": name })).collect();
             super::names(&json!(listed))
         };
-        assert_eq!(of(&["*.Example.com", "example.com", "example.com"]).unwrap(), ["*.example.com", "example.com"]);
+        assert_eq!(
+            of(&["*.Example.com", "example.com", "example.com"]).unwrap(),
+            ["*.example.com", "example.com"]
+        );
         for bad in ["localhost", "a..b", "*.*.b.c", "a.*.c", "10.0.0.1", "a_b.c", "-a.b", "a.b.", ""] {
             assert_eq!(of(&[bad]).unwrap_err().kind, "rejectedIdentifier", "{bad}");
         }

@@ -90,7 +90,10 @@ impl Problem {
                 whole.kind = "compound";
             }
             let more = problems.len() - 1;
-            whole.detail = format!("{} (and {more} more problems. Refer to sub-problems for more information.)", whole.detail);
+            whole.detail = format!(
+                "{} (and {more} more problems. Refer to sub-problems for more information.)",
+                whole.detail
+            );
             whole.subproblems = problems
                 .drain(..)
                 .map(|(name, problem)| {
@@ -131,7 +134,9 @@ impl Problem {
             Some(RetryAfter::Cloud(seconds)) => with_retry_after(reply, timing, Some(seconds)),
             Some(RetryAfter::RealMs(ms)) => {
                 let seconds = (ms + 999).div_euclid(1000).max(1);
-                reply.with_header("retry-after", &seconds.to_string()).with_header("retry-after-ms", &ms.to_string())
+                reply
+                    .with_header("retry-after", &seconds.to_string())
+                    .with_header("retry-after-ms", &ms.to_string())
             }
             None => reply,
         }

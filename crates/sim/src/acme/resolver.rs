@@ -159,7 +159,8 @@ impl<A: AskNameServer> Resolver<'_, A> {
 
     /// Returns the servers of the topmost zone of a name, to which its registrar delegates.
     fn registered(&self, name: &str) -> Result<Vec<String>, LookupError> {
-        let covers = |zone: &str| name == zone || name.strip_suffix(zone).is_some_and(|rest| rest.ends_with('.'));
+        let covers =
+            |zone: &str| name == zone || name.strip_suffix(zone).is_some_and(|rest| rest.ends_with('.'));
         let covering = self.zones.iter().filter(|(zone, _)| covers(zone));
         let topmost = covering.min_by_key(|(zone, _)| zone.len());
         topmost.map(|(_, servers)| servers.clone()).ok_or(LookupError::NoName)

@@ -32,9 +32,12 @@ pub(super) fn revoke(call: &mut AcmeCall<'_>) -> Answer {
     let bits = certificate.public_key().subject_public_key.data.as_ref();
     let by_own_key = signed.account.is_none() && signed.key.public_bits() == bits;
     let server = call.server_mut();
-    let issued = server.certificates.get_mut(&serial).ok_or_else(|| Problem::not_found("No such certificate"))?;
+    let issued =
+        server.certificates.get_mut(&serial).ok_or_else(|| Problem::not_found("No such certificate"))?;
     if !by_own_key && signed.account.as_ref() != Some(&issued.account) {
-        return Err(Problem::unauthorized("The key ID specified in the request does not authorize the revocation"));
+        return Err(Problem::unauthorized(
+            "The key ID specified in the request does not authorize the revocation",
+        ));
     }
     if issued.revoked.is_some() {
         return Err(Problem::new(400, "alreadyRevoked", "Certificate already revoked"));

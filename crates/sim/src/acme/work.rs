@@ -90,9 +90,11 @@ fn validations(server: &Server) -> impl Iterator<Item = (SimTime, &str, Task)> {
 
 fn issuances(server: &Server) -> impl Iterator<Item = (SimTime, &str, Task)> {
     server.orders.iter().filter_map(|(id, order)| match &order.progress {
-        Progress::Finalized { due, .. } => {
-            Some((*due, order.account.as_str(), Task::Issue { order: id.clone(), names: order.names.clone() }))
-        }
+        Progress::Finalized { due, .. } => Some((
+            *due,
+            order.account.as_str(),
+            Task::Issue { order: id.clone(), names: order.names.clone() },
+        )),
         _ => None,
     })
 }
@@ -126,7 +128,8 @@ async fn validate(
     expected: &str,
 ) -> Result<(), Problem> {
     if kind != "dns-01" {
-        let detail = format!("127.0.0.1: Fetching http://{name}/.well-known/acme-challenge/: Connection refused");
+        let detail =
+            format!("127.0.0.1: Fetching http://{name}/.well-known/acme-challenge/: Connection refused");
         return Err(Problem::new(400, "connection", detail));
     }
     let places = (0..PLACES).map(|place| {
@@ -162,7 +165,9 @@ async fn validate_from<A: AskNameServer>(
     let detail = match texts.as_slice() {
         [] => format!("No TXT record found at {owner}"),
         [one] => format!("Incorrect TXT record \"{one}\" found at {owner}"),
-        [one, rest @ ..] => format!("Incorrect TXT record \"{one}\" (and {} more) found at {owner}", rest.len()),
+        [one, rest @ ..] => {
+            format!("Incorrect TXT record \"{one}\" (and {} more) found at {owner}", rest.len())
+        }
     };
     Err(Problem::unauthorized(detail))
 }
@@ -267,7 +272,8 @@ fn end_issuance(state: &mut CloudState, work: &Work, id: &str, result: Result<()
 
 /// Issues the certificate of an order.
 fn issue(state: &mut CloudState, work: &Work, id: &str, csr: &str) -> Result<(String, Issued), Problem> {
-    let internal = |why: String| Problem::new(500, "serverInternal", format!("Error finalizing order :: {why}"));
+    let internal =
+        |why: String| Problem::new(500, "serverInternal", format!("Error finalizing order :: {why}"));
     let serial = serial(state);
     state.acme.ensure_issuers(work.due).map_err(|error| internal(error.to_string()))?;
     let server = state.acme.get(work.ca);

@@ -85,10 +85,8 @@ impl PublishedZone {
     }
 
     fn find(&self, name: &str, wanted: u16) -> Found<'_> {
-        let mut above: Vec<&str> = std::iter::successors(Some(name), |name| {
-            name.split_once('.').map(|(_, above)| above)
-        })
-        .collect();
+        let mut above: Vec<&str> =
+            std::iter::successors(Some(name), |name| name.split_once('.').map(|(_, above)| above)).collect();
         above.reverse();
         let delegation = above.iter().filter(|name| **name != "@").find_map(|above| {
             let at_cut_for_parent = *above == name && wanted == kind::DS;
@@ -112,11 +110,10 @@ impl PublishedZone {
         if let Some(alias) = alias.filter(|_| ![kind::CNAME, kind::ANY].contains(&wanted)) {
             return Found::Alias(alias);
         }
-        let sets: Vec<_> =
-            at_name
-                .into_iter()
-                .filter(|set| !set.data.is_empty() && (wanted == kind::ANY || set.kind == wanted))
-                .collect();
+        let sets: Vec<_> = at_name
+            .into_iter()
+            .filter(|set| !set.data.is_empty() && (wanted == kind::ANY || set.kind == wanted))
+            .collect();
         if sets.is_empty() { Found::NoData } else { Found::Sets(sets) }
     }
 

@@ -18,8 +18,8 @@ use crate::arm::dns::publication;
 use crate::clock::SimTime;
 use crate::state::CloudState;
 
-pub use sockets::NameServers;
 pub(crate) use published::{PublishedSet, PublishedZone};
+pub use sockets::NameServers;
 pub(crate) use sockets::Sockets;
 
 /// The number of sets of name servers.

@@ -179,7 +179,13 @@ mod tests {
 
     #[test]
     fn a_value_without_a_form_on_the_wire_is_left_out() {
-        assert_eq!(encode("TLSA", &json!({"usage": 3, "selector": 1, "matchingType": 1, "certAssociationData": "0"})), None);
+        assert_eq!(
+            encode(
+                "TLSA",
+                &json!({"usage": 3, "selector": 1, "matchingType": 1, "certAssociationData": "0"})
+            ),
+            None
+        );
         assert_eq!(encode("A", &json!({"ipv4Address": "x"})), None);
         assert_eq!(encode("SOA", &json!({"host": "n", "email": "e", "serialNumber": u64::MAX})), None);
         assert_eq!(caa_of(&[0, 9, b'x']), None);

@@ -55,7 +55,8 @@ impl Sockets {
 
     /// Returns the addresses.
     pub(crate) fn addresses(&self) -> NameServers {
-        let address = |(name, udp, _): &(String, StdUdpSocket, _)| Some((name.clone(), udp.local_addr().ok()?));
+        let address =
+            |(name, udp, _): &(String, StdUdpSocket, _)| Some((name.clone(), udp.local_addr().ok()?));
         self.bound.iter().filter_map(address).collect()
     }
 

@@ -22,7 +22,12 @@ fn cloud() -> TestCloud {
         ("TXT", "_acme-challenge.one.app", "TXTRecords", json!([{ "value": ["x"] }])),
         ("NS", "below", "NSRecords", json!([{ "nsdname": format!("ns.below.{ZONE}.") }])),
         ("A", "ns.below", "ARecords", json!([{ "ipv4Address": "127.0.0.13" }])),
-        ("TXT", "long", "TXTRecords", json!((0..10).map(|n| json!({ "value": ["y".repeat(240 + n)] })).collect::<Vec<Value>>())),
+        (
+            "TXT",
+            "long",
+            "TXTRecords",
+            json!((0..10).map(|n| json!({ "value": ["y".repeat(240 + n)] })).collect::<Vec<Value>>()),
+        ),
     ] {
         let at = format!("{zone}/{kind}/{name}?api-version=2018-05-01");
         let mut body = json!({ "properties": { "TTL": 60 } });

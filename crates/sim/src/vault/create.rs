@@ -133,8 +133,7 @@ pub(super) fn create(state: &mut CloudState, call: &VaultCall<'_>, name: &str) -
     vault.certificates.pending.insert(name.to_ascii_lowercase(), pending);
     let version = call.request.query("api-version").unwrap_or_default();
     let request_id = answer["request_id"].as_str().unwrap_or_default();
-    let location =
-        format!("{uri}certificates/{name}/pending?api-version={version}&request_id={request_id}");
+    let location = format!("{uri}certificates/{name}/pending?api-version={version}&request_id={request_id}");
     Ok(Reply::json(202, &answer).with_header("location", &location).with_header("retry-after", "10"))
 }
 

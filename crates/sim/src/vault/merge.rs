@@ -20,9 +20,8 @@ use crate::state::CloudState;
 /// 400 if the certificate is not of the key of the operation, 404 if no operation waits for a merge.
 pub(super) fn merge(state: &mut CloudState, call: &VaultCall<'_>, name: &str) -> Result<Reply, VaultError> {
     let body: Value = call.request.json().map_err(|error| VaultError::parameter(error.to_string()))?;
-    let invalid = || {
-        VaultError::parameter("Property x5c has invalid value X5C must has at least one valid item")
-    };
+    let invalid =
+        || VaultError::parameter("Property x5c has invalid value X5C must has at least one valid item");
     let listed = body["x5c"].as_array().filter(|listed| !listed.is_empty()).ok_or_else(invalid)?;
     let decoded = listed.iter().map(|one| STANDARD.decode(one.as_str()?).ok());
     let certificates = decoded.collect::<Option<Vec<_>>>().ok_or_else(invalid)?;
@@ -50,7 +49,8 @@ pub(super) fn merge(state: &mut CloudState, call: &VaultCall<'_>, name: &str) ->
     })?;
     let enabled = body["attributes"]["enabled"].as_bool().unwrap_or(version.enabled);
     let tags = body.get("tags").filter(|tags| tags.is_object()).cloned().or_else(|| version.tags.clone());
-    let mut version = Version::new(version.id.clone(), material, enabled, tags, call.now).ok_or_else(invalid)?;
+    let mut version =
+        Version::new(version.id.clone(), material, enabled, tags, call.now).ok_or_else(invalid)?;
     version.keep_order = pending.keep_order;
     pending.version = Some(version);
     pending.done = call.now;

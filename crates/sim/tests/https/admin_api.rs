@@ -148,14 +148,22 @@ async fn the_key_is_required_except_for_what_contains_no_secret() {
         async move { request.send().await.unwrap().status().as_u16() }
     };
     let key = client.sim.connection().admin_key.clone();
-    for path in
-        ["/_sim/world", "/_sim/ledger", "/_sim/doors", "/_sim/faults", "/_sim/limits", "/_sim/policies", "/_sim/acme"]
-    {
+    for path in [
+        "/_sim/world",
+        "/_sim/ledger",
+        "/_sim/doors",
+        "/_sim/faults",
+        "/_sim/limits",
+        "/_sim/policies",
+        "/_sim/acme",
+    ] {
         assert_eq!(status(path, None).await, 401, "{path}");
         assert_eq!(status(path, Some("0".repeat(key.len()))).await, 401, "{path}");
         assert_eq!(status(path, Some(key.clone())).await, 200, "{path}");
     }
-    for path in ["/_sim/", "/_sim/page.js", "/_sim/ca.pem", "/_sim/serving", "/_sim/env", "/_sim/name-servers"] {
+    for path in
+        ["/_sim/", "/_sim/page.js", "/_sim/ca.pem", "/_sim/serving", "/_sim/env", "/_sim/name-servers"]
+    {
         assert_eq!(status(path, None).await, 200, "{path}");
     }
     let page = client.http.get(format!("{origin}/_sim/")).send().await.unwrap().text().await.unwrap();

@@ -63,7 +63,12 @@ async fn a_name_server_answers_over_udp_and_over_tcp() {
     let mut response = vec![0; usize::from(stream.read_u16().await.unwrap())];
     stream.read_exact(&mut response).await.unwrap();
     assert_eq!((response[2] & 0b1000_0110, response[7]), (0b1000_0100, 9), "authoritative, whole");
-    let listed = client.get(&format!("https://management.landfall.localhost:{}/_sim/name-servers", client.sim.connection().port)).await;
+    let listed = client
+        .get(&format!(
+            "https://management.landfall.localhost:{}/_sim/name-servers",
+            client.sim.connection().port
+        ))
+        .await;
     assert_eq!(listed.body[0]["servers"][0]["address"], address.to_string());
 }
 

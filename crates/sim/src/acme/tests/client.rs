@@ -40,8 +40,8 @@ pub(super) fn write(cloud: &mut TestCloud, kind: &str, name: &str, field: &str, 
 
 /// Writes a record set into the zone.
 pub(super) fn write_now(cloud: &mut TestCloud, kind: &str, name: &str, field: &str, records: Value) {
-    let at = cloud
-        .in_group(&format!("Microsoft.Network/dnsZones/{ZONE}/{kind}/{name}?api-version=2018-05-01"));
+    let at =
+        cloud.in_group(&format!("Microsoft.Network/dnsZones/{ZONE}/{kind}/{name}?api-version=2018-05-01"));
     let mut body = json!({ "properties": { "TTL": 60 } });
     body["properties"][field] = records;
     assert!(cloud.put(&at, &body).status.is_success());
@@ -166,8 +166,7 @@ impl AcmeClient {
 
     pub(super) fn order(&self, cloud: &mut TestCloud, names: &[&str], more: Value) -> Reply {
         let url = self.url(cloud, "newOrder");
-        let listed: Vec<Value> =
-            names.iter().map(|name| json!({ "type": "dns", "value": name })).collect();
+        let listed: Vec<Value> = names.iter().map(|name| json!({ "type": "dns", "value": name })).collect();
         let mut payload = more;
         payload["identifiers"] = json!(listed);
         self.post(cloud, &url, Some(&payload))
@@ -190,8 +189,7 @@ impl AcmeClient {
     /// Proves control over all names of an order, with one record set for the apex and its wildcard.
     pub(super) fn prove(&self, cloud: &mut TestCloud, order: &Reply) {
         let challenges = self.challenges(cloud, order);
-        let records: Vec<Value> =
-            challenges.iter().map(|(_, value)| json!({ "value": [value] })).collect();
+        let records: Vec<Value> = challenges.iter().map(|(_, value)| json!({ "value": [value] })).collect();
         if !records.is_empty() {
             write(cloud, "TXT", "_acme-challenge", "TXTRecords", json!(records));
         }

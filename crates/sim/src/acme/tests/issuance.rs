@@ -20,8 +20,7 @@ fn verifies(chain: &str, root: &str, name: &str, at: SimTime) -> Result<(), rust
     roots.add(CertificateDer::from_pem_slice(root.as_bytes()).unwrap()).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap();
-    let chain: Vec<_> =
-        CertificateDer::pem_slice_iter(chain.as_bytes()).collect::<Result<_, _>>().unwrap();
+    let chain: Vec<_> = CertificateDer::pem_slice_iter(chain.as_bytes()).collect::<Result<_, _>>().unwrap();
     let name = ServerName::try_from(name.to_owned()).unwrap();
     let at = UnixTime::since_unix_epoch(Duration::from_millis(u64::try_from(at.0).unwrap()));
     verifier.verify_server_cert(&chain[0], &chain[1..], &name, &[], at).map(|_| ())
@@ -39,7 +38,10 @@ fn apex_and_wildcard_get_a_certificate_that_leads_to_the_root() {
     assert_eq!(client.reread(&mut cloud, &order).value()["status"], "ready");
     let request = csr(&[ZONE, &wildcard]);
     let finalized = client.finalize(&mut cloud, &order, &request);
-    assert_eq!((&finalized.value()["status"], header(&finalized, "retry-after").as_str()), (&json!("processing"), "3"));
+    assert_eq!(
+        (&finalized.value()["status"], header(&finalized, "retry-after").as_str()),
+        (&json!("processing"), "3")
+    );
     let again = client.finalize(&mut cloud, &order, &request);
     assert_eq!(problem(&again), (403, "orderNotReady".to_owned()));
     cloud.advance(6.0);
@@ -62,7 +64,9 @@ fn apex_and_wildcard_get_a_certificate_that_leads_to_the_root() {
 
 #[test]
 fn each_profile_has_its_lifetime_and_its_fields() {
-    for (profile, hours, legacy) in [("classic", 90 * 24, true), ("tlsserver", 45 * 24, false), ("shortlived", 160, false)] {
+    for (profile, hours, legacy) in
+        [("classic", 90 * 24, true), ("tlsserver", 45 * 24, false), ("shortlived", 160, false)]
+    {
         let mut cloud = cloud();
         let client = AcmeClient::registered(&mut cloud);
         let (order, chain) = client.issue(&mut cloud, &[ZONE], json!({ "profile": profile }));

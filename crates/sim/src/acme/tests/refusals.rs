@@ -28,7 +28,12 @@ fn the_header_of_a_request_is_checked() {
     type Change = Box<dyn FnOnce(&mut Value)>;
     let cases: Vec<(&str, u16, &str, Change)> = vec![
         ("nothing wrong", 201, "", Box::new(|_| {})),
-        ("no nonce", 400, "badNonce", Box::new(|header| drop(header.as_object_mut().unwrap().remove("nonce")))),
+        (
+            "no nonce",
+            400,
+            "badNonce",
+            Box::new(|header| drop(header.as_object_mut().unwrap().remove("nonce"))),
+        ),
         ("unknown nonce", 400, "badNonce", Box::new(|header| header["nonce"] = json!("AAAA"))),
         ("no url", 400, "malformed", Box::new(|header| drop(header.as_object_mut().unwrap().remove("url")))),
         ("another url", 400, "malformed", Box::new(|header| header["url"] = json!("https://x/y"))),
@@ -37,8 +42,18 @@ fn the_header_of_a_request_is_checked() {
         ("algorithm of another key", 400, "malformed", Box::new(|header| header["alg"] = json!("RS256"))),
         ("key and account", 400, "malformed", Box::new(move |header| header["jwk"] = stranger.jwk())),
         ("neither", 400, "malformed", Box::new(|header| drop(header.as_object_mut().unwrap().remove("kid")))),
-        ("unknown account", 400, "accountDoesNotExist", Box::new(move |header| header["kid"] = json!(other_account))),
-        ("foreign account", 400, "malformed", Box::new(|header| header["kid"] = json!("https://x/account/1"))),
+        (
+            "unknown account",
+            400,
+            "accountDoesNotExist",
+            Box::new(move |header| header["kid"] = json!(other_account)),
+        ),
+        (
+            "foreign account",
+            400,
+            "malformed",
+            Box::new(|header| header["kid"] = json!("https://x/account/1")),
+        ),
     ];
     for (what, status, kind, change) in cases {
         let reply = with_header(&mut cloud, &client, change);
@@ -196,7 +211,11 @@ fn an_external_account_is_bound_once() {
     assert_eq!(problem(&client.register(&mut cloud, &payload)), (403, "externalAccountRequired".to_owned()));
     for (kid, key) in [("kid-2", [7; 32]), ("kid-1", [8; 32])] {
         payload["externalAccountBinding"] = bind(&client, &mut cloud, kid, key);
-        assert_eq!(problem(&client.register(&mut cloud, &payload)), (403, "unauthorized".to_owned()), "{kid}");
+        assert_eq!(
+            problem(&client.register(&mut cloud, &payload)),
+            (403, "unauthorized".to_owned()),
+            "{kid}"
+        );
     }
     payload["externalAccountBinding"] = bind(&client, &mut cloud, "kid-1", [7; 32]);
     assert_eq!(client.register(&mut cloud, &payload).status, 201);

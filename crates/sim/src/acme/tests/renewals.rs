@@ -17,7 +17,9 @@ fn identifier(chain: &str) -> String {
     let leaf = CertificateDer::from_pem_slice(chain.as_bytes()).unwrap();
     let (_, leaf) = x509_parser::parse_x509_certificate(&leaf).unwrap();
     let key = leaf.iter_extensions().find_map(|extension| match extension.parsed_extension() {
-        ParsedExtension::AuthorityKeyIdentifier(authority) => Some(authority.key_identifier.clone()?.0.to_vec()),
+        ParsedExtension::AuthorityKeyIdentifier(authority) => {
+            Some(authority.key_identifier.clone()?.0.to_vec())
+        }
         _ => None,
     });
     format!("{}.{}", encode(key.unwrap()), encode(leaf.raw_serial()))

@@ -3,9 +3,7 @@
 use serde_json::{Value, json};
 
 use super::super::CaName;
-use super::client::{
-    AcmeClient, ZONE, cloud, create_zone, csr, header, problem, settle, write, write_now,
-};
+use super::client::{AcmeClient, ZONE, cloud, create_zone, csr, header, problem, settle, write, write_now};
 use crate::request::Reply;
 use crate::test_cloud::TestCloud;
 

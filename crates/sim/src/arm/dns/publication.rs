@@ -176,16 +176,15 @@ impl Zone {
         keys.extend(writes.map(|write| &write.key).filter(|key| !self.records.contains_key(*key)));
         keys.sort_unstable();
         keys.dedup();
-        let written = keys.into_iter().filter_map(|key| {
-            publication.content(id, key, server, at, self.records.get(key)).cloned()
-        });
+        let written = keys
+            .into_iter()
+            .filter_map(|key| publication.content(id, key, server, at, self.records.get(key)).cloned());
         let written: Vec<RecordSet> = written.collect();
         let apex = self.apex_sets().into_iter();
         let apex = apex.filter(|set| !written.iter().any(|own| own.name == "@" && own.kind == set.kind));
         let sets: Vec<RecordSet> = apex.chain(written.iter().cloned()).collect();
-        let sets = sets.iter().filter_map(|set| {
-            PublishedSet::new(&set.kind, &set.name, set.ttl, &set.records())
-        });
+        let sets =
+            sets.iter().filter_map(|set| PublishedSet::new(&set.kind, &set.name, set.ttl, &set.records()));
         PublishedZone { name: self.name.clone(), sets: sets.collect() }
     }
 }

@@ -3,7 +3,9 @@
 use serde_json::{Map, Value, json};
 
 use crate::arm::dns::kinds::{self, KINDS, RecordKind};
-use crate::arm::dns::{RecordSet, Zone, bad_request, check_etag, field, key, page, publication, requested_id};
+use crate::arm::dns::{
+    RecordSet, Zone, bad_request, check_etag, field, key, page, publication, requested_id,
+};
 use crate::arm::error::ArmError;
 use crate::arm::{Call, Route, id, versions};
 use crate::durations;
