@@ -62,7 +62,8 @@ impl InProcess {
         Self::start(state, at, speed, None)
     }
 
-    /// Resumes a state as [`InProcess::resume`] does, and serves its name servers on 127.0.0.1.
+    /// Resumes a state as [`InProcess::resume`] does, and serves its name servers on 127.0.0.1 for clients. The CAs ask
+    /// without the network here: while the clock of the runtime is paused, it jumps over every wait for a socket.
     ///
     /// # Errors
     /// [`SimError::Port`].
@@ -80,14 +81,10 @@ impl InProcess {
         state.clock = Clock::of_runtime(at.plus_ms(-state.clock_offset_ms));
         let timing = Timing::new(speed);
         let authority = state.clusters.trusted().to_owned();
-        let name_servers = sockets.as_ref().map(Sockets::addresses);
-        let addresses = name_servers.clone().unwrap_or_default();
+        let addresses = sockets.as_ref().map(Sockets::addresses).unwrap_or_default();
         state.acme.ensure_issuers(at)?;
         let connection = ConnectionInfo::of(&state, &timing, &authority, addresses);
-        let mut server_state = ServerState::new(state, None, RequestLog::in_memory(), timing, authority)?;
-        if let Some(name_servers) = name_servers {
-            server_state = server_state.with_name_servers(name_servers);
-        }
+        let server_state = ServerState::new(state, None, RequestLog::in_memory(), timing, authority)?;
         let (server_state, stop) = (Arc::new(server_state), CancellationToken::new());
         if let Some(sockets) = sockets {
             sockets.serve(&server_state, &stop).map_err(SimError::Port)?;
