@@ -75,7 +75,7 @@ pub(crate) fn rate_limited(
 pub(crate) fn terms_changed(state: &CloudState, request: &Request, timing: &Timing) -> Option<Reply> {
     let terms = format!("{}/terms", state.origin(ca(request)?.host()));
     let detail = "Terms of service have changed; agree to them at the URL of the terms-of-service link";
-    let problem = Problem::new(403, "userActionRequired", detail).with_link(terms, "terms-of-service");
+    let problem = Problem::new(403, "userActionRequired", detail).with_link(&terms, "terms-of-service");
     Some(problem.reply(timing))
 }
 

@@ -23,6 +23,7 @@ mod directory;
 mod encoding;
 pub(crate) mod fault_hooks;
 mod finalize;
+mod identifiers;
 mod issuer;
 mod jwk;
 mod jws;

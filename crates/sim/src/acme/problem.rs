@@ -20,8 +20,8 @@ pub(super) struct Problem {
     subproblems: Vec<Value>,
     /// The `Retry-After`.
     retry_after: Option<RetryAfter>,
-    /// A `Link` header: URL and relation.
-    link: Option<(String, &'static str)>,
+    /// The value of a `Link` header.
+    link: Option<String>,
 }
 
 /// The wait in a `Retry-After`.
@@ -65,7 +65,7 @@ impl Problem {
 
     /// A limit is exceeded.
     pub(super) fn rate_limited(detail: impl Into<String>, retry_after: Option<RetryAfter>) -> Self {
-        let link = Some(("https://letsencrypt.org/docs/rate-limits".to_owned(), "help"));
+        let link = Some(link("https://letsencrypt.org/docs/rate-limits", "help"));
         Self { retry_after, link, ..Self::new(429, "rateLimited", detail) }
     }
 
@@ -76,8 +76,8 @@ impl Problem {
     }
 
     /// Returns the problem with a `Link` header.
-    pub(super) fn with_link(mut self, url: impl Into<String>, relation: &'static str) -> Self {
-        self.link = Some((url.into(), relation));
+    pub(super) fn with_link(mut self, url: &str, relation: &str) -> Self {
+        self.link = Some(link(url, relation));
         self
     }
 
@@ -121,7 +121,7 @@ impl Problem {
         let body = serde_json::to_vec(&self.document()).expect("plain values serialise");
         let reply = Reply::bytes(self.status, "application/problem+json", body);
         match &self.link {
-            Some((url, relation)) => add_link(reply, url, relation),
+            Some(link) => append_link(reply, link),
             None => reply,
         }
     }
@@ -144,8 +144,16 @@ impl Problem {
 }
 
 /// Adds a `Link` header (RFC 8288).
-pub(super) fn add_link(mut reply: Reply, url: &str, relation: &str) -> Reply {
-    if let Ok(value) = http::HeaderValue::from_str(&format!("<{url}>;rel=\"{relation}\"")) {
+pub(super) fn add_link(reply: Reply, url: &str, relation: &str) -> Reply {
+    append_link(reply, &link(url, relation))
+}
+
+fn link(url: &str, relation: &str) -> String {
+    format!("<{url}>;rel=\"{relation}\"")
+}
+
+fn append_link(mut reply: Reply, link: &str) -> Reply {
+    if let Ok(value) = http::HeaderValue::from_str(link) {
         reply.headers.append(http::header::LINK, value);
     }
     reply

@@ -11,7 +11,8 @@ use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::timeout;
 
 use crate::clock::SimTime;
-use crate::dns_server::message::{Message, Record, kind, name_in, rcode};
+use crate::dns_server::message::{Message, Record, kind, rcode};
+use crate::dns_server::wire::name_in;
 use crate::dns_server::{self, NameServers};
 use crate::server_state::ServerState;
 use crate::state::CloudState;

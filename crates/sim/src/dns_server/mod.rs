@@ -11,6 +11,7 @@ pub(crate) mod rdata;
 mod sockets;
 #[cfg(test)]
 mod tests;
+pub(crate) mod wire;
 
 use message::{Message, rcode};
 

@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use serde_json::Value;
 
-use super::message::name_bytes;
+use super::wire::name_bytes;
 
 /// The record types that Azure DNS has, by number.
 const KINDS: &[(&str, u16)] = &[

@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::message::{Edns, Message, kind, name_in, rcode};
+use super::message::{Edns, Message, kind, rcode};
 use super::respond;
+use super::wire::name_in;
 use crate::arm::dns::publication::delegations;
 use crate::test_cloud::TestCloud;
 

@@ -23,7 +23,7 @@ fn with_header(cloud: &mut TestCloud, client: &AcmeClient, change: impl FnOnce(&
 fn the_header_of_a_request_is_checked() {
     let mut cloud = cloud();
     let client = AcmeClient::registered(&mut cloud);
-    let stranger = AcmeClient::new(CaName::Production);
+    let other_key = AcmeClient::new(CaName::Production);
     let other_account = format!("{}0", client.account.clone().unwrap());
     type Change = Box<dyn FnOnce(&mut Value)>;
     let cases: Vec<(&str, u16, &str, Change)> = vec![
@@ -40,7 +40,7 @@ fn the_header_of_a_request_is_checked() {
         ("symmetric", 400, "badSignatureAlgorithm", Box::new(|header| header["alg"] = json!("HS256"))),
         ("no algorithm", 400, "badSignatureAlgorithm", Box::new(|header| header["alg"] = json!("none"))),
         ("algorithm of another key", 400, "malformed", Box::new(|header| header["alg"] = json!("RS256"))),
-        ("key and account", 400, "malformed", Box::new(move |header| header["jwk"] = stranger.jwk())),
+        ("key and account", 400, "malformed", Box::new(move |header| header["jwk"] = other_key.jwk())),
         ("neither", 400, "malformed", Box::new(|header| drop(header.as_object_mut().unwrap().remove("kid")))),
         (
             "unknown account",
