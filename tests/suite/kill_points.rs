@@ -120,7 +120,7 @@ impl KillPoint {
         let state: Value = serde_json::from_str(&state).unwrap();
         for left in [
             &state["groups"],
-            &state["networks"]["networks"],
+            &state["tracked"],
             &state["vaults"]["live"],
             &state["clusters"]["all"],
             &state["dns"]["zones"],

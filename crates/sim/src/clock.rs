@@ -121,6 +121,19 @@ impl Timing {
         now.plus_ms(self.real_ms(cloud_seconds))
     }
 
+    /// The duration of a delay at instant speed in real milliseconds.
+    pub const INSTANT_DELAY_MS: i64 = 1_000;
+
+    /// Returns whether every duration is zero.
+    pub fn is_instant(&self) -> bool {
+        self.speed.factor().is_infinite()
+    }
+
+    /// Returns the end of an additional delay, which exists at instant speed too.
+    pub fn delayed_until(&self, now: SimTime, cloud_seconds: f64) -> SimTime {
+        if self.is_instant() { now.plus_ms(Self::INSTANT_DELAY_MS) } else { self.after(now, cloud_seconds) }
+    }
+
     /// Returns the real duration of `cloud_seconds` of cloud time.
     pub fn real(&self, cloud_seconds: f64) -> Duration {
         Duration::from_millis(u64::try_from(self.real_ms(cloud_seconds)).unwrap_or(0))

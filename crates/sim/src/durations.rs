@@ -27,6 +27,12 @@ pub const ROLE_PUT: f64 = 2.0;
 pub const ROLE_EFFECT: f64 = 60.0;
 /// The delay before the directory returns a new managed identity (observed, up to minutes).
 pub const PRINCIPAL_REPLICATION: f64 = 30.0;
+/// Creation of a user-assigned identity, the duration of the response (observed 2–4 s).
+pub const IDENTITY_PUT: f64 = 2.0;
+/// Write of a federated credential, the duration of the response (observed, below 1 s).
+pub const FEDERATED_CREDENTIAL_PUT: f64 = 0.5;
+/// The delay between a federated credential and its effect at the token endpoint (documented: seconds to minutes).
+pub const FEDERATED_CREDENTIAL_EFFECT: f64 = 20.0;
 /// Import of a certificate, the duration of the response (inferred 1–3 s).
 pub const CERTIFICATE_IMPORT: f64 = 2.0;
 /// Creation of a managed cluster (observed 4–12 min).
@@ -47,6 +53,10 @@ pub const DNS_PUBLICATION_MAX: f64 = 60.0;
 pub const ISTIOD_READY: f64 = 45.0;
 /// The delay between the cluster's success and an accepted GatewayClass (inferred, shortly after istiod).
 pub const CLASS_ACCEPTED: f64 = 50.0;
+/// The additional delay of the acceptance of gateway classes, if a fault delays it (inferred: up to 2 min and more).
+pub const LATE_CLASS: f64 = 180.0;
+/// The additional delay of a load balancer's address, if a fault delays it (inferred).
+pub const LATE_ADDRESS: f64 = 120.0;
 /// Start of a pod: scheduling, image pull and probes (inferred).
 pub const POD_READY: f64 = 8.0;
 /// Mount of vault objects once access is granted (documented 2–10 s).

@@ -26,6 +26,7 @@ pub mod fault;
 pub mod graph;
 mod in_process;
 pub mod kubernetes;
+mod migration;
 pub mod options;
 mod page;
 pub mod persistence;

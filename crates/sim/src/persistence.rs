@@ -9,8 +9,9 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use self::changes::{ChangeFile, WrittenState};
+use crate::migration::{self, FORMAT};
 use crate::registration::{self, Holder};
-use crate::state::{CloudState, FORMAT};
+use crate::state::CloudState;
 use serde_json::Value;
 
 /// An error of opening or serving the simulated cloud.
@@ -163,6 +164,7 @@ impl Persistence {
             let corrupt = |source| SimError::Corrupt { path: self.changes.path().to_owned(), source };
             changes::apply(&text, self.changes.number, &mut value).map_err(corrupt)?;
         }
+        migration::migrate(&mut value);
         let mut state: CloudState = serde_json::from_value(value).map_err(corrupt)?;
         state.format = FORMAT;
         self.write_whole(&mut state)?;

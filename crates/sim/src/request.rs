@@ -1,5 +1,7 @@
 //! Requests and responses as plain values, independent of connections.
 
+use std::any::Any;
+
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, StatusCode};
@@ -7,8 +9,6 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::clock::SimTime;
-use crate::fault::Fault;
-use crate::state::CloudState;
 
 /// A complete request.
 #[derive(Debug, Clone)]
@@ -130,8 +130,8 @@ fn percent_decoded(text: &str) -> String {
 /// The server polls it under the lock of the state: whenever the state changed, when the next change is due,
 /// and at the stream's deadline. Between polls it holds no lock.
 pub trait Streaming: Send {
-    /// Returns the new chunks since the last poll, each flushed separately, and whether the stream has ended.
-    fn poll(&mut self, state: &CloudState, now: SimTime) -> (Vec<Bytes>, bool);
+    /// Returns the new chunks since the last poll of the `CloudState`, each flushed separately, and whether the stream has ended.
+    fn poll(&mut self, state: &dyn Any, now: SimTime) -> (Vec<Bytes>, bool);
 
     /// Returns the latest time of the next poll, even without a change.
     fn deadline(&self) -> SimTime;
@@ -172,8 +172,8 @@ pub struct Reply {
     pub stream: Option<Box<dyn Streaming>>,
     /// The delivery.
     pub delivery: Delivery,
-    /// The injected fault, for the request log.
-    pub fault: Option<Fault>,
+    /// The name of the injected fault, for the request log.
+    pub fault: Option<&'static str>,
 }
 
 impl std::fmt::Debug for Reply {
@@ -245,7 +245,7 @@ impl Reply {
 
     /// Returns the reply, marked with an injected fault.
     #[must_use]
-    pub fn with_fault(mut self, fault: Fault) -> Self {
+    pub fn with_fault(mut self, fault: &'static str) -> Self {
         self.fault = Some(fault);
         self
     }

@@ -68,7 +68,7 @@ impl RequestRecord {
             request_id: answered.unwrap_or_default().to_owned(),
             request_bytes: request.body.len(),
             reply_bytes: reply.body.len(),
-            fault: reply.fault.map(|fault| fault.name().to_owned()).unwrap_or_default(),
+            fault: reply.fault.unwrap_or_default().to_owned(),
         }
     }
 }

@@ -13,19 +13,17 @@ use crate::admin_api;
 use crate::arm::operation::Operation;
 use crate::arm::provider::PROVIDERS;
 use crate::arm::{
-    self, clusters, dns, features, groups, locks, networks, policies, provider_registration, quota,
-    resource_type, roles, vaults,
+    self, clusters, dns, features, groups, locks, policies, provider_registration, quota, resource_type,
+    roles, vaults,
 };
 use crate::clock::{Clock, SimTime, Timing};
 use crate::entra::{self, Directory};
 use crate::fault::{self, Faults, RequestContext};
 use crate::graph;
+use crate::migration::FORMAT;
 use crate::options::Options;
 use crate::request::{Reply, Request};
 use crate::vault;
-
-/// The format version of the state file.
-pub const FORMAT: u32 = 2;
 
 /// The parent domain of all names in the simulated cloud (RFC 6761 keeps `localhost` on the loopback).
 pub const DOMAIN: &str = "landfall.localhost";
@@ -72,8 +70,6 @@ pub struct CloudState {
     /// The resources of the types that are declared as data.
     #[serde(default)]
     pub tracked: resource_type::Resources,
-    /// Virtual networks.
-    pub networks: networks::Networks,
     /// DNS zones.
     pub dns: dns::Zones,
     /// The publication of the zones on their name servers.
@@ -143,7 +139,6 @@ impl CloudState {
             roles: roles::Roles::default(),
             locks: locks::Locks::default(),
             tracked: resource_type::Resources::default(),
-            networks: networks::Networks::default(),
             dns: dns::Zones::default(),
             publication: dns::publication::Publication::default(),
             acme: acme::Servers::default(),
@@ -290,6 +285,7 @@ impl CloudState {
                 acme::serve(self, CaName::Production, request, now, timing)
             }
             None if host == acme::STAGING_HOST => acme::serve(self, CaName::Staging, request, now, timing),
+            Some((_, "oic")) => clusters::serve_issuer(self, request),
             Some((name, "vault")) => vault::serve(self, name, request, now, timing),
             _ => Reply::text(404, format!("nothing of this cloud is called {}\n", request.host)),
         }

@@ -68,7 +68,7 @@ fn state(fixture: &Fixture) -> Vec<(String, Value)> {
             cluster["controllers"].as_object_mut().unwrap().remove(transient);
         }
     }
-    let families = ["groups", "roles", "networks", "dns", "vaults", "clusters", "providers"];
+    let families = ["groups", "roles", "tracked", "dns", "vaults", "clusters", "providers"];
     families.iter().map(|family| ((*family).to_owned(), all[family].clone())).collect()
 }
 

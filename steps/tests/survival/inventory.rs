@@ -56,9 +56,15 @@ const VOLATILE_FIELDS: [&str; 23] = [
 pub fn collect(sim: &CloudState) -> BTreeMap<String, Value> {
     let all = serde_json::to_value(sim).unwrap();
     let mut found = BTreeMap::new();
-    for family in ["groups", "tracked", "networks", "dns", "vaults"] {
+    for family in ["groups", "dns", "vaults"] {
         flatten(&mut found, family, &all[family], 3);
     }
+    let mut resources = all["tracked"].clone();
+    if let Some(resources) = resources.as_object_mut() {
+        // The contents of a node resource group follow from the cluster.
+        resources.retain(|_, resource| resource["owner"].is_null());
+    }
+    flatten(&mut found, "tracked", &resources, 2);
     for (id, cluster) in all["clusters"]["all"].as_object().into_iter().flatten() {
         found.insert(format!("cluster {id}"), normalize(&cluster["resource"]));
         for (kind, objects) in cluster["store"]["objects"].as_object().into_iter().flatten() {

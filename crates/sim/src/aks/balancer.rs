@@ -10,7 +10,6 @@ use super::object::{is_ending, list, object_ref, text, uid};
 use super::reconcile_context::{EventSpec, ReconcileContext};
 use super::timers::{ObjectRef, Task};
 use crate::durations;
-use crate::fault::delay;
 
 const MANAGER: &str = "cloud-controller-manager";
 const SOURCE: &str = "service-controller";
@@ -37,6 +36,16 @@ pub(super) struct Balancer {
 }
 
 impl Balancer {
+    /// Returns the addresses, each with the Service's UID.
+    pub(super) fn held(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.held.iter().map(|(uid, address)| (uid.as_str(), address.as_str()))
+    }
+
+    /// Returns the numbers of assigned and of held addresses. Together they change with each assignment and release.
+    pub(super) fn revision(&self) -> (u32, usize) {
+        (self.assigned, self.held.len())
+    }
+
     /// Returns the number of public addresses in use.
     pub(super) fn public_addresses(&self) -> usize {
         self.held.values().filter(|address| address.starts_with("127.")).count()
@@ -113,7 +122,7 @@ pub(super) fn assign(cx: &mut ReconcileContext<'_>, target: &ObjectRef, attempt:
     }
     if cx.state.addresses_late > 0 {
         cx.state.addresses_late -= 1;
-        let due = delay::delayed_until(cx.timing, cx.at, delay::ADDRESS);
+        let due = cx.timing.delayed_until(cx.at, durations::LATE_ADDRESS);
         cx.state.timers.insert(due, Task::Balance { service: target.clone(), attempt });
         return;
     }

@@ -7,7 +7,6 @@ use super::timers::Task;
 use super::{condition, mesh, object};
 use crate::clock::SimTime;
 use crate::durations;
-use crate::fault::delay;
 use crate::kubernetes::definition::Definition;
 use crate::kubernetes::schema;
 
@@ -119,7 +118,7 @@ pub(super) fn accept_classes(cx: &mut ReconcileContext<'_>) {
         return;
     }
     if std::mem::take(&mut cx.state.class_late) {
-        cx.state.class_from = Some(delay::delayed_until(cx.timing, cx.at, delay::CLASS));
+        cx.state.class_from = Some(cx.timing.delayed_until(cx.at, durations::LATE_CLASS));
     }
     if let Some(from) = cx.state.class_from.filter(|from| *from > cx.at) {
         cx.state.timers.insert_once(from, Task::AcceptClasses);

@@ -101,6 +101,16 @@ impl Controllers {
         self.balancer.public_addresses()
     }
 
+    /// Returns the addresses of Services, each with the Service's UID.
+    pub(crate) fn held_addresses(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.balancer.held()
+    }
+
+    /// Returns a number that changes whenever a Service gets or loses an address.
+    pub(crate) fn addresses_revision(&self) -> (u32, usize) {
+        self.balancer.revision()
+    }
+
     /// Lets every load balancer fail that has no address yet.
     pub(crate) fn fail_balancers(&mut self) {
         self.balancers_fail = true;

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::arm::Call;
 use crate::arm::error::ArmError;
+use crate::arm::{Call, id};
 use crate::request::{Reply, Request};
 use crate::state::CloudState;
 
@@ -91,7 +91,7 @@ impl Term {
         let own: Vec<String> = match self.field.as_str() {
             "resourcetype" => vec![text(&body["type"])],
             "resourcegroup" => {
-                vec![super::id::part(&text(&body["id"]), "resourceGroups").unwrap_or_default().to_owned()]
+                vec![id::part(&text(&body["id"]), "resourceGroups").unwrap_or_default().to_owned()]
             }
             "tagname" => body["tags"].as_object().into_iter().flat_map(|tags| tags.keys().cloned()).collect(),
             "tagvalue" => body["tags"]
@@ -112,6 +112,32 @@ impl Term {
             }
         };
         own.iter().any(is) != (self.how == How::Unequal)
+    }
+}
+
+/// The scope of a list of locks, policy assignments and the like: they apply from above and from below.
+pub(super) struct ListScope {
+    scope: String,
+    /// True with `$filter=atScope()`: those below do not match.
+    excludes_below: bool,
+}
+
+impl ListScope {
+    /// Reads the scope of a call.
+    ///
+    /// # Errors
+    /// 404 if the scope does not exist.
+    pub(super) fn of(state: &CloudState, call: &Call<'_>) -> Result<Self, ArmError> {
+        let scope = format!("/{}", call.param("scope"));
+        super::middleware::scope_exists(state, &scope)?;
+        let filter = call.request.query("$filter");
+        let excludes_below = filter.is_some_and(|filter| filter.eq_ignore_ascii_case("atScope()"));
+        Ok(Self { scope, excludes_below })
+    }
+
+    /// Returns whether something at that scope is listed.
+    pub(super) fn lists(&self, scope: &str) -> bool {
+        id::within(&self.scope, scope) || (!self.excludes_below && id::within(scope, &self.scope))
     }
 }
 

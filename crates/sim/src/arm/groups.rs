@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::arm::error::ArmError;
 use crate::arm::operation::{self, Plan, Style};
 use crate::arm::provider::{DELETION_ORDER, PROVIDERS, Provider};
-use crate::arm::{Call, Route, filter, policies, roles, versions};
+use crate::arm::{Call, Route, filter, policies, resource_type, roles, versions};
 use crate::clock::{SimTime, Timing};
 use crate::durations;
 use crate::request::Reply;
@@ -134,6 +134,7 @@ impl CloudState {
     pub fn drop_group(&mut self, name: &str) {
         self.groups.remove(&name.to_lowercase());
         let scope = format!("/subscriptions/{}/resourceGroups/{name}", self.subscription);
+        resource_type::drop_group(self, name);
         roles::drop_scope(self, &scope);
         policies::drop_scope(self, &scope);
     }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::arm::error::ArmError;
+use crate::arm::filter::ListScope;
 use crate::arm::provider::Provider;
 use crate::arm::{Call, Route, id, middleware, versions};
 use crate::request::Reply;
@@ -145,13 +146,9 @@ fn key(call: &Call<'_>) -> String {
 
 /// Lists the locks above, at and below a scope; with `$filter=atScope()` without those below.
 fn list(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
-    let scope = format!("/{}", call.param("scope"));
-    middleware::scope_exists(state, &scope)?;
-    let at_scope =
-        call.request.query("$filter").is_some_and(|filter| filter.eq_ignore_ascii_case("atScope()"));
-    let fits =
-        |lock: &&Lock| id::within(&scope, &lock.scope) || (!at_scope && id::within(&lock.scope, &scope));
-    let value: Vec<Value> = state.locks.0.values().filter(fits).map(Lock::body).collect();
+    let scope = ListScope::of(state, call)?;
+    let value: Vec<Value> =
+        state.locks.0.values().filter(|lock| scope.lists(&lock.scope)).map(Lock::body).collect();
     Ok(Reply::json(200, &json!({ "value": value })))
 }
 

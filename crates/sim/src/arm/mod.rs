@@ -7,11 +7,13 @@ pub mod features;
 mod filter;
 pub mod groups;
 pub mod id;
+pub mod identities;
 pub mod locks;
 mod middleware;
 pub mod networks;
 pub mod operation;
 pub mod policies;
+mod precondition;
 pub mod provider;
 pub mod provider_registration;
 pub mod quota;
@@ -37,8 +39,17 @@ pub use middleware::{expired, serve};
 pub(crate) use routing::accepted_versions;
 pub(crate) use routing::unavailable;
 
-/// The types of tracked resources that are declared as data, one row each.
-pub const TRACKED: &[&resource_type::ResourceType] = &[
+/// The resource types that are declared as data, one row each; a child stands after its parent.
+pub const TABLE: &[&resource_type::ResourceType] = &[
+    &networks::NETWORK,
+    &networks::SUBNET,
+    &networks::SECURITY_GROUP,
+    &networks::PUBLIC_ADDRESS,
+    &networks::LOAD_BALANCER,
+    &networks::ROUTE_TABLE,
+    &identities::IDENTITY,
+    &identities::CREDENTIAL,
+    &clusters::SCALE_SET,
     #[cfg(test)]
     &resource_type::tests::WIDGETS,
 ];

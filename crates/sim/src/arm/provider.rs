@@ -1,6 +1,6 @@
 //! The resource families (providers) of the simulated cloud.
 //!
-//! A tracked resource without operations or child resources needs none: it is a row of [`TRACKED`](super::TRACKED).
+//! Most resource types need none: each is a row of [`TABLE`](super::TABLE).
 //! To add one: a module with its state (a field of [`CloudState`]), its handlers, and a [`Provider`]; then one row
 //! in [`PROVIDERS`]. A family never runs by itself. It stores the instants of its state changes, returns the
 //! earliest, and applies each change when the clock reaches it.
@@ -66,4 +66,4 @@ pub const PROVIDERS: &[Provider] = &[
 
 /// The order in which the members of a deleted group go: dependents before their dependencies.
 pub const DELETION_ORDER: &[&Provider] =
-    &[&clusters::PROVIDER, &vaults::PROVIDER, &dns::PROVIDER, &networks::PROVIDER, &resource_type::PROVIDER];
+    &[&clusters::PROVIDER, &vaults::PROVIDER, &dns::PROVIDER, &resource_type::PROVIDER];

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::arm::error::ArmError;
 use crate::arm::provider::Provider;
-use crate::arm::{Call, Route, TRACKED, versions};
+use crate::arm::{Call, Route, TABLE, versions};
 use crate::clock::{SimTime, Timing};
 use crate::durations;
 use crate::request::Reply;
@@ -21,7 +21,7 @@ const ONE: &str = "/subscriptions/{subscription}/providers/{namespace}";
 const REGISTER: &str = "/subscriptions/{subscription}/providers/{namespace}/register";
 const UNREGISTER: &str = "/subscriptions/{subscription}/providers/{namespace}/unregister";
 
-/// The namespaces, their types, and whether they are always registered; those of [`TRACKED`] are known too.
+/// The namespaces, their types, and whether they are always registered; those of [`TABLE`] are known too.
 const NAMESPACES: &[(&str, &[&str], bool)] = &[
     ("Microsoft.Authorization", &["roleAssignments", "roleDefinitions"], true),
     ("Microsoft.Compute", &["virtualMachines", "virtualMachineScaleSets", "disks"], false),
@@ -52,7 +52,7 @@ const NAMESPACES: &[(&str, &[&str], bool)] = &[
 /// Returns the known namespaces, and whether they are always registered.
 fn namespaces() -> impl Iterator<Item = (&'static str, bool)> {
     let listed = |namespace: &str| NAMESPACES.iter().any(|(known, ..)| *known == namespace);
-    let tracked = TRACKED.iter().map(|declared| declared.parts().0).filter(move |one| !listed(one));
+    let tracked = TABLE.iter().map(|declared| declared.parts().0).filter(move |one| !listed(one));
     NAMESPACES
         .iter()
         .map(|(namespace, _, always)| (*namespace, *always))
@@ -62,8 +62,14 @@ fn namespaces() -> impl Iterator<Item = (&'static str, bool)> {
 /// Returns the types of a namespace.
 fn types_of(namespace: &str) -> Vec<&'static str> {
     let listed = NAMESPACES.iter().filter(|(known, ..)| *known == namespace);
-    let tracked = TRACKED.iter().map(|declared| declared.parts()).filter(|(known, _)| *known == namespace);
-    listed.flat_map(|(_, kinds, _)| *kinds).copied().chain(tracked.map(|(_, kind)| kind)).collect()
+    let tracked = TABLE.iter().map(|declared| declared.parts()).filter(|(known, _)| *known == namespace);
+    let mut types = Vec::new();
+    for kind in listed.flat_map(|(_, kinds, _)| *kinds).copied().chain(tracked.map(|(_, kind)| kind)) {
+        if !types.contains(&kind) {
+            types.push(kind);
+        }
+    }
+    types
 }
 
 /// The state of a registration.

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::clock::SimTime;
 use crate::entra::authority::Tenant;
-use crate::entra::{AKS_SERVER, AZURE_CLI, Principal, token};
+use crate::entra::{AKS_SERVER, AZURE_CLI, Principal, federation, token};
 use crate::request::{Reply, Request};
 use crate::state::{CloudState, uuid_from};
 
@@ -21,11 +21,16 @@ pub(super) struct OAuthError {
 }
 
 impl OAuthError {
-    fn new(status: StatusCode, error: &'static str, number: u32, description: impl Into<String>) -> Self {
+    pub(super) fn new(
+        status: StatusCode,
+        error: &'static str,
+        number: u32,
+        description: impl Into<String>,
+    ) -> Self {
         Self { status, error, number, description: description.into() }
     }
 
-    fn bad(error: &'static str, number: u32, description: impl Into<String>) -> Self {
+    pub(super) fn bad(error: &'static str, number: u32, description: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, error, number, description)
     }
 
@@ -78,7 +83,10 @@ pub(super) fn answer(
     let client = needed("client_id")?;
     match needed("grant_type")? {
         "client_credentials" => {
-            let principal = application(state, tenant, client, field("client_secret"))?;
+            let principal = match field("client_assertion") {
+                Some(assertion) => federated(state, client, assertion, field("client_assertion_type"), now)?,
+                None => application(state, tenant, client, field("client_secret"))?,
+            };
             let scope = Scope::read(state, needed("scope")?)?;
             if !scope.default {
                 let why = format!(
@@ -130,6 +138,26 @@ fn application<'a>(
          client secret ID, for a secret added to app '{client}'."
     );
     Err(OAuthError::new(StatusCode::UNAUTHORIZED, "invalid_client", 7_000_215, why))
+}
+
+/// Returns the managed identity whose credential trusts an assertion.
+fn federated<'a>(
+    state: &'a CloudState,
+    client: &str,
+    assertion: &str,
+    assertion_type: Option<&str>,
+    now: SimTime,
+) -> Result<&'a Principal, OAuthError> {
+    if assertion_type != Some(federation::JWT_BEARER) {
+        let why = format!(
+            "The request body must contain the following parameter: 'client_assertion_type' with the value '{}'.",
+            federation::JWT_BEARER
+        );
+        return Err(OAuthError::bad("invalid_request", 900_144, why));
+    }
+    let found = state.directory.by_client_id(client).ok_or_else(|| unknown_application(state, client))?;
+    federation::check(state, found, assertion, now)?;
+    Ok(found)
 }
 
 fn unknown_application(state: &CloudState, client: &str) -> OAuthError {

@@ -1,7 +1,7 @@
 //! Faults of certificate authorities and of name servers.
 
 use super::inject::{Injection, RequestContext};
-use super::{Fault, Kind, Row, delay};
+use super::{Fault, Kind, Row};
 use crate::acme::fault_hooks as hooks;
 use crate::arm::dns::publication;
 use crate::arm::operation::with_retry_after;
@@ -213,11 +213,11 @@ fn zone(context: &RequestContext<'_>) -> Option<String> {
 }
 
 fn server_down(state: &mut CloudState, context: &RequestContext<'_>) -> bool {
-    let until = delay::delayed_until(context.timing, context.now, OUTAGE);
+    let until = context.timing.delayed_until(context.now, OUTAGE);
     zone(context).is_some_and(|zone| publication::fail_last_server(state, &zone, until))
 }
 
 fn server_late(state: &mut CloudState, context: &RequestContext<'_>) -> bool {
-    let until = delay::delayed_until(context.timing, context.now, LATE);
+    let until = context.timing.delayed_until(context.now, LATE);
     zone(context).is_some_and(|zone| publication::hold_next_write(state, &zone, until))
 }

@@ -8,7 +8,7 @@ use super::{Fault, Kind, Row};
 use crate::arm::clusters::fault_hooks;
 use crate::arm::error::ArmError;
 use crate::arm::locks::{Level, Lock};
-use crate::arm::{groups, networks};
+use crate::arm::{groups, resource_type};
 use crate::request::Reply;
 use crate::state::CloudState;
 
@@ -153,7 +153,7 @@ fn cluster_throttled(state: &mut CloudState, context: &RequestContext<'_>) -> Op
 
 fn another_operation(state: &mut CloudState, context: &RequestContext<'_>) -> Option<Reply> {
     let id = context.id();
-    if networks::start_noop_write(state, &id, context.now, context.timing) {
+    if resource_type::start_noop_write(state, &id, context.now, context.timing) {
         return Some(state.serve(context.request, context.now, context.timing));
     }
     let operation = state.uuid("another-operation");

@@ -1,7 +1,7 @@
 //! Delays from faults, and their end.
 //!
 //! A delay is in cloud time, so it scales with the speed. At instant speed durations are zero. There a delay
-//! lasts for [`REFUSALS_MAX`] refused requests, but at most [`INSTANT_MS`], because a client that waits on a stream
+//! lasts for [`REFUSALS_MAX`] refused requests, but at most [`Timing::INSTANT_DELAY_MS`], because a client that waits on a stream
 //! sends no requests.
 
 use serde::{Deserialize, Serialize};
@@ -19,16 +19,9 @@ pub(crate) const GRANT: f64 = 300.0;
 pub(crate) const VAULT_NAME: f64 = 120.0;
 /// The outage of the Kubernetes API in seconds of cloud time (observed: a minute).
 pub(crate) const API_SERVER: f64 = 60.0;
-/// The additional delay of the acceptance of gateway classes in seconds of cloud time (inferred: up to 2 min
-/// and more).
-pub(crate) const CLASS: f64 = 180.0;
-/// The additional delay of a load balancer's address in seconds of cloud time (inferred).
-pub(crate) const ADDRESS: f64 = 120.0;
 
 /// The number of refused requests at instant speed.
 const REFUSALS_MAX: u32 = 3;
-/// The maximum delay at instant speed in real milliseconds.
-const INSTANT_MS: i64 = 1_000;
 
 /// The subject of a delay.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,8 +65,8 @@ impl Delays {
         now: SimTime,
         timing: &Timing,
     ) -> SimTime {
-        let until = delayed_until(timing, now, cloud_seconds);
-        let refusals_left = is_instant(timing).then_some(REFUSALS_MAX);
+        let until = timing.delayed_until(now, cloud_seconds);
+        let refusals_left = timing.is_instant().then_some(REFUSALS_MAX);
         self.delays.retain(|delay| delay.subject != subject);
         self.delays.push(Delay { subject, until, refusals_left });
         until
@@ -88,15 +81,6 @@ impl Delays {
         self.delays.retain(|delay| !over || delay.subject != *subject);
         true
     }
-}
-
-fn is_instant(timing: &Timing) -> bool {
-    timing.speed.factor().is_infinite()
-}
-
-/// Returns the end of a delay that starts now.
-pub(crate) fn delayed_until(timing: &Timing, now: SimTime, cloud_seconds: f64) -> SimTime {
-    if is_instant(timing) { now.plus_ms(INSTANT_MS) } else { timing.after(now, cloud_seconds) }
 }
 
 /// Counts a 403 response for all delayed role assignments. An assignment without remaining refusals takes
@@ -157,7 +141,7 @@ mod tests {
         assert!(!delays.refuse(&subject, SimTime(2_000)));
 
         let until = delays.hold(subject.clone(), 120.0, SimTime(0), &Timing::new(Speed::Instant));
-        assert_eq!(until, SimTime(INSTANT_MS));
+        assert_eq!(until, SimTime(Timing::INSTANT_DELAY_MS));
         let refused = [0, 1, 2, 3].map(|at| delays.refuse(&subject, SimTime(at)));
         assert_eq!(refused, [true, true, true, false]);
     }

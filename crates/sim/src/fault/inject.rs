@@ -73,18 +73,18 @@ fn inject_one(
                 state.faults.record_injection(at, context.now, context.timing);
                 let mut reply = serve(state, context);
                 disrupt(&mut reply);
-                return reply.with_fault(fault);
+                return reply.with_fault(fault.name());
             }
             Injection::Respond(answer) => {
                 if let Some(reply) = answer(state, context) {
                     state.faults.record_injection(at, context.now, context.timing);
-                    return with_arm_headers(state, context, reply).with_fault(fault);
+                    return with_arm_headers(state, context, reply).with_fault(fault.name());
                 }
             }
             Injection::Before(plant) => {
                 if plant(state, context) {
                     state.faults.record_injection(at, context.now, context.timing);
-                    return serve(state, context).with_fault(fault);
+                    return serve(state, context).with_fault(fault.name());
                 }
             }
         }
@@ -95,7 +95,7 @@ fn inject_one(
             && change(state, context, &mut reply)
         {
             state.faults.record_injection(at, context.now, context.timing);
-            return reply.with_fault(fault);
+            return reply.with_fault(fault.name());
         }
     }
     reply

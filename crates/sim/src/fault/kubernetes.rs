@@ -1,5 +1,7 @@
 //! Faults of a cluster's Kubernetes API, and changes by other clients inside the cluster.
 
+use std::any::Any;
+
 use bytes::Bytes;
 use serde_json::Value;
 
@@ -154,7 +156,7 @@ fn watch_broken(_: &mut CloudState, _: &RequestContext<'_>, reply: &mut Reply) -
 struct BrokenStream(Box<dyn Streaming>);
 
 impl Streaming for BrokenStream {
-    fn poll(&mut self, state: &CloudState, now: SimTime) -> (Vec<Bytes>, bool) {
+    fn poll(&mut self, state: &dyn Any, now: SimTime) -> (Vec<Bytes>, bool) {
         let (chunks, done) = self.0.poll(state, now);
         match chunks.into_iter().next() {
             Some(first) => (vec![first.slice(..first.len() / 2)], true),

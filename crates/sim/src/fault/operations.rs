@@ -7,7 +7,7 @@ use super::transport::writes;
 use super::{Fault, Kind, Row};
 use crate::arm::clusters::{WriteOutcome, fault_hooks};
 use crate::arm::operation::{self, Operation, Outcome, Style};
-use crate::arm::{groups, networks};
+use crate::arm::{groups, resource_type};
 use crate::request::Reply;
 use crate::state::CloudState;
 
@@ -109,7 +109,7 @@ fn end(
     let (id, resource) = (&operation.id, &operation.resource);
     let took = match operation.provider.as_str() {
         "Microsoft.ContainerService" => fault_hooks::set_outcome(state, resource, outcome_of(&outcome)),
-        "Microsoft.Network" => networks::fail_operation(state, resource),
+        "Microsoft.Network" => resource_type::fail_operation(state, resource),
         "Microsoft.Resources" => groups::fail_operation(state, resource),
         "Microsoft.KeyVault" => state.vaults.fail_purge(&operation),
         _ => false,

@@ -126,7 +126,7 @@ fn not_effective_yet(state: &mut CloudState, context: &RequestContext<'_>) -> bo
     let id = vault_of(context).and_then(|name| state.vaults.id_of(&name, context.now));
     let caller = entra::bearer(state, context.request, &state.vault_audience(), context.now);
     let (Some(id), Ok(caller)) = (id, caller) else { return false };
-    let from = delay::delayed_until(context.timing, context.now, delay::GRANT);
+    let from = context.timing.delayed_until(context.now, delay::GRANT);
     let postponed = roles::delay_grants(state, &caller.object_id, &id, context.now, from);
     for name in &postponed {
         let subject = DelaySubject::Grant(name.to_ascii_lowercase());

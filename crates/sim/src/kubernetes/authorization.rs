@@ -105,6 +105,10 @@ impl User {
             let name = subject["name"].as_str().unwrap_or_default();
             match subject["kind"].as_str() {
                 Some("User") => name.eq_ignore_ascii_case(&self.name),
+                Some("ServiceAccount") => {
+                    let namespace = subject["namespace"].as_str().unwrap_or_default();
+                    self.name == format!("system:serviceaccount:{namespace}:{name}")
+                }
                 Some("Group") => self.groups.iter().any(|group| group.eq_ignore_ascii_case(name)),
                 _ => false,
             }

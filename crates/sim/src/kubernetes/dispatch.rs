@@ -1,5 +1,7 @@
 //! The entry point of a cluster's API: authorization and dispatch of requests.
 
+use std::any::Any;
+
 use bytes::Bytes;
 use http::Method;
 
@@ -12,10 +14,11 @@ use super::store::Store;
 use super::verbs::log::{self, Log};
 use super::verbs::{ApiCall, change, delete, read, scale};
 use super::watch::Watch;
-use super::{access_review, aggregation, custom_kinds, discovery, openapi, openapi_v2, yaml};
+use super::{
+    access_review, aggregation, custom_kinds, discovery, openapi, openapi_v2, service_accounts, yaml,
+};
 use crate::clock::SimTime;
 use crate::request::{Reply, Request, Streaming};
-use crate::state::CloudState;
 
 /// The user name of a request without a token.
 pub const ANONYMOUS: &str = "system:anonymous";
@@ -40,7 +43,7 @@ impl ApiResponse {
     /// no longer exists.
     pub fn into_reply<F>(self, find: F) -> Reply
     where
-        F: Fn(&CloudState) -> Option<&Store> + Send + 'static,
+        F: Fn(&dyn Any) -> Option<&Store> + Send + 'static,
     {
         let (media_type, source) = match (self.watch, self.log) {
             (Some(watch), _) => (JSON, StreamSource::Watch(watch)),
@@ -65,9 +68,9 @@ struct ClusterStream<F> {
 
 impl<F> Streaming for ClusterStream<F>
 where
-    F: Fn(&CloudState) -> Option<&Store> + Send,
+    F: Fn(&dyn Any) -> Option<&Store> + Send,
 {
-    fn poll(&mut self, state: &CloudState, now: SimTime) -> (Vec<Bytes>, bool) {
+    fn poll(&mut self, state: &dyn Any, now: SimTime) -> (Vec<Bytes>, bool) {
         let Some(store) = (self.find)(state) else { return (Vec::new(), true) };
         match &mut self.source {
             StreamSource::Watch(watch) => watch.poll(store, now),
@@ -213,6 +216,9 @@ fn objects(
     let call = ApiCall { request, resource_path, form, now };
     if call.resource_path.definition.is_review {
         return access_review::reply(store, &call, user).map(ApiResponse::plain);
+    }
+    if call.resource_path.subresource == Subresource::Token {
+        return service_accounts::serve(store, &call).map(ApiResponse::plain);
     }
     if call.resource_path.subresource == Subresource::Scale {
         return scale::serve(store, &call).map(ApiResponse::plain);

@@ -39,6 +39,7 @@ mod query;
 mod response_format;
 pub mod schema;
 pub mod selector;
+pub mod service_accounts;
 mod service_addresses;
 pub mod status;
 pub mod store;

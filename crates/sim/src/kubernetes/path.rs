@@ -19,19 +19,15 @@ pub enum Subresource {
     Scale,
     /// `/log`, the log of a pod's container.
     Log,
+    /// `/token`, a token of a service account.
+    Token,
     /// A subresource of a real cluster that needs a running program, by its name.
     Unavailable(&'static str),
 }
 
 /// The unavailable subresources, by the resource they belong to.
-const UNAVAILABLE: [(&str, &str); 6] = [
-    ("pods", "exec"),
-    ("pods", "attach"),
-    ("pods", "portforward"),
-    ("pods", "proxy"),
-    ("services", "proxy"),
-    ("serviceaccounts", "token"),
-];
+const UNAVAILABLE: [(&str, &str); 5] =
+    [("pods", "exec"), ("pods", "attach"), ("pods", "portforward"), ("pods", "proxy"), ("services", "proxy")];
 
 impl Subresource {
     /// Returns the name in the path; empty for the object itself.
@@ -41,6 +37,7 @@ impl Subresource {
             Self::Status => "status",
             Self::Scale => "scale",
             Self::Log => "log",
+            Self::Token => "token",
             Self::Unavailable(name) => name,
         }
     }
@@ -175,6 +172,7 @@ fn parse_resource(store: &Store, group: &str, version: &str, rest: &[&str]) -> R
         [plural, name, "status"] => (plural, Some((*name).to_owned()), Subresource::Status),
         [plural, name, "scale"] => (plural, Some((*name).to_owned()), Subresource::Scale),
         [plural, name, "log"] => (plural, Some((*name).to_owned()), Subresource::Log),
+        [plural, name, "token"] => (plural, Some((*name).to_owned()), Subresource::Token),
         [plural, name, path @ ..] if group.is_empty() => match Subresource::unavailable(plural, path) {
             Some(subresource) => (plural, Some((*name).to_owned()), subresource),
             None => return RequestTarget::UnknownResource,
@@ -191,6 +189,7 @@ fn parse_resource(store: &Store, group: &str, version: &str, rest: &[&str]) -> R
         Subresource::Status => definition.has_status,
         Subresource::Scale => definition.scale.is_some(),
         Subresource::Log => definition.resource() == "pods",
+        Subresource::Token => definition.resource() == "serviceaccounts",
     };
     if !scope_fits || !has_part {
         return RequestTarget::UnknownResource;

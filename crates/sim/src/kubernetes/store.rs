@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::definition::{self, Definition};
+use super::service_accounts::TokenIssuer;
 use super::service_addresses::Addresses;
 use super::write::{self, Draft};
 use super::{conversion, custom_kinds, lifecycle};
@@ -53,6 +54,9 @@ pub struct Store {
     #[serde(rename = "unsettled")]
     changed_by_next_write: BTreeSet<String>,
     pub(super) addresses: Addresses,
+    /// The issuer of the service accounts' tokens.
+    #[serde(default)]
+    pub token_issuer: TokenIssuer,
     #[serde(skip)]
     log: VecDeque<Change>,
     /// The resource version of the last write to each resource since the store was read from disk.

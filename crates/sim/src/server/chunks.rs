@@ -84,12 +84,14 @@ mod tests {
     use futures::StreamExt;
     use futures::future::FutureExt;
     use http::Method;
+    use std::any::Any;
 
     /// A test stream: sends the name of every new group, and ends once the provider is registered.
     struct Watching(Vec<String>);
 
     impl Streaming for Watching {
-        fn poll(&mut self, state: &CloudState, _now: SimTime) -> (Vec<Bytes>, bool) {
+        fn poll(&mut self, state: &dyn Any, _now: SimTime) -> (Vec<Bytes>, bool) {
+            let state: &CloudState = state.downcast_ref().expect("the server polls with its state");
             let new: Vec<String> =
                 state.groups.keys().filter(|name| !self.0.contains(name)).cloned().collect();
             self.0.extend(new.clone());

@@ -124,7 +124,7 @@ pub(super) fn name_issuer(state: &CloudState, resource: &mut Value) {
     let issuer = &mut resource["properties"]["oidcIssuerProfile"];
     if issuer["enabled"] == true && issuer["issuerURL"].is_null() {
         let tenant = &state.directory.tenant;
-        issuer["issuerURL"] = json!(format!("https://{location}.oic.prod-aks.azure.com/{tenant}/{own}/"));
+        issuer["issuerURL"] = json!(format!("{}/{tenant}/{own}/", state.origin(&format!("{location}.oic"))));
     }
 }
 
@@ -135,12 +135,17 @@ pub(super) fn own_uuid(state: &CloudState, resource: &Value, purpose: &str) -> S
     uuid_from(state.seed, purpose, number.unwrap_or_default())
 }
 
-/// Returns the identity of the cluster itself. Its principal is in the response from the first one on.
+/// Returns the identity of the cluster itself. Its principals are in the response from the first one on.
 fn identity(state: &CloudState, desired: &Value, identities: &Identities) -> Value {
     let mut identity = desired["identity"].clone();
     if identity["type"] == "SystemAssigned" {
         identity["principalId"] = json!(identities.cluster.object_id);
         identity["tenantId"] = json!(state.directory.tenant);
+    }
+    for (id, ids) in identity["userAssignedIdentities"].as_object_mut().into_iter().flatten() {
+        if let Some(own) = state.tracked.get(id) {
+            *ids = json!({"principalId": own.text("principalId"), "clientId": own.text("clientId")});
+        }
     }
     identity
 }

@@ -1,7 +1,8 @@
-//! `If-Match` and `If-None-Match` of a write (RFC 9110 §13.1).
+//! `If-Match` and `If-None-Match` of a write on a cluster.
 
 use super::{ManagedCluster, error};
 use crate::arm::error::ArmError;
+use crate::arm::precondition;
 use crate::request::Request;
 
 /// Checks the preconditions against the existing cluster.
@@ -9,18 +10,8 @@ use crate::request::Request;
 /// # Errors
 /// 412, in the body shape of the AKS provider.
 pub(super) fn check(request: &Request, existing: Option<&ManagedCluster>) -> Result<(), ArmError> {
-    let tag = existing.map(|cluster| cluster.text("/eTag"));
-    let listed = |value: &str| {
-        value
-            .split(',')
-            .map(|one| one.trim().trim_start_matches("W/").trim_matches('"'))
-            .any(|one| tag.is_some_and(|tag| one == "*" || one == tag))
-    };
-    if let Some(value) = request.header("if-none-match").filter(|value| listed(value)) {
-        return Err(error::precondition("If-None-Match", value));
+    match precondition::failed(request, existing.map(|cluster| cluster.text("/eTag"))) {
+        Some((header, value)) => Err(error::precondition(header, value)),
+        None => Ok(()),
     }
-    if let Some(value) = request.header("if-match").filter(|value| !listed(value)) {
-        return Err(error::precondition("If-Match", value));
-    }
-    Ok(())
 }

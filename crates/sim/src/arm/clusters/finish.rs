@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use super::features::{self, KEY_VAULT_ADDON};
 use super::{
-    Identities, ManagedCluster, ManagedIdentityIds, Work, WriteOutcome, create, operation_status, power,
+    Identities, ManagedCluster, ManagedIdentityIds, Work, WriteOutcome, create, node_resources,
+    operation_status, power,
 };
 use crate::aks::{self, ClusterInfo, Csi};
 use crate::arm::{networks, roles};
@@ -40,8 +41,10 @@ pub(super) fn finish(state: &mut CloudState, key: &str, at: SimTime, timing: &Ti
     cluster.resource["eTag"] = json!(state.uuid("cluster-etag"));
     add_identities(state, &mut cluster, at, timing);
     add_outbound_address(state, &mut cluster);
+    node_resources::sync(state, &cluster, at);
     let cluster_info = cluster_info(state, &cluster);
     // From here on the API server responds; the controllers adapt to changed facts on their own.
+    cluster.trust_issuer();
     aks::bootstrap(&mut cluster.store, &mut cluster.controllers, &cluster_info, at, timing);
     cluster.cluster_info = Some(cluster_info);
     state.clusters.all.insert(key.to_owned(), cluster);

@@ -1,11 +1,11 @@
 //! Access to the inside of a cluster: requests to its Kubernetes API, and the controllers that reconcile its
 //! objects.
 
-use super::{ManagedCluster, api_access, entra_access, power, public_addresses};
+use super::{ManagedCluster, api_access, entra_access, node_resources, power, public_addresses};
 use crate::aks;
 use crate::clock::{SimTime, Timing};
 use crate::fault::DelaySubject;
-use crate::kubernetes::{self, ANONYMOUS, Store, authorization::User, unauthorized};
+use crate::kubernetes::{self, ANONYMOUS, Store, authorization::User, service_accounts, unauthorized};
 use crate::request::{Delivery, Reply, Request};
 use crate::state::CloudState;
 use crate::vault::NodeVaultReader;
@@ -43,7 +43,7 @@ pub fn serve_kubernetes(
     let answer = kubernetes::serve_as(&mut cluster.store, request, &user, now);
     let uid = uid.to_owned();
     // A watch does not hold the cluster: it finds its store by the UID at each poll, and ends with it.
-    let reply = answer.into_reply(move |state| store(state, &uid));
+    let reply = answer.into_reply(move |state| store(state.downcast_ref()?, &uid));
     // Controllers watch: they see a change at once, not at the next request.
     advance_to(state, &key, now, timing);
     reply
@@ -67,7 +67,9 @@ fn user(state: &CloudState, cluster: &ManagedCluster, request: &Request, now: Si
     let Some(token) = bearer(request) else { return Some(User::local(ANONYMOUS)) };
     let account = cluster.credential.user_of(token);
     let account = account.filter(|_| !entra_access::has_no_local_accounts(cluster.properties()));
-    account.map(User::local).or_else(|| entra_access::user(state, cluster, request, now))
+    let account = account.map(User::local);
+    let account = account.or_else(|| service_accounts::user(&cluster.store, token, now));
+    account.or_else(|| entra_access::user(state, cluster, request, now))
 }
 
 fn bearer(request: &Request) -> Option<&str> {
@@ -86,9 +88,13 @@ pub(super) fn advance_to(state: &mut CloudState, key: &str, until: SimTime, timi
     if let Some(cluster_info) = &mut cluster.cluster_info {
         cluster_info.public_ip_quota = left;
     }
+    let before = cluster.controllers.addresses_revision();
     if let Some(cluster_info) = &cluster.cluster_info {
         let vaults = NodeVaultReader(state);
         aks::advance_to(&mut cluster.store, &mut cluster.controllers, cluster_info, &vaults, timing, until);
+    }
+    if cluster.controllers.addresses_revision() != before || !node_resources::exist(state, &cluster) {
+        node_resources::sync(state, &cluster, until);
     }
     state.clusters.all.insert(key.to_owned(), cluster);
 }

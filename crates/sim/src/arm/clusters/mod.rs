@@ -16,7 +16,9 @@ mod etag;
 pub(crate) mod fault_hooks;
 mod features;
 mod finish;
+mod issuer;
 mod kubernetes_api;
+mod node_resources;
 mod operation_status;
 mod pool_validation;
 mod pool_write;
@@ -44,7 +46,9 @@ use crate::kubernetes::store::{Objects, Store};
 use crate::state::CloudState;
 
 pub(crate) use compute::limit_families;
+pub use issuer::serve as serve_issuer;
 pub use kubernetes_api::{serve_kubernetes, store};
+pub use node_resources::SCALE_SET;
 pub use operation_status::fail;
 pub(crate) use public_addresses::public_addresses;
 
@@ -254,6 +258,16 @@ impl ManagedCluster {
         self.text("/properties/resourceUID")
     }
 
+    /// Returns the part of the UID that is in the names of its nodes' resources.
+    fn short_uid(&self) -> &str {
+        self.uid().get(..8).unwrap_or_default()
+    }
+
+    /// Returns the name of the scale set of a node pool.
+    fn scale_set(&self, pool: &str) -> String {
+        format!("aks-{pool}-{}-vmss", self.short_uid())
+    }
+
     fn properties(&self) -> &Value {
         &self.resource["properties"]
     }
@@ -363,7 +377,7 @@ impl ManagedCluster {
             .filter(|pool| pool["vnetSubnetID"].as_str().is_some_and(|own| id::same(own, subnet)));
         let subscription = id::part(self.id(), "subscriptions").unwrap_or_default();
         here.flat_map(|pool| {
-            let set = format!("aks-{}-{}-vmss", pool["name"].as_str().unwrap_or_default(), &self.uid()[..8]);
+            let set = self.scale_set(pool["name"].as_str().unwrap_or_default());
             (0..pool["count"].as_u64().unwrap_or(0)).map(move |node| {
                 format!(
                     "/subscriptions/{subscription}/resourceGroups/{}/providers/Microsoft.Compute/\

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::NETWORK;
 use crate::arm::error::ArmError;
 use crate::arm::quota::{self, PUBLIC_ADDRESSES};
 use crate::arm::{Call, Route, clusters, subscriptions, versions};
@@ -11,7 +12,7 @@ use crate::state::CloudState;
 const KIND: &str = "Microsoft.Network/locations/usages";
 const USAGES: &str = "/subscriptions/{subscription}/providers/Microsoft.Network/locations/{location}/usages";
 /// The quota of virtual networks per region; tests do not reach it.
-const NETWORKS: u64 = 1000;
+const NETWORKS_MAX: u64 = 1000;
 
 pub(super) fn routes() -> Vec<Route> {
     vec![Route::new("GET", USAGES, KIND, versions::NETWORKS, list)]
@@ -24,12 +25,12 @@ fn list(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
         "/subscriptions/{}/providers/Microsoft.Network/locations/{location}/usages",
         state.subscription
     );
-    let networks = state.networks.networks.values().filter(|network| network.location == location).count();
+    let networks = state.tracked.of_kind(NETWORK.kind).filter(|network| network.location == location).count();
     let addresses = clusters::public_addresses(state, &location);
     let limit = state.limits.of(&location, PUBLIC_ADDRESSES);
     // Basic addresses are retired, so all existing addresses count in both rows.
     let value = [
-        quota::usage(&id, "VirtualNetworks", "Virtual Networks", networks as u64, NETWORKS),
+        quota::usage(&id, "VirtualNetworks", "Virtual Networks", networks as u64, NETWORKS_MAX),
         quota::usage(&id, PUBLIC_ADDRESSES, "Public IP Addresses", addresses, limit),
         quota::usage(
             &id,

@@ -1,139 +1,82 @@
-//! Requests for single subnets.
+//! The rules for subnets.
 
-use super::defaults;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
+use super::{check_unused, clusters, defaults, delegations, ranges, whole_network};
+use crate::arm::Call;
 use crate::arm::error::ArmError;
-use crate::arm::networks::{
-    Network, Part, SUBNET_KIND, State, VERSIONS, announced, begin, check_etag, check_free, check_unused,
-    delegations, find, ranges, requested_id, whole_network,
-};
-use crate::arm::{Call, Route, id};
-use crate::durations;
-use crate::request::Reply;
+use crate::arm::resource_type::{Draft, Properties, Resource, parent_id};
 use crate::state::CloudState;
 
-const ALL: &str = "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.Network/virtualNetworks/{network}/subnets";
-const ONE: &str = "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.Network/virtualNetworks/{network}/subnets/{subnet}";
+/// The properties that a caller cannot set.
+pub(super) const READ_ONLY: &[&str] = &["ipConfigurations", "purpose"];
 
-pub(super) fn routes() -> Vec<Route> {
-    vec![
-        Route::new("GET", ALL, SUBNET_KIND, VERSIONS, list),
-        Route::new("GET", ONE, SUBNET_KIND, VERSIONS, get),
-        Route::new("PUT", ONE, SUBNET_KIND, VERSIONS, put),
-        Route::new("DELETE", ONE, SUBNET_KIND, VERSIONS, delete),
-    ]
-}
-
-/// Creates a subnet from the body of a write.
-///
-/// # Errors
-/// 400 for an invalid name or a missing range.
-pub(super) fn part(
-    state: &mut CloudState,
-    name: &str,
-    given: Map<String, Value>,
-    before: Option<&Part>,
-) -> Result<Part, ArmError> {
+pub(super) fn check_name(name: &str) -> Result<(), ArmError> {
     let allowed = |letter: char| letter.is_ascii_alphanumeric() || "_-.".contains(letter);
-    if !(1..=80).contains(&name.len()) || !name.chars().all(allowed) {
-        let why = format!("Resource name {name} is invalid. The name can be up to 80 characters long.");
-        return Err(ArmError::new(400, "InvalidResourceName", why));
+    if (1..=80).contains(&name.len()) && name.chars().all(allowed) {
+        return Ok(());
     }
-    let mut properties = whole_network::without_read_only(given);
-    defaults::fill_subnet(&mut properties);
-    if ranges::of_subnet(&properties).is_empty() {
-        let why = format!("Subnet '{name}' must have an address prefix.");
-        return Err(ArmError::new(400, "SubnetAddressPrefixRequired", why));
+    let why = format!("Resource name {name} is invalid. The name can be up to 80 characters long.");
+    Err(ArmError::new(400, "InvalidResourceName", why))
+}
+
+/// Removes the properties that a caller cannot set.
+pub(super) fn without_read_only(mut given: Properties) -> Properties {
+    given.remove("provisioningState");
+    given.retain(|name, _| !READ_ONLY.contains(&name.as_str()));
+    given
+}
+
+/// Returns the stored properties.
+pub(super) fn properties(mut given: Properties) -> Result<Properties, ArmError> {
+    defaults::fill_subnet(&mut given);
+    delegations::check(&given)?;
+    Ok(given)
+}
+
+/// Checks that a subnet has a range.
+pub(super) fn check_prefixes(subnet: &Resource) -> Result<(), ArmError> {
+    if !ranges::of_subnet(&subnet.properties).is_empty() {
+        return Ok(());
     }
-    delegations::check(&properties)?;
-    Ok(Part {
-        name: before.map_or_else(|| name.to_owned(), |part| part.name.clone()),
-        etag: state.uuid("etag"),
-        state: State::Updating,
-        properties,
-    })
+    let why = format!("Subnet '{}' must have an address prefix.", subnet.name());
+    Err(ArmError::new(400, "SubnetAddressPrefixRequired", why))
 }
 
-fn reply(state: &CloudState, network: &Network, part: &Part, status: u16) -> Reply {
-    Reply::json(status, &network.part_body(state, part)).with_header("etag", &format!("W/\"{}\"", part.etag))
-}
-
-fn lookup<'a>(state: &'a CloudState, call: &Call<'_>) -> Result<(&'a Network, &'a Part), ArmError> {
-    let network = find(state, call)?;
-    let name = call.param("subnet");
-    let missing =
-        || ArmError::new(404, "NotFound", format!("Resource {}/subnets/{name} not found.", network.id));
-    Ok((network, network.part(name).ok_or_else(missing)?))
-}
-
-fn get(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
-    let (network, part) = lookup(state, call)?;
-    Ok(reply(state, network, part, 200))
-}
-
-fn list(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
-    let network = find(state, call)?;
-    let value: Vec<Value> = network.subnets.iter().map(|part| network.part_body(state, part)).collect();
-    Ok(Reply::json(200, &json!({ "value": value })))
-}
-
-fn put(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
-    let Ok(mut network) = find(state, call).cloned() else {
-        let why = format!(
-            "Can not perform requested operation on nested resource. Parent resource '{}' not found.",
-            call.param("network")
-        );
-        return Err(ArmError::gateway(404, "ParentResourceNotFound", why));
-    };
-    let name = call.param("subnet");
-    let before = network.part(name).cloned();
-    check_etag(call, before.as_ref().map(|part| part.etag.as_str()))?;
-    check_free(state, call)?;
-    let given = call.body()?["properties"].as_object().cloned().unwrap_or_default();
-    let part = part(state, name, given, before.as_ref())?;
-    let id = network.subnet_id(&part.name);
-    if before.as_ref().is_some_and(|before| before.prefixes() != part.prefixes()) {
-        check_unused(state, &id, "InUsePrefixCannotBeDeleted")?;
+/// Checks a PUT with the network and the other subnets.
+pub(super) fn prepare(state: &mut CloudState, _: &Call<'_>, draft: &mut Draft) -> Result<(), ArmError> {
+    check_prefixes(&draft.desired)?;
+    if let Some(existing) = &draft.existing {
+        whole_network::check_change(state, existing, &draft.desired)?;
     }
-    if let Some(before) = &before {
-        delegations::check_change(state, &id, &before.properties, &part.properties)?;
-    }
-    network.subnets.retain(|other| !other.name.eq_ignore_ascii_case(name));
-    network.subnets.push(part);
-    whole_network::check_ranges(&network)?;
-    let done = call.timing.after(call.now, durations::NETWORK_PUT);
-    network.state = State::Updating;
-    network.done = Some(done);
-    network.etag = state.uuid("etag");
-    state.networks.networks.insert(id::key(&network.id), network.clone());
-    let operation = begin(state, call, &network.id, "PutSubnetOperation", done);
-    let (network, part) = lookup(state, call)?;
-    let status = if before.is_some() { 200 } else { 201 };
-    Ok(announced(state, call, &operation, reply(state, network, part, status)))
+    let Some(network) = state.tracked.get(parent_id(&draft.desired.id)) else { return Ok(()) };
+    let others = state.tracked.below(&network.id).into_iter();
+    let others = others.filter(|other| other.id != draft.desired.id).cloned();
+    let after: Vec<Resource> = others.chain([draft.desired.clone()]).collect();
+    whole_network::check_ranges(network, &after)
 }
 
-fn delete(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
-    let Ok((network, part)) = lookup(state, call) else { return Ok(Reply::empty(204)) };
-    check_etag(call, Some(&part.etag))?;
-    let (network, name) = (network.id.clone(), part.name.clone());
-    check_free(state, call)?;
-    check_unused(state, &format!("{network}/subnets/{name}"), "InUseSubnetCannotBeDeleted")?;
-    let done = call.timing.after(call.now, durations::NETWORK_DELETE);
-    let operation = begin(state, call, &network, "DeleteSubnetOperation", done);
-    if let Some(network) = state.networks.networks.get_mut(&id::key(&requested_id(call))) {
-        network.state = State::Updating;
-        network.done = Some(done);
-        for part in network.subnets.iter_mut().filter(|part| part.name == name) {
-            part.state = State::Deleting;
-        }
+pub(super) fn check_delete(state: &CloudState, subnet: &Resource) -> Result<(), ArmError> {
+    check_unused(state, &subnet.id, "InUseSubnetCannotBeDeleted")
+}
+
+/// Adds the delegations, and the addresses that clusters hold.
+pub(super) fn show(state: &CloudState, subnet: &Resource, body: &mut Value) {
+    let Some(properties) = body["properties"].as_object_mut() else { return };
+    let delegations = delegations::body(&subnet.properties, &subnet.id, &subnet.etag);
+    properties.insert("delegations".to_owned(), delegations);
+    defaults::fill_subnet(properties);
+    let holders: Vec<Value> =
+        clusters::using_subnet(state, &subnet.id).iter().map(|id| json!({ "id": id })).collect();
+    if !holders.is_empty() {
+        properties.insert("ipConfigurations".to_owned(), json!(holders));
     }
-    Ok(announced(state, call, &operation, Reply::empty(202)))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use serde_json::{Value, json};
+
     use crate::test_cloud::{TestCloud, code};
 
     #[test]

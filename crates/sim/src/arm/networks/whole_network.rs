@@ -1,142 +1,14 @@
-//! Requests for whole virtual networks.
+//! The rules for whole virtual networks.
 
-use super::defaults;
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
+use super::{SUBNET, check_unused, defaults, delegations, ranges, subnets};
 use crate::arm::error::ArmError;
-use crate::arm::networks::{
-    KIND, Network, Part, State, VERSIONS, announced, begin, check_etag, check_free, check_unused,
-    delegations, find, ranges, requested_id, subnets,
-};
-use crate::arm::{Call, Route, id, roles, versions};
-use crate::durations;
-use crate::request::Reply;
+use crate::arm::resource_type::{Draft, Properties, Resource};
+use crate::arm::{Call, id, versions};
 use crate::state::CloudState;
 
-const SUBSCRIPTION: &str = "/subscriptions/{subscription}/providers/Microsoft.Network/virtualNetworks";
-const GROUP: &str =
-    "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.Network/virtualNetworks";
-const ONE: &str = "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.Network/virtualNetworks/{network}";
-
-pub(super) fn routes() -> Vec<Route> {
-    vec![
-        Route::new("GET", SUBSCRIPTION, KIND, VERSIONS, list),
-        Route::new("GET", GROUP, KIND, VERSIONS, list),
-        Route::new("GET", ONE, KIND, VERSIONS, get),
-        Route::new("PUT", ONE, KIND, VERSIONS, put),
-        Route::new("PATCH", ONE, KIND, VERSIONS, patch),
-        Route::new("DELETE", ONE, KIND, VERSIONS, delete),
-    ]
-}
-
-fn reply(state: &CloudState, network: &Network, status: u16) -> Reply {
-    Reply::json(status, &network.body(state)).with_header("etag", &format!("W/\"{}\"", network.etag))
-}
-
-fn get(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
-    let network = find(state, call)?;
-    Ok(reply(state, network, 200))
-}
-
-fn list(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
-    let group = call.param("group");
-    let fits = |network: &&Network| {
-        group.is_empty()
-            || id::part(&network.id, "resourceGroups").is_some_and(|own| own.eq_ignore_ascii_case(group))
-    };
-    let value: Vec<Value> =
-        state.networks.networks.values().filter(fits).map(|network| network.body(state)).collect();
-    Ok(Reply::json(200, &json!({ "value": value })))
-}
-
-fn patch(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
-    find(state, call)?;
-    check_free(state, call)?;
-    let body = call.body()?;
-    let etag = state.uuid("etag");
-    if let Some(network) = state.networks.networks.get_mut(&id::key(&requested_id(call))) {
-        network.tags = body["tags"].as_object().cloned().unwrap_or_default();
-        network.etag = etag;
-    }
-    get(state, call)
-}
-
-fn put(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
-    let existing = find(state, call).ok().cloned();
-    check_etag(call, existing.as_ref().map(|network| network.etag.as_str()))?;
-    check_free(state, call)?;
-    let body = call.body()?;
-    let mut network = desired(state, call, existing.as_ref(), &body)?;
-    let removed = check(state, &network, existing.as_ref())?;
-    let done = call.timing.after(call.now, durations::NETWORK_PUT);
-    network.state = State::Updating;
-    network.done = Some(done);
-    for scope in removed {
-        roles::drop_scope(state, &scope);
-    }
-    let id = network.id.clone();
-    state.networks.networks.insert(id::key(&id), network);
-    let operation = begin(state, call, &id, "PutVirtualNetworkOperation", done);
-    let status = if existing.is_some() { 200 } else { 201 };
-    let network = find(state, call)?;
-    Ok(announced(state, call, &operation, reply(state, network, status)))
-}
-
-/// Parses the network that a PUT requests. Omitted properties are cleared, except the subnets in newer
-/// api-versions.
-fn desired(
-    state: &mut CloudState,
-    call: &Call<'_>,
-    existing: Option<&Network>,
-    body: &Value,
-) -> Result<Network, ArmError> {
-    check_name(call.param("network"))?;
-    let location = location(state, call, existing, body)?;
-    let mut properties = body["properties"].as_object().cloned().unwrap_or_default();
-    let given_state = properties.get("provisioningState").and_then(Value::as_str);
-    if given_state.is_some_and(|given| {
-        existing.is_none_or(|network| !network.state.as_str().eq_ignore_ascii_case(given))
-    }) {
-        let why = "The property 'properties.provisioningState' is read-only and differs from the current state of the resource.";
-        return Err(ArmError::new(400, "InvalidRequestFormat", why));
-    }
-    let listed = properties.remove("subnets");
-    for read_only in ["provisioningState", "resourceGuid"] {
-        properties.remove(read_only);
-    }
-    defaults::fill_network(&mut properties);
-    let keeps = call.api_version.as_str() >= versions::NETWORKS_KEEP_SUBNETS;
-    let old = existing.map(|network| network.subnets.clone()).unwrap_or_default();
-    let subnets = match listed {
-        None if keeps => old,
-        None | Some(Value::Null) => Vec::new(),
-        Some(Value::Array(listed)) => {
-            listed.iter().map(|one| listed_subnet(state, one, &old)).collect::<Result<_, _>>()?
-        }
-        Some(_) => return Err(ArmError::invalid_body("properties.subnets is not an array")),
-    };
-    Ok(Network {
-        id: existing.map_or_else(|| requested_id(call), |network| network.id.clone()),
-        location,
-        tags: body["tags"].as_object().cloned().unwrap_or_default(),
-        etag: state.uuid("etag"),
-        guid: existing.map_or_else(|| state.uuid("network"), |network| network.guid.clone()),
-        state: State::Updating,
-        done: None,
-        fails_on_completion: false,
-        properties,
-        subnets,
-    })
-}
-
-fn listed_subnet(state: &mut CloudState, listed: &Value, old: &[Part]) -> Result<Part, ArmError> {
-    let name = listed["name"].as_str().unwrap_or_default();
-    let given = listed["properties"].as_object().cloned().unwrap_or_default();
-    let before = old.iter().find(|part| part.name.eq_ignore_ascii_case(name));
-    subnets::part(state, name, given, before)
-}
-
-fn check_name(name: &str) -> Result<(), ArmError> {
+pub(super) fn check_name(name: &str) -> Result<(), ArmError> {
     let allowed = |letter: char| letter.is_ascii_alphanumeric() || "_-.".contains(letter);
     let ends = name.ends_with(|letter: char| letter.is_ascii_alphanumeric() || letter == '_');
     let begins = name.starts_with(|letter: char| letter.is_ascii_alphanumeric());
@@ -150,63 +22,85 @@ fn check_name(name: &str) -> Result<(), ArmError> {
     Err(ArmError::new(400, "InvalidResourceName", why))
 }
 
-fn location(
-    state: &CloudState,
-    call: &Call<'_>,
-    existing: Option<&Network>,
-    body: &Value,
-) -> Result<String, ArmError> {
-    let requested_id = body["location"].as_str().unwrap_or_default();
-    let folded = requested_id.replace(' ', "").to_ascii_lowercase();
-    if folded.is_empty() {
-        let why = "The location property is required for this definition.";
-        return Err(ArmError::gateway(400, "LocationRequired", why));
-    }
-    if !state.locations.contains(&folded) {
-        let why = format!(
-            "The provided location '{requested_id}' is not available for resource type '{KIND}'. List of available regions for \
-             the resource type is '{}'.",
-            state.locations.join(",")
-        );
-        return Err(ArmError::gateway(400, "LocationNotAvailableForResourceType", why));
-    }
-    match existing {
-        Some(network) if network.location != folded => {
-            let why = format!(
-                "The resource '{}' already exists in location '{}' in resource group '{}'. A resource with the same name \
-                 cannot be created in location '{folded}'. Please select a new resource name.",
-                call.param("network"),
-                network.location,
-                call.param("group")
-            );
-            Err(ArmError::gateway(409, "InvalidResourceLocation", why))
-        }
-        _ => Ok(folded),
-    }
+/// Returns the stored properties; subnets are resources of their own.
+pub(super) fn properties(mut given: Properties) -> Result<Properties, ArmError> {
+    given.remove("subnets");
+    defaults::fill_network(&mut given);
+    Ok(given)
 }
 
-/// Checks the ranges and the subnets in use; returns the ids of the removed subnets.
-fn check(state: &CloudState, network: &Network, existing: Option<&Network>) -> Result<Vec<String>, ArmError> {
-    check_ranges(network)?;
-    let mut removed = Vec::new();
-    for old in existing.into_iter().flat_map(|network| &network.subnets) {
-        let id = network.subnet_id(&old.name);
-        match network.part(&old.name) {
+/// Completes a PUT: the subnets in its body replace the existing ones. If the body omits them, newer api-versions
+/// keep the existing ones.
+pub(super) fn prepare(state: &mut CloudState, call: &Call<'_>, draft: &mut Draft) -> Result<(), ArmError> {
+    let given = draft.body["properties"]["provisioningState"].as_str();
+    let current = draft.existing.as_ref().map(|existing| existing.progress().as_str());
+    if given.is_some_and(|given| current.is_none_or(|current| !current.eq_ignore_ascii_case(given))) {
+        let why = "The property 'properties.provisioningState' is read-only and differs from the current state of the resource.";
+        return Err(ArmError::new(400, "InvalidRequestFormat", why));
+    }
+    if draft.existing.is_none() {
+        let guid = state.uuid("network");
+        draft.desired.properties.insert("resourceGuid".to_owned(), guid.into());
+    }
+    let id = draft.desired.id.clone();
+    let before: Vec<Resource> = state.tracked.below(&id).into_iter().cloned().collect();
+    let keeps = call.api_version.as_str() >= versions::NETWORKS_KEEP_SUBNETS;
+    let listed = draft.body["properties"].get("subnets").cloned();
+    let after = match listed {
+        None if keeps => before.clone(),
+        None | Some(Value::Null) => Vec::new(),
+        Some(Value::Array(listed)) => {
+            let each = listed.iter().enumerate();
+            draft.children =
+                each.map(|(at, one)| listed_subnet(state, call, &id, one, at)).collect::<Result<_, _>>()?;
+            draft.children.clone()
+        }
+        Some(_) => return Err(ArmError::invalid_body("properties.subnets is not an array")),
+    };
+    check_ranges(&draft.desired, &after)?;
+    for old in &before {
+        match after.iter().find(|new| id::same(&new.id, &old.id)) {
             None => {
-                check_unused(state, &id, "InUseSubnetCannotBeDeleted")?;
-                removed.push(id);
+                check_unused(state, &old.id, "InUseSubnetCannotBeDeleted")?;
+                draft.removed.push(old.id.clone());
             }
-            Some(new) if new.prefixes() != old.prefixes() => {
-                check_unused(state, &id, "InUsePrefixCannotBeDeleted")?
-            }
-            Some(new) => delegations::check_change(state, &id, &old.properties, &new.properties)?,
+            Some(new) => check_change(state, old, new)?,
         }
     }
-    Ok(removed)
+    Ok(())
+}
+
+/// Returns a subnet in the body of its network.
+fn listed_subnet(
+    state: &mut CloudState,
+    call: &Call<'_>,
+    network: &str,
+    listed: &Value,
+    position: usize,
+) -> Result<Resource, ArmError> {
+    let name = listed["name"].as_str().unwrap_or_default();
+    subnets::check_name(name)?;
+    let given = listed["properties"].as_object().cloned().unwrap_or_default();
+    let id = format!("{network}/subnets/{name}");
+    let id = state.tracked.get(&id).map_or(id, |existing| existing.id.clone());
+    let mut subnet = Resource::new(&SUBNET, id, call.now);
+    subnet.properties = subnets::properties(subnets::without_read_only(given))?;
+    subnets::check_prefixes(&subnet)?;
+    subnet.etag = state.uuid("etag");
+    subnet.position = position;
+    Ok(subnet)
+}
+
+/// Checks a change of a subnet: one in use keeps its ranges and its delegations.
+pub(super) fn check_change(state: &CloudState, old: &Resource, new: &Resource) -> Result<(), ArmError> {
+    if ranges::of_subnet(&new.properties) != ranges::of_subnet(&old.properties) {
+        return check_unused(state, &old.id, "InUsePrefixCannotBeDeleted");
+    }
+    delegations::check_change(state, &old.id, &old.properties, &new.properties)
 }
 
 /// Checks all ranges of a network and its subnets.
-pub(super) fn check_ranges(network: &Network) -> Result<(), ArmError> {
+pub(super) fn check_ranges(network: &Resource, subnets: &[Resource]) -> Result<(), ArmError> {
     let listed = network.properties.get("addressSpace").and_then(|space| space["addressPrefixes"].as_array());
     let listed: Vec<&str> = listed.into_iter().flatten().filter_map(Value::as_str).collect();
     if listed.is_empty() {
@@ -226,42 +120,37 @@ pub(super) fn check_ranges(network: &Network) -> Result<(), ArmError> {
         }
     }
     let mut named = Vec::new();
-    for part in &network.subnets {
-        let id = network.subnet_id(&part.name);
+    for subnet in subnets {
+        let of_subnet = ranges::of_subnet(&subnet.properties);
         let parsed =
-            part.prefixes().iter().map(|range| ranges::parse(range, &id)).collect::<Result<Vec<_>, _>>()?;
-        named.push((part.name.clone(), parsed));
+            of_subnet.iter().map(|range| ranges::parse(range, &subnet.id)).collect::<Result<Vec<_>, _>>()?;
+        named.push((subnet.name().to_owned(), parsed));
     }
     ranges::check(network.name(), &spaces, &named)
 }
 
-fn delete(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
-    let Ok(network) = find(state, call).cloned() else { return Ok(Reply::empty(204)) };
-    check_etag(call, Some(&network.etag))?;
-    check_free(state, call)?;
-    for part in &network.subnets {
-        check_unused(state, &network.subnet_id(&part.name), "InUseSubnetCannotBeDeleted")?;
-    }
-    let done = call.timing.after(call.now, durations::NETWORK_DELETE);
-    let operation = begin(state, call, &network.id, "DeleteVirtualNetworkOperation", done);
-    if let Some(network) = state.networks.networks.get_mut(&id::key(&network.id)) {
-        network.state = State::Deleting;
-        network.done = Some(done);
-    }
-    Ok(announced(state, call, &operation, Reply::empty(202)))
+/// Refuses the deletion of a network whose subnets are in use.
+pub(super) fn check_delete(state: &CloudState, network: &Resource) -> Result<(), ArmError> {
+    let below = state.tracked.below(&network.id);
+    below.iter().try_for_each(|subnet| check_unused(state, &subnet.id, "InUseSubnetCannotBeDeleted"))
 }
 
-/// Removes the read-only properties, which the service never accepts from a caller.
-pub(super) fn without_read_only(mut properties: Map<String, Value>) -> Map<String, Value> {
-    for name in ["provisioningState", "ipConfigurations", "purpose"] {
-        properties.remove(name);
+/// Adds the subnets to the body of a network.
+pub(super) fn show(state: &CloudState, network: &Resource, body: &mut Value) {
+    let subnets: Vec<Value> =
+        state.tracked.below(&network.id).iter().map(|subnet| subnet.body(state)).collect();
+    if let Some(properties) = body["properties"].as_object_mut() {
+        properties.insert("subnets".to_owned(), subnets.into());
+        // States of earlier versions lack them.
+        defaults::fill_network(properties);
     }
-    properties
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use serde_json::{Value, json};
+
+    use crate::request::Reply;
     use crate::test_cloud::{TestCloud, code, target};
 
     fn at(cloud: &TestCloud, version: &str) -> String {

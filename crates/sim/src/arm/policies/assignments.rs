@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::{API_VERSIONS, definitions};
 use crate::arm::error::ArmError;
+use crate::arm::filter::ListScope;
 use crate::arm::{Call, Route, id, middleware};
 use crate::request::Reply;
 use crate::state::CloudState;
@@ -33,13 +34,9 @@ fn scope_of(assignment: &Value) -> &str {
 
 /// Lists the assignments above, at and below a scope; with `$filter=atScope()` without those below.
 fn list(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
-    let scope = format!("/{}", call.param("scope"));
-    middleware::scope_exists(state, &scope)?;
-    let at_scope =
-        call.request.query("$filter").is_some_and(|filter| filter.eq_ignore_ascii_case("atScope()"));
-    let fits =
-        |one: &&Value| id::within(&scope, scope_of(one)) || (!at_scope && id::within(scope_of(one), &scope));
-    let value: Vec<&Value> = state.assigned_policies.assignments.values().filter(fits).collect();
+    let scope = ListScope::of(state, call)?;
+    let all = state.assigned_policies.assignments.values();
+    let value: Vec<&Value> = all.filter(|one| scope.lists(scope_of(one))).collect();
     Ok(Reply::json(200, &json!({ "value": value })))
 }
 

@@ -57,7 +57,9 @@ impl ApiCall<'_> {
             part: match self.resource_path.subresource {
                 Subresource::Status => WriteScope::Status,
                 Subresource::Scale => WriteScope::Scale,
-                Subresource::Main | Subresource::Log | Subresource::Unavailable(_) => WriteScope::Main,
+                Subresource::Main | Subresource::Log | Subresource::Token | Subresource::Unavailable(_) => {
+                    WriteScope::Main
+                }
             },
             applied,
             at: self.now,

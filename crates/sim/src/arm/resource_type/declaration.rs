@@ -1,0 +1,228 @@
+//! The declaration of a resource type.
+
+use serde_json::{Map, Value};
+
+use super::{Progress, Resource, handlers};
+use crate::arm::error::ArmError;
+use crate::arm::operation::Style;
+use crate::arm::{Call, Handler, Route};
+use crate::clock::{SimTime, Timing};
+use crate::state::CloudState;
+
+/// The properties of a resource, as in a request body.
+pub type Properties = Map<String, Value>;
+
+/// The rule for the `location` of a resource.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Location {
+    /// A region of the subscription; it cannot change.
+    Region,
+    /// `global`, whatever a request contains.
+    Global,
+    /// None, as of a child resource.
+    None,
+}
+
+/// The course of a write.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Course {
+    /// The response comes at the end of the work.
+    InResponse,
+    /// The response comes at once, and the provisioning state shows the progress.
+    InBackground,
+    /// The response comes at once and announces an operation.
+    Operation {
+        /// The internal name, `PutSubnetOperation`.
+        name: &'static str,
+        /// The headers by which clients poll it.
+        style: Style,
+        /// The `Retry-After` in seconds of cloud time.
+        retry_after: f64,
+    },
+}
+
+/// A write: its course, and its duration in seconds of cloud time.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Write {
+    /// The course.
+    pub course: Course,
+    /// The duration.
+    pub seconds: f64,
+}
+
+impl Write {
+    /// Creates a write whose response comes at its end.
+    pub const fn in_response(seconds: f64) -> Self {
+        Self { course: Course::InResponse, seconds }
+    }
+
+    /// Creates a write that continues after its response.
+    pub const fn in_background(seconds: f64) -> Self {
+        Self { course: Course::InBackground, seconds }
+    }
+
+    /// Creates a write with an operation.
+    pub const fn operation(name: &'static str, style: Style, seconds: f64, retry_after: f64) -> Self {
+        Self { course: Course::Operation { name, style, retry_after }, seconds }
+    }
+}
+
+/// A resource type. [`ResourceType::new`] returns the defaults.
+pub struct ResourceType {
+    /// The type: `Microsoft.OperationalInsights/workspaces`.
+    pub kind: &'static str,
+    /// The supported api-versions, newest last.
+    pub versions: &'static [&'static str],
+    /// The rule for the location.
+    pub location: Location,
+    /// Checks the name in a PUT.
+    pub check_name: fn(&str) -> Result<(), ArmError>,
+    /// Returns the stored properties for those of a PUT: checked, and with the defaults of the service.
+    pub properties: fn(Properties) -> Result<Properties, ArmError>,
+    /// The properties that only the service sets. A PUT keeps them.
+    pub read_only: &'static [&'static str],
+    /// The course of a PUT.
+    pub put: Write,
+    /// The course of a DELETE.
+    pub delete: Write,
+    /// The time from a PUT until other services act on it.
+    pub propagation_seconds: f64,
+    /// The provisioning state during a creation; `None` if the type has no provisioning state.
+    pub creation_state: Option<Progress>,
+    /// True if bodies and responses contain an etag. `If-Match` and `If-None-Match` need it.
+    pub has_etag: bool,
+    /// True if the service writes `resourcegroups` in ids.
+    pub lower_case_group: bool,
+    /// False if only the service writes resources of this type.
+    pub is_writable: bool,
+    /// True if a PUT of this child is a write in progress of its parent.
+    pub is_write_of_parent: bool,
+    /// Returns the error of a write while another one is in progress on the resource or its parent; without it,
+    /// writes may overlap.
+    pub busy: Option<fn(&CloudState, &Call<'_>, &Resource) -> ArmError>,
+    /// Additional POST actions of a resource.
+    pub actions: &'static [Action],
+    /// The functions of the type.
+    pub hooks: Hooks,
+}
+
+/// A POST action of a resource.
+pub struct Action {
+    /// The last segment of its path.
+    pub name: &'static str,
+    /// The supported api-versions.
+    pub versions: &'static [&'static str],
+    /// The handler.
+    pub handler: Handler,
+}
+
+/// The functions of a type, called by the handlers.
+pub struct Hooks {
+    /// Completes and checks a PUT with the state: sets what the service issues, adds and removes children.
+    pub prepare: fn(&mut CloudState, &Call<'_>, &mut Draft) -> Result<(), ArmError>,
+    /// Acts on a stored PUT.
+    pub written: fn(&mut CloudState, &Resource, SimTime, &Timing),
+    /// Checks a DELETE.
+    pub check_delete: fn(&CloudState, &Resource) -> Result<(), ArmError>,
+    /// Acts on a deleted resource.
+    pub deleted: fn(&mut CloudState, &Resource),
+    /// Adds to the body what is not stored with the resource.
+    pub show: fn(&CloudState, &Resource, &mut Value),
+}
+
+impl Hooks {
+    /// The hooks of a type without any.
+    pub const NONE: Self = Self {
+        prepare: |_, _, _| Ok(()),
+        written: |_, _, _, _| {},
+        check_delete: |_, _| Ok(()),
+        deleted: |_, _| {},
+        show: |_, _, _| {},
+    };
+}
+
+/// A PUT before it is stored.
+pub struct Draft {
+    /// The whole request body.
+    pub body: Value,
+    /// The resource before the write.
+    pub existing: Option<Resource>,
+    /// The resource after the write.
+    pub desired: Resource,
+    /// The children that the write creates or replaces.
+    pub children: Vec<Resource>,
+    /// The ids of the children that the write deletes.
+    pub removed: Vec<String>,
+}
+
+impl ResourceType {
+    /// Returns a type with the defaults: a region, any name and properties, writes without duration, a provisioning
+    /// state, no etags.
+    pub const fn new(kind: &'static str) -> Self {
+        Self {
+            kind,
+            versions: &[],
+            location: Location::Region,
+            check_name: |_| Ok(()),
+            properties: Ok,
+            read_only: &[],
+            put: Write::in_response(0.0),
+            delete: Write::in_response(0.0),
+            propagation_seconds: 0.0,
+            creation_state: Some(Progress::Creating),
+            has_etag: false,
+            lower_case_group: false,
+            is_writable: true,
+            is_write_of_parent: false,
+            busy: None,
+            actions: &[],
+            hooks: Hooks::NONE,
+        }
+    }
+
+    /// Returns the namespace and the type without it.
+    pub(in crate::arm) fn parts(&self) -> (&'static str, &'static str) {
+        self.kind.split_once('/').unwrap_or((self.kind, ""))
+    }
+
+    /// Returns the kind of the parent, and the last name of the type; `None` for a top-level type.
+    pub(super) fn child_parts(&self) -> Option<(&'static str, &'static str)> {
+        let (parent, last) = self.kind.rsplit_once('/')?;
+        parent.contains('/').then_some((parent, last))
+    }
+
+    /// Returns the path below `/subscriptions/…`, with `{parent}` in a child's.
+    pub(super) fn path(&self) -> String {
+        match self.child_parts() {
+            Some((parent, last)) => format!("/providers/{parent}/{{parent}}/{last}"),
+            None => format!("/providers/{}", self.kind),
+        }
+    }
+
+    pub(super) fn routes(&self) -> Vec<Route> {
+        let pattern = |scope: &str, rest: &str| -> &'static str {
+            format!("/subscriptions/{{subscription}}{scope}{}{rest}", self.path()).leak()
+        };
+        let in_group = "/resourceGroups/{group}";
+        let one = pattern(in_group, "/{name}");
+        let route = |method, pattern, handler| Route::new(method, pattern, self.kind, self.versions, handler);
+        let mut routes = vec![
+            route("GET", pattern(in_group, ""), handlers::list as Handler),
+            route("GET", one, handlers::get),
+        ];
+        if self.child_parts().is_none() {
+            routes.push(route("GET", pattern("", ""), handlers::list));
+        }
+        if self.is_writable {
+            routes.extend([route("PUT", one, handlers::put), route("DELETE", one, handlers::delete)]);
+        }
+        if self.is_writable && self.location != Location::None {
+            routes.push(route("PATCH", one, handlers::patch));
+        }
+        for action in self.actions {
+            let path = pattern(in_group, &format!("/{{name}}/{}", action.name));
+            routes.push(Route::new("POST", path, self.kind, action.versions, action.handler));
+        }
+        routes
+    }
+}

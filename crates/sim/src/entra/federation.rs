@@ -1,0 +1,72 @@
+//! Sign-in of a managed identity with a token of another issuer.
+//!
+//! Source: "Microsoft identity platform and the OAuth 2.0 client credentials flow", third case, and the error codes of
+//! Microsoft Entra. The token endpoint answers alike for a wrong value and for a credential that it does not have yet.
+
+use http::StatusCode;
+use serde_json::Value;
+
+use super::grant::OAuthError;
+use crate::clock::SimTime;
+use crate::entra::Principal;
+use crate::kubernetes::service_accounts::claims_of;
+use crate::state::CloudState;
+
+/// The claims of a token that stands in for an identity.
+#[derive(Debug, Clone, Copy)]
+pub struct Assertion<'a> {
+    /// The issuer, `iss`.
+    pub issuer: &'a str,
+    /// The subject, `sub`.
+    pub subject: &'a str,
+    /// The audience, `aud`.
+    pub audience: &'a str,
+}
+
+/// The type of an assertion that is a JSON Web Token (RFC 7523 §2.2).
+pub(super) const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+
+/// Checks the assertion of a managed identity.
+///
+/// # Errors
+/// 70021 without a matching credential, 700024 outside of the lifetime, 700027 for a wrong signature, 50166 if the
+/// issuer is not part of this cloud.
+pub(super) fn check(
+    state: &CloudState,
+    principal: &Principal,
+    assertion: &str,
+    now: SimTime,
+) -> Result<(), OAuthError> {
+    let unauthorized =
+        |number: u32, why: &str| OAuthError::new(StatusCode::UNAUTHORIZED, "invalid_client", number, why);
+    let malformed = || OAuthError::bad("invalid_request", 50027, "JWT token is invalid or malformed.");
+    let claims = claims_of(assertion).ok_or_else(malformed)?;
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let audience = claims["aud"].as_array().map_or_else(|| text(&claims["aud"]), |list| text(&list[0]));
+    let (issuer, subject) = (text(&claims["iss"]), text(&claims["sub"]));
+    let presented = Assertion { issuer: &issuer, subject: &subject, audience: &audience };
+    let identity = principal.resource_id.as_deref().unwrap_or_default();
+    if !state.trusts_assertion(identity, presented, now) {
+        let why = format!(
+            "No matching federated identity record found for presented assertion. Assertion Issuer: '{issuer}'. Assertion \
+             Subject: '{subject}'. Assertion Audience: '{audience}'. \
+             https://docs.microsoft.com/azure/active-directory/develop/workload-identity-federation"
+        );
+        return Err(OAuthError::bad("invalid_request", 70021, why));
+    }
+    let at = now.unix_seconds();
+    let is_current = claims["exp"].as_i64().is_some_and(|exp| at < exp)
+        && claims["nbf"].as_i64().is_none_or(|from| from <= at);
+    if !is_current {
+        return Err(unauthorized(700_024, "Client assertion is not within its valid time range."));
+    }
+    match state.issuer_has_signed(&issuer, assertion) {
+        Some(true) => Ok(()),
+        Some(false) => Err(unauthorized(700_027, "Client assertion failed signature validation.")),
+        None => {
+            let why =
+                format!("Request to External OIDC endpoint failed: '{issuer}' is not part of this cloud.");
+            Err(OAuthError::bad("invalid_request", 50166, why))
+        }
+    }
+}
