@@ -57,7 +57,7 @@ async fn an_unregistered_server_removes_the_registration_of_a_killed_one() {
     std::fs::write(folder.path().join("serving.json"), left).unwrap();
     let client = Client::reopen(folder, options(Speed::Instant)).await;
     assert!(ServerRegistration::find(client.folder.path()).is_none());
-    for what in ["/_sim/serving", "/_sim/env", "/_sim/name-servers"] {
+    for what in ["/_sim/serving", "/_sim/env"] {
         assert_eq!(client.get(what).await.status, 404);
     }
 }
