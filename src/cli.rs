@@ -102,6 +102,12 @@ pub enum Command {
     /// contains the certificate and every listener is programmed. It resumes an interrupted rotation, and
     /// creates no second version.
     Rotate(Box<commands::rotate::Args>),
+    /// Renew the certificate when it is due, and wait until the gateways serve it
+    ///
+    /// For scheduled jobs: it needs no state folder. With an ACME server, the server's suggestion decides when it is
+    /// due, else its lifetime. Exit code 0 if it is not due, or renewed; 1 after a failure, with the time of the next
+    /// attempt. --print writes such a job.
+    Renew(Box<commands::renew::Args>),
     /// Delete what this environment created, and nothing else
     Down(Box<commands::down::Args>),
     /// Serve the simulated cloud in the foreground: for az, kubectl, curl, a browser, and all other commands

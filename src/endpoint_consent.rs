@@ -5,7 +5,7 @@ use crate::{
     exit::Exit,
     failure::Failure,
     render::stream::{self, Terminal},
-    settings::{checks::endpoints::Consent, file_schema::CloudName, target::TargetConfig},
+    settings::{checks::endpoints::Consent, target::TargetConfig},
 };
 use std::io::BufRead;
 
@@ -32,10 +32,7 @@ pub fn ask<'a>(
     global: &Global,
     terminal: &Terminal,
 ) -> Result<Allowed<'a>, Failure> {
-    let (file, endpoints) = match (&place.consent, place.cloud) {
-        (Consent::Needed { file, endpoints }, CloudName::Azure) => (file, endpoints),
-        _ => return Ok(Allowed(place)),
-    };
+    let Consent::Needed { file, endpoints } = &place.consent else { return Ok(Allowed(place)) };
     let refused = Failure::new(Exit::Input, format!("use the endpoints of {file}"))
         .cause("these endpoints do not belong to an Azure cloud; no request was sent to them")
         .cause(endpoints.join("\n"));

@@ -17,6 +17,7 @@ use crate::{
 use landfall_cloud::{
     AddressMap, ArmClient, Clients, Clusters, Credential, Endpoints, RequestCounter, Roots, Secret, SignIn,
     SignInFacts, Vaults,
+    acme::Acme,
     arm::{Subscription, SubscriptionClient},
 };
 use landfall_diagnose::rotation_diagnosis::RotationDiagnosis;
@@ -130,6 +131,10 @@ fn connect_sim(sim: SimHandle) -> Result<Target, Failure> {
         roots: Roots::Only(vec![facts.ca_pem]),
         time_scale: facts.time_scale,
         transport: None,
+        acme_directory: url(&facts.acme_directory)?,
+        acme_staging: url(&facts.acme_staging)?,
+        acme_roots: Roots::Only(facts.acme_roots),
+        name_servers: facts.name_servers,
     };
     if !endpoints.is_loopback() {
         return Err(Failure::new(Exit::Input, "connect to the simulated cloud")
@@ -243,6 +248,7 @@ fn clients(
     Ok(Clients {
         clusters: Clusters::new(azure.clone(), endpoints, request_counter.clone()),
         vaults: vaults.map_err(|error| Failure::of_api("prepare the clients", &error))?,
+        acme: Acme::new(endpoints, request_counter),
         sync_diagnosis: Arc::new(RotationDiagnosis),
         azure,
     })

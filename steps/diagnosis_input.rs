@@ -2,7 +2,7 @@
 
 use crate::{
     Clients,
-    certificate::VaultCertificate,
+    certificate::{VaultCertificate, acme::AcmeDirectory},
     dns::Published,
     graph::deployment,
     key_vault::Vault,
@@ -12,10 +12,27 @@ use crate::{
     tls_secret::{NAMESPACE, SECRET},
 };
 use landfall_cloud::{
+    Roots,
     arm::Zone,
     environment_description::{Environment, ObjectKey, PublishedRecords},
 };
 use landfall_engine::JournalState;
+
+/// Returns the authorities to which the recorded certificate leads. A staging server's authority vouches for nothing.
+fn certificate_roots(
+    clients: &Clients,
+    settings: &Settings,
+    held: Option<&VaultCertificate>,
+) -> Option<Roots> {
+    let acme = settings.certificate.acme.as_ref()?;
+    held.filter(|held| held.acme.as_deref() == Some(&acme.directory.to_string()))?;
+    match (&acme.directory, &acme.root) {
+        (AcmeDirectory::Production, _) => Some(clients.acme.roots().clone()),
+        (AcmeDirectory::Staging, _) => None,
+        (AcmeDirectory::Url(_), Some(root)) => Some(Roots::Only(vec![root.clone()])),
+        (AcmeDirectory::Url(_), None) => Some(Roots::System),
+    }
+}
 
 /// Returns the names and objects that the settings select, and the resources that the journal records.
 /// `settings` contain the names at the time of creation. Sends no request.
@@ -56,9 +73,13 @@ pub fn description(clients: &Clients, settings: &Settings, journal_state: &Journ
             .any(|step_state| step_state.output.is_some() || step_state.ticket.is_some()),
         cluster,
         vault: vault.as_ref().map(Vault::reference),
+        certificate_roots: certificate_roots(clients, settings, held.as_ref()),
         certificate: held.as_ref().map(VaultCertificate::reference),
         published: journal_state.output_of(records.dns).map(|Published { zone, records, .. }| {
-            PublishedRecords { zone: zone.map(|zone| Zone { id: zone.id, name: zone.name }), records }
+            PublishedRecords {
+                zone: zone.map(|zone| Zone { id: zone.id, name: zone.name, name_servers: Vec::new() }),
+                records,
+            }
         }),
     }
 }

@@ -107,7 +107,7 @@ pub fn deployment_with(c: &Clients, s: &Settings, teardown: &Teardown, wrap: &im
     let group    = g.add("resource-group", ResourceGroup::new(c, s, teardown, &o), preflight.done());
     let subnet   = g.add("network",        Network::new(c, s),               group);
     let vault    = g.add("key-vault",      KeyVault::new(c, s, teardown, &r), group);
-    let vault_admin  = g.add("vault-officer",  RoleAssignment::for_caller(c, &r), vault);
+    let vault_admin  = g.add("vault-officer",  RoleAssignment::for_caller(c, s, &r), vault);
     let cert     = g.add("certificate",    Certificate::new(c, s, &r),       (vault, vault_admin.done()));
     let accepted = g.add("cluster",        Cluster::new(c, s, teardown, &o), (subnet, preflight, features.done()));
     let _grant   = g.add("subnet-role",    RoleAssignment::for_cluster(c, &r), (accepted, subnet));

@@ -107,7 +107,7 @@ impl KeyVault {
         found.context(format!("read key vault {}", self.name))
     }
 
-    fn parse(body: &Value) -> Option<Vault> {
+    pub(crate) fn parse(body: &Value) -> Option<Vault> {
         Some(Vault {
             id: body["id"].as_str()?.to_owned(),
             name: body["name"].as_str()?.to_owned(),

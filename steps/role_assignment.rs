@@ -10,6 +10,7 @@ use crate::{
     network::Subnet,
     operation,
     resource_spec::{Listed, LockScope, ROLE_ASSIGNMENT, Resource, ResourceSpec, Right},
+    settings::Settings,
 };
 use landfall_cloud::{
     ApiErrorKind,
@@ -30,6 +31,8 @@ pub trait Assignment: Send + Sync + 'static {
     type Parent: DeserializeOwned + 'static;
     /// The roles.
     const ROLES: &'static [Role];
+    /// The roles that any settings assign, for the deletion.
+    const ALL_ROLES: &'static [Role] = Self::ROLES;
     /// The title of the step.
     const TITLE: &'static str;
 
@@ -86,10 +89,16 @@ impl Assignment for AddOnInVault {
 /// Key Vault Certificates Officer for the signed-in principal, so that the certificate can be imported.
 pub struct CallerInVault;
 
+impl CallerInVault {
+    /// The roles with which the account key of an ACME server can be stored too.
+    const WITH_SECRETS: &'static [Role] = &[Role::CERTIFICATES_OFFICER, Role::SECRETS_OFFICER];
+}
+
 impl Assignment for CallerInVault {
     type Input = Vault;
     type Parent = Vault;
     const ROLES: &'static [Role] = &[Role::CERTIFICATES_OFFICER];
+    const ALL_ROLES: &'static [Role] = Self::WITH_SECRETS;
     const TITLE: &'static str = "Certificates Officer for the caller";
 
     fn scope(vault: &Vault) -> &str {
@@ -107,6 +116,8 @@ pub struct RoleAssignment<A: Assignment> {
     /// The step whose resource is the scope: Azure deletes the assignments with it.
     parent: RecordOf<A::Parent>,
     needed_by: Option<&'static str>,
+    /// The roles: those of the assignment, or more of them.
+    roles: &'static [Role],
     _assignment: PhantomData<fn() -> A>,
 }
 
@@ -129,14 +140,16 @@ impl RoleAssignment<AddOnInVault> {
 impl RoleAssignment<CallerInVault> {
     /// Returns the step for the signed-in principal.
     #[must_use]
-    pub fn for_caller(c: &Clients, records: &Records) -> Self {
-        Self::at(c, records.vault)
+    pub fn for_caller(c: &Clients, s: &Settings, records: &Records) -> Self {
+        let roles =
+            if s.certificate.acme.is_some() { CallerInVault::WITH_SECRETS } else { CallerInVault::ROLES };
+        Self { roles, ..Self::at(c, records.vault) }
     }
 }
 
 impl<A: Assignment> RoleAssignment<A> {
     fn at(c: &Clients, parent: RecordOf<A::Parent>) -> Self {
-        Self { azure: c.azure.clone(), parent, needed_by: None, _assignment: PhantomData }
+        Self { azure: c.azure.clone(), parent, needed_by: None, roles: A::ROLES, _assignment: PhantomData }
     }
 
     async fn principal(&self, input: &A::Input) -> Result<Principal, StepError> {
@@ -152,7 +165,10 @@ impl<A: Assignment> Step for RoleAssignment<A> {
     type Output = RoleAssignments;
 
     fn title(&self) -> String {
-        A::TITLE.to_owned()
+        match self.roles.len() > A::ROLES.len() {
+            true => A::TITLE.replacen(" Officer", " and Secrets Officer", 1),
+            false => A::TITLE.to_owned(),
+        }
     }
 
     fn deadline(&self) -> Duration {
@@ -164,16 +180,16 @@ impl<A: Assignment> Step for RoleAssignment<A> {
     }
 
     async fn check(&self, _: &Context, input: &A::Input) -> Result<Check<RoleAssignments>, StepError> {
-        check_roles(&self.azure, A::scope(input), &self.principal(input).await?, A::ROLES).await
+        check_roles(&self.azure, A::scope(input), &self.principal(input).await?, self.roles).await
     }
 
     async fn apply(&self, cx: &Context, input: &A::Input) -> Result<RoleAssignments, StepError> {
         let principal = self.principal(input).await?;
         // Another caller may still use the roles of an earlier one; an identity is replaced with its cluster.
         if A::principal(input).is_some() {
-            delete_outdated(cx, &self.azure, &principal, A::ROLES).await?;
+            delete_outdated(cx, &self.azure, &principal, self.roles).await?;
         }
-        assign(cx, &self.azure, A::scope(input), &principal, A::ROLES).await
+        assign(cx, &self.azure, A::scope(input), &principal, self.roles).await
     }
 
     fn parent(&self) -> Option<&'static str> {
@@ -181,7 +197,7 @@ impl<A: Assignment> Step for RoleAssignment<A> {
     }
 
     async fn recover(&self, _: &Context, input: &A::Input) -> Result<Option<RoleAssignments>, StepError> {
-        recover_roles(&self.azure, A::scope(input), &self.principal(input).await?, A::ROLES).await
+        recover_roles(&self.azure, A::scope(input), &self.principal(input).await?, A::ALL_ROLES).await
     }
 
     async fn undo(&self, cx: &Context, granted: RoleAssignments) -> Result<UndoOutcome, StepError> {
@@ -190,7 +206,7 @@ impl<A: Assignment> Step for RoleAssignment<A> {
         if cx.owns(self.parent) && !joined {
             return Ok(UndoOutcome::DeletedWithParent);
         }
-        delete(cx, &self.azure, &granted, A::ROLES).await
+        delete(cx, &self.azure, &granted, A::ALL_ROLES).await
     }
 }
 

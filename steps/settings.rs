@@ -112,6 +112,8 @@ pub struct Certificate {
     pub name: String,
     /// The user's PFX, opened and checked; `None` means self-signed for the domain and `*.domain`.
     pub given: Option<Arc<Material>>,
+    /// The settings of an ACME server; `None` if no server issues the certificate.
+    pub acme: Option<Arc<crate::certificate::acme::Acme>>,
     /// The renewal of a certificate that is still valid; `None` means never.
     pub renewal: Option<Renewal>,
 }
@@ -212,7 +214,12 @@ pub(crate) mod tests {
                 subnet_prefix: "10.0.0.0/22".parse().unwrap(),
             },
             key_vault: None,
-            certificate: Certificate { name: "gateway-tls-cert".to_owned(), given: None, renewal: None },
+            certificate: Certificate {
+                name: "gateway-tls-cert".to_owned(),
+                given: None,
+                acme: None,
+                renewal: None,
+            },
             cluster: Cluster {
                 name: "aks-demo".to_owned(),
                 version: None,

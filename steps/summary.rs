@@ -48,6 +48,8 @@ pub struct CertificateSummary {
     pub secret_id: String,
     /// True if it is self-signed.
     pub self_signed: bool,
+    /// The ACME server that issued it, as the settings name it.
+    pub acme: Option<String>,
     /// True if landfall can renew it; otherwise the user supplies a PFX.
     pub renewable: bool,
 }
@@ -82,7 +84,8 @@ pub fn summarize(records: &Records, domain: &str, journal_state: &JournalState) 
     let gateways =
         journal_state.output_of(records.gateways).map(|programmed| programmed.gateways).unwrap_or_default();
     let certificate = journal_state.output_of(records.certificate).map(|held| CertificateSummary {
-        renewable: held.is_renewable_for(domain),
+        renewable: held.is_renewable_for(domain) || held.acme.is_some(),
+        acme: held.acme,
         thumbprint_sha1: held.thumbprint,
         not_after: held.not_after,
         names: held.names,

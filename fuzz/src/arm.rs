@@ -57,6 +57,7 @@ fn create_clients() -> (ArmClient, Vaults) {
         roots: Roots::Only(vec![server.authority.clone()]),
         time_scale: f64::INFINITY,
         transport: None,
+        ..Endpoints::public()
     };
     let request_counter = RequestCounter::new();
     let sign_in = SignIn::ServicePrincipal {

@@ -7,6 +7,7 @@ pub mod graph;
 pub mod init;
 pub mod man;
 pub mod plan;
+pub mod renew;
 pub mod rotate;
 pub mod schema;
 pub mod sim;
@@ -51,6 +52,7 @@ fn dispatch(cli_context: &CliContext, command: Command) -> Result<Exit, Failure>
         Command::Status(args) => wait(status::run(cli_context, &args)),
         Command::Verify(args) => wait(verify::run(cli_context, &args)),
         Command::Doctor(args) => wait(doctor::run(cli_context, &args)),
+        Command::Renew(args) => wait(renew::run(cli_context, &args)),
         Command::Rotate(args) => wait(rotate::run(cli_context, &args)),
         Command::Down(args) => wait(down::run(cli_context, &args)),
         Command::Sim(args) => wait(sim::run(cli_context, &args)),

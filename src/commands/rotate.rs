@@ -72,7 +72,8 @@ fn may_rotate(
         cli_context.say("An earlier rotation is not complete; it is resumed.\n");
         return Ok(None);
     }
-    let given = config.settings.certificate.given.is_some();
+    // An ACME server issues a new one, whatever the old one was.
+    let given = config.settings.certificate.given.is_some() || config.settings.certificate.acme.is_some();
     let held =
         deployment.certificate(journal_state).filter(|held| !held.is_renewable_for(&config.settings.domain));
     match held.filter(|_| !given && !deployment.is_import_begun(journal_state)) {

@@ -10,7 +10,7 @@ use crate::{
     settings::{Mode, flags::SettingFlags},
     target::{self, Gateways, Target},
 };
-use landfall_diagnose::verify::{ReadError, ReadFailure, Verdict, Verification, VerifyTimeouts};
+use landfall_diagnose::verify::{CheckId, ReadError, ReadFailure, Verdict, Verification, VerifyTimeouts};
 use landfall_engine::{Journal, JournalState, Kind, Leftover, StepError};
 use landfall_steps::settings::Settings;
 use std::{
@@ -86,6 +86,22 @@ pub async fn run_verification(
     let environment = landfall_steps::description(clients, settings, journal_state);
     let verification = Verification::new(clients, &environment, timeouts);
     let verification = verification.ok_or_else(|| nothing_created(cli_context))?;
+    let print_pending = |pending: &[_], since| cli_context.say(&verify::waiting(pending, since));
+    verification.run(async || target.address_map().await, &print_pending).await.map_err(read_failure)
+}
+
+/// Checks only the served certificate.
+pub async fn run_certificate_check(
+    cli_context: &CliContext,
+    settings: &Settings,
+    journal_state: &JournalState,
+    target: &Target,
+    timeouts: VerifyTimeouts,
+) -> Result<Verdict, Failure> {
+    let clients = &target.clients;
+    let environment = landfall_steps::description(clients, settings, journal_state);
+    let verification = Verification::new(clients, &environment, timeouts);
+    let verification = verification.ok_or_else(|| nothing_created(cli_context))?.only(CheckId::Certificate);
     let print_pending = |pending: &[_], since| cli_context.say(&verify::waiting(pending, since));
     verification.run(async || target.address_map().await, &print_pending).await.map_err(read_failure)
 }

@@ -24,6 +24,12 @@ pub fn warning(
         }
         Expiry::Expired(_) => format!("The certificate expired on {day}: clients refuse it."),
     };
+    if certificate.acme.is_some() {
+        let ends = style.bad(&text::wrap("", &ends, text::COLUMNS));
+        return Some(format!(
+            "{ends}\nRenew it: {program} renew; to schedule that: {program} renew --print github"
+        ));
+    }
     let file = if certificate.renewable { "" } else { " --pfx FILE" };
     Some(format!("{}\nReplace it: {program} rotate{file}", style.bad(&text::wrap("", &ends, text::COLUMNS))))
 }

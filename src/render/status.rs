@@ -58,7 +58,7 @@ pub fn document(status: &Status<'_>) -> Value {
         document
     });
     let certificate = status.facts.certificate.as_ref().map(|certificate| {
-        json!({
+        let mut shown = json!({
             "thumbprint": certificate.thumbprint_sha1,
             "not_after": certificate.not_after.to_string(),
             "expires_in_days": days_left(certificate.not_after, status.now),
@@ -66,7 +66,11 @@ pub fn document(status: &Status<'_>) -> Value {
             "names": certificate.names,
             "secret_id": certificate.secret_id,
             "self_signed": certificate.self_signed,
-        })
+        });
+        if let Some(directory) = &certificate.acme {
+            shown["acme"] = directory.clone().into();
+        }
+        shown
     });
     let known = |id: &str| status.steps.iter().any(|step| step.id == id);
     let left_behind =

@@ -111,7 +111,11 @@ fn gateways(facts: &Summary) -> Vec<String> {
 }
 
 fn certificate(certificate: &CertificateSummary) -> String {
-    let kind = if certificate.self_signed { "self-signed, " } else { "" };
+    let kind = match &certificate.acme {
+        Some(directory) => format!("by ACME ({directory}), "),
+        None if certificate.self_signed => "self-signed, ".to_owned(),
+        None => String::new(),
+    };
     let names = format!("{kind}{}", text::list(&certificate.names));
     let until = certificate.not_after.strftime("%Y-%m-%d");
     format!(
@@ -232,6 +236,7 @@ pub mod tests {
                 version: "0123456789abcdef0123456789abcdef".into(),
                 secret_id: "https://kv-demo.vault.azure.net/secrets/gateway-tls-cert/0123".into(),
                 self_signed: true,
+                acme: None,
                 renewable: true,
             }),
             kubeconfig: Some((".landfall/default/kubeconfig".into(), "aks-istio-gateway-demo".into())),

@@ -120,8 +120,65 @@ pub struct Certificate {
     pub pfx: Option<String>,
     /// The PFX file's password; prefer SSL_PFX_PASSWORD or the prompt.
     pub password: Option<String>,
-    /// Days before expiry from which `up` renews a self-signed certificate, "30d" or 30; by default never.
+    /// Days before expiry from which `up` renews a certificate that landfall issued, "30d" or 30; by default never for a
+    /// self-signed one, and at a third of its lifetime for one by ACME.
     pub renew_before: Option<Written>,
+    /// The issuer, if there is no PFX file: landfall itself, or an ACME server whose certificates browsers trust.
+    #[schemars(extend("default" = "self-signed"))]
+    pub issuer: Option<IssuerName>,
+    /// The ACME server and the order; only with issuer = "acme".
+    pub acme: Acme,
+}
+
+/// The issuer of the certificate.
+#[derive(Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(inline)]
+pub enum IssuerName {
+    SelfSigned,
+    Acme,
+}
+
+/// The ACME server and the order; only with issuer = "acme".
+#[derive(Deserialize, JsonSchema, Default)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(inline)]
+pub struct Acme {
+    /// The server: "production" (Let's Encrypt), "staging", or the https address of a directory.
+    #[schemars(extend("default" = "production"))]
+    pub directory: Option<String>,
+    /// A PEM file with the authorities of a private server, for its own TLS and for its certificates; relative to this
+    /// file.
+    pub root: Option<String>,
+    /// The profile of the certificate, such as "tlsserver" or "shortlived"; by default the server's.
+    pub profile: Option<String>,
+    /// The names of the certificate; by default the domain and its wildcard.
+    pub names: Option<Vec<String>>,
+    /// The address for messages of the authority.
+    pub email: Option<String>,
+    /// The key id of an external account binding, which some authorities require.
+    pub eab_kid: Option<String>,
+    /// The key of the binding, in base64url; prefer ACME_EAB_KEY or a file.
+    pub eab_key: Option<String>,
+    /// A file with the key of the binding; relative to this file.
+    pub eab_key_file: Option<String>,
+    /// The wait for the DNS records: "600s" asks the name servers at most this long, "wait 120s" only waits.
+    #[schemars(extend("default" = "600s"))]
+    pub propagation: Option<String>,
+    /// Whether the first order is rehearsed at the staging server; by default only for "production".
+    pub rehearse: Option<bool>,
+    /// The place of the private key: "vault", which it never leaves, or "local", for vaults that create none.
+    #[schemars(extend("default" = "vault"))]
+    pub key: Option<KeyPlaceName>,
+}
+
+/// The place of the private key.
+#[derive(Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(inline)]
+pub enum KeyPlaceName {
+    Vault,
+    Local,
 }
 
 /// The AKS cluster.

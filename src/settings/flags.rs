@@ -48,6 +48,9 @@ pub struct SettingFlags {
     /// Your own certificate; its password comes from SSL_PFX_PASSWORD or a prompt [env: SSL_PFX_PATH]
     #[arg(long, value_name = "FILE")]
     pfx: Option<String>,
+    /// Issuer of the certificate without a PFX file: self-signed, or acme
+    #[arg(long, value_name = "ISSUER")]
+    issuer: Option<String>,
     /// Renew a self-signed certificate this long before expiry, 30d; for a PFX file, only warn
     #[arg(long, value_name = "DAYS")]
     renew_before: Option<String>,
@@ -146,6 +149,7 @@ impl SettingFlags {
             ("key_vault.name", "key-vault", self.key_vault.clone()),
             ("certificate.name", "certificate", self.certificate.clone()),
             ("certificate.pfx", "pfx", self.pfx.clone()),
+            ("certificate.issuer", "issuer", self.issuer.clone()),
             ("certificate.renew_before", "renew-before", self.renew_before.clone()),
             ("cluster.name", "cluster", self.cluster.clone()),
             ("cluster.version", "kubernetes-version", self.kubernetes_version.clone()),

@@ -13,7 +13,8 @@ pub mod schema;
 pub mod sources;
 pub mod target;
 
-use checks::{certificate, cidrs, cluster, dns, manifests, names};
+use checks::endpoints::Consent;
+use checks::{acme, certificate, cidrs, cluster, dns, manifests, names};
 use config_error::{ConfigError, Place, Sourced};
 use file_schema::{CloudName, File};
 use ipnet::Ipv4Net;
@@ -86,8 +87,12 @@ pub fn load(input: &LoadInput<'_>) -> Result<LoadedConfig, Vec<ConfigError>> {
     let place = target::read(&mut sources, &file);
     let cloud = place.as_ref().map_or(CloudName::Sim, |place| place.cloud);
     let settings = build_settings(&mut sources, &file, tables, input, &folder, cloud);
+    let acme = settings.as_ref().and_then(|settings| settings.certificate.acme.as_deref());
+    let consent = place.as_ref().map_or(Consent::NotNeeded, |place| place.consent.clone());
+    let acme_consent = acme::consent(&sources, acme, consent);
     match (name, place, settings, sources.config_errors) {
-        (Some(name), Some(place), Some(settings), config_errors) if config_errors.is_empty() => {
+        (Some(name), Some(mut place), Some(settings), config_errors) if config_errors.is_empty() => {
+            place.consent = acme_consent;
             Ok(LoadedConfig { settings: Settings { environment: name, ..settings }, place, folder })
         }
         (.., config_errors) => Err(config_errors),
@@ -128,7 +133,7 @@ fn build_settings(
         // An unreadable folder is a mistake of its own; the hosts in it are unknown.
         let hosts =
             manifests.as_ref().map(|folder| Settings::hosts_of(domain, folder.as_deref().map(Vec::as_slice)));
-        self::certificate(sources, file, input, &hosts.unwrap_or_default())
+        self::certificate(sources, file, input, domain, &hosts.unwrap_or_default())
     });
     let dns = self::dns(sources, file, domain.as_deref());
     let canary = canary(sources, file);
@@ -235,6 +240,7 @@ fn certificate(
     sources: &mut Sources<'_>,
     file: &File,
     input: &LoadInput<'_>,
+    domain: &str,
     hosts: &[String],
 ) -> Option<Certificate> {
     let name = sources.pick_or("certificate.name", file.certificate.name.as_ref(), defaults::CERTIFICATE);
@@ -244,8 +250,10 @@ fn certificate(
         Some(given) => Some(Renewal::WhenLeft(sources.take(certificate::renew_before(&given))?)),
         None => None,
     };
-    let Some(given) = sources.pick("certificate.pfx", file.certificate.pfx.as_ref()) else {
-        return Some(Certificate { name: name?, given: None, renewal });
+    let given = sources.pick("certificate.pfx", file.certificate.pfx.as_ref());
+    let acme = acme::read(sources, file, given.as_ref(), domain, hosts)?;
+    let Some(given) = given else {
+        return Some(Certificate { name: name?, given: None, acme: acme.map(std::sync::Arc::new), renewal });
     };
     let path = sources.path(&given);
     let password = password(sources, file);
@@ -260,7 +268,7 @@ fn certificate(
             opened.ok().map(std::sync::Arc::new)
         }
     };
-    Some(Certificate { name: name?, given: opened, renewal })
+    Some(Certificate { name: name?, given: opened, acme: None, renewal })
 }
 
 /// Returns the PFX password: a variable that is set but empty is an empty password.

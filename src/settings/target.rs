@@ -102,7 +102,7 @@ pub fn read(sources: &mut Sources<'_>, file: &File) -> Option<TargetConfig> {
 }
 
 /// Parses an enumerated value: the file's is already validated, a flag's or variable's is not.
-fn choice<T: Copy + serde::de::DeserializeOwned>(
+pub(super) fn choice<T: Copy + serde::de::DeserializeOwned>(
     sources: &mut Sources<'_>,
     key: &'static str,
     file: Option<T>,
@@ -217,7 +217,11 @@ fn vault_suffix(sources: &mut Sources<'_>, text: &str) -> Option<String> {
 }
 
 fn authorities(sources: &mut Sources<'_>, text: &str) -> Option<String> {
-    let key = "endpoints.ca_file";
+    pem(sources, "endpoints.ca_file", text)
+}
+
+/// Reads a PEM file with authorities.
+pub(super) fn pem(sources: &mut Sources<'_>, key: &'static str, text: &str) -> Option<String> {
     let given = Sourced { value: text.to_owned(), key, place: sources.place(key) };
     let path = sources.path(&given);
     let read = text_file::read(&path, AUTHORITIES_SIZE_MAX)

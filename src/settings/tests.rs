@@ -272,3 +272,43 @@ fn every_setting_with_a_flag_or_variable_is_one_of_the_file() {
     };
     sources::ENVIRONMENT.iter().for_each(|(key, _)| known(key));
 }
+
+#[test]
+fn each_mistake_of_an_acme_server_is_reported_at_its_place() {
+    let file = "[certificate]\nissuer = \"acme\"\n[certificate.acme]\ndirectory = \"http://ca.example/dir\"\n\
+                names = [\"demo.example.com\", \"a_b.example.com\"]\nemail = \"ops\"\neab_kid = \"kid-1\"\n\
+                propagation = \"soon\"\n";
+    let call = Call { file, ..Call::default() }.variable("ACME_EAB_KEY", "not base64!");
+    insta::assert_snapshot!(call.messages(), @r#"
+    landfall.toml:4: the directory http://ca.example/dir is not an https address
+    landfall.toml:5: "a_b.example.com" is not a DNS name
+    landfall.toml:6: "ops" is not one mail address
+    ACME_EAB_KEY: the key of the external account binding is not base64url
+    landfall.toml:8: "soon" is not a wait for DNS records
+    "#);
+    let uncovered = "[certificate]\nissuer = \"acme\"\n[certificate.acme]\nnames = [\"demo.example.com\"]\n";
+    let messages = Call { file: uncovered, ..Call::default() }.messages();
+    assert!(
+        messages.starts_with("landfall.toml:4: the names do not cover httpbin.demo.example.com"),
+        "{messages}"
+    );
+    let unused = "[certificate.acme]\nemail = \"a@b.example\"\n";
+    let messages = Call { file: unused, ..Call::default() }.messages();
+    assert_eq!(
+        messages,
+        "landfall.toml:1: [certificate.acme] has no effect: certificate.issuer is \"self-signed\""
+    );
+    let both =
+        Call::default().flag("certificate.issuer", "issuer", "acme").flag("certificate.pfx", "pfx", "x.pfx");
+    assert_eq!(both.messages(), "--pfx: a PFX file is set, and certificate.issuer is \"acme\"");
+}
+
+#[test]
+fn acme_rehearses_at_the_production_server_alone_and_an_unknown_server_needs_consent() {
+    let loaded = |call: Call| call.load().ok().unwrap();
+    let config = loaded(Call::default().flag("certificate.issuer", "issuer", "acme"));
+    assert!(config.settings.certificate.acme.unwrap().rehearse);
+    let staging =
+        Call::default().flag("certificate.issuer", "issuer", "acme").variable("ACME_DIRECTORY", "staging");
+    assert!(!loaded(staging).settings.certificate.acme.unwrap().rehearse);
+}

@@ -1,6 +1,8 @@
 //! Evaluation of the existing certificate: its ownership and its validity.
 
-use super::{Certificate, Replaced, ReplacementTicket, VaultCertificate, import::has_chain_of};
+use super::{
+    Certificate, Replaced, ReplacementTicket, VaultCertificate, acme, import::has_chain_of, renewal,
+};
 use crate::{key_vault::Vault, names, settings::Renewal};
 use jiff::Timestamp;
 use landfall_cloud::{certificate::Leaf, vault::StoredCertificate};
@@ -57,13 +59,13 @@ impl Certificate {
         // A replacement in progress is not due for another one.
         let renewed = match held.replaces {
             Some(_) => None,
-            None => self.renewal_due(&held),
+            None => self.renewal_due(&held, stored),
         };
         let immediately = self.renewal == Some(Renewal::Now);
         // For a valid certificate the recorded thumbprint is not sufficient. An attempt that sent nothing may
         // have recorded the thumbprint of a foreign import, but that import never has our tag.
         let was_created = self.is_owned(cx, &stored.tags);
-        let owned = was_created && held.is_renewable_for(&self.domain);
+        let owned = was_created && (self.issuer.is_some() || held.is_renewable_for(&self.domain));
         match renewed {
             Some(changes) if owned => Ok(changes),
             Some(_) if immediately && !was_created => {
@@ -78,9 +80,18 @@ impl Certificate {
 
     /// Returns the reason to replace a valid certificate, if any. A given PFX is compared by its thumbprint
     /// instead.
-    fn renewal_due(&self, held: &VaultCertificate) -> Option<Check<VaultCertificate>> {
+    fn renewal_due(
+        &self,
+        held: &VaultCertificate,
+        stored: &StoredCertificate,
+    ) -> Option<Check<VaultCertificate>> {
         if self.given.is_some() {
             return None;
+        }
+        let backstop = renewal::backstop(stored.not_before, stored.not_after);
+        if self.issuer.is_some() && self.renewal != Some(Renewal::Now) && backstop <= Timestamp::now() {
+            let wanted = "more than a third of its lifetime left";
+            return Some(differs("valid until", &held.not_after.to_string(), wanted));
         }
         match self.renewal? {
             Renewal::Now => Some(differs("thumbprint", &held.thumbprint, "a new one")),
@@ -116,6 +127,19 @@ impl Certificate {
             .leftover(Leftover::Nothing)
     }
 
+    /// Returns the reason to replace a certificate of another issuer than the settings name: a self-signed one, or one
+    /// of another ACME server.
+    fn issuer_changed(&self, stored: &StoredCertificate) -> Option<Check<VaultCertificate>> {
+        let wanted = self.issuer.as_ref()?.acme.directory.to_string();
+        // The owner of a foreign certificate decides on its issuer.
+        if stored.tags.get(names::OWNER) != Some(&self.mark) {
+            return None;
+        }
+        let is = stored.tags.get(acme::DIRECTORY_TAG).map_or("not ACME", String::as_str);
+        let is_same = is == wanted.chars().take(256).collect::<String>();
+        (!is_same).then(|| differs("issuer", is, &format!("ACME {wanted}")))
+    }
+
     fn matches_settings(&self, stored: &StoredCertificate) -> Check<VaultCertificate> {
         let held = self.held(stored);
         let immediately = self.renewal == Some(Renewal::Now);
@@ -136,6 +160,9 @@ impl Certificate {
         }
         if held.not_after <= Timestamp::now() {
             return differs("valid until", &held.not_after.to_string(), "in the future");
+        }
+        if let Some(changed) = self.issuer_changed(stored) {
+            return changed;
         }
         let uncovered: Vec<&String> =
             self.hosts.iter().filter(|host| !leaf.as_ref().is_some_and(|leaf| leaf.covers(host))).collect();

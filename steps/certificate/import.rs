@@ -77,6 +77,17 @@ impl Certificate {
         vault: &Vault,
         material: &Material,
     ) -> Result<StoredCertificate, StepError> {
+        self.import_with(cx, vault, material, &BTreeMap::new()).await
+    }
+
+    /// Like [`Certificate::import`], with further tags.
+    pub(super) async fn import_with(
+        &self,
+        cx: &Context,
+        vault: &Vault,
+        material: &Material,
+        tags: &BTreeMap<String, String>,
+    ) -> Result<StoredCertificate, StepError> {
         let what = format!("import certificate {} into {}", self.name, vault.name);
         let client = self.vaults.at(&vault.uri).context(&what)?;
         let mut recovered = false;
@@ -84,10 +95,9 @@ impl Certificate {
         let may_be_imported = AtomicBool::new(false);
         // An earlier attempt, or another party, has already started its recovery.
         let is_being_recovered_already = AtomicBool::new(false);
-        let tags = BTreeMap::from([
-            (names::OWNER.to_owned(), self.mark.clone()),
-            (names::CHAIN.to_owned(), material.chain_digest()),
-        ]);
+        let mut tags = tags.clone();
+        tags.insert(names::OWNER.to_owned(), self.mark.clone());
+        tags.insert(names::CHAIN.to_owned(), material.chain_digest());
         loop {
             let imported = self
                 .retry_until_granted(cx, &what, || async {
@@ -142,6 +152,24 @@ impl Certificate {
             Some(deleted) if !self.is_owned(cx, &deleted.tags) => Err(self.not_owned(vault, &what)),
             _ => Ok(()),
         }
+    }
+
+    /// Recovers a deleted certificate that holds the name, if it is owned.
+    pub(super) async fn recover_deleted(
+        &self,
+        cx: &Context,
+        vault: &Vault,
+        what: &str,
+    ) -> Result<(), StepError> {
+        self.check_recoverable(cx, vault).await?;
+        cx.note("recovering it from soft delete");
+        let client = self.vaults.at(&vault.uri).context(what)?;
+        match client.recover_certificate(&self.name).await.track_write(cx) {
+            Err(error) if is_being_recovered(&error) => {}
+            recovered => recovered.context(what)?,
+        }
+        let recovered = self.wait_until_recovered(cx, vault).await?;
+        if self.was_created(cx, &recovered) { Ok(()) } else { Err(self.not_owned(vault, what)) }
     }
 
     fn not_owned(&self, vault: &Vault, what: &str) -> StepError {

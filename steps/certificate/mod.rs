@@ -1,8 +1,10 @@
 //! The certificate in the vault: imported if its thumbprint is new, replaced on request.
 
+pub mod acme;
 mod evaluate;
 mod hosts;
 mod import;
+pub mod renewal;
 
 pub(crate) use hosts::certificate_hosts;
 pub use import::SELF_SIGNED_DAYS;
@@ -39,6 +41,7 @@ pub struct Certificate {
     domain: String,
     hosts: Vec<String>,
     given: Option<Arc<Material>>,
+    issuer: Option<acme::Issuer>,
     renewal: Option<Renewal>,
     records: Records,
 }
@@ -60,6 +63,9 @@ pub struct VaultCertificate {
     pub names: Vec<String>,
     /// True if it is self-signed.
     pub self_signed: bool,
+    /// The directory of the ACME server that issued it, as the settings name it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acme: Option<String>,
     /// The digest of its chain, if the version's tags contain it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chain: Option<String>,
@@ -99,13 +105,17 @@ impl Certificate {
             domain: s.domain.clone(),
             hosts: required_hosts(s),
             given: s.certificate.given.clone(),
+            issuer: s.certificate.acme.as_ref().map(|acme| acme::Issuer {
+                acme: acme.clone(),
+                client: c.acme.clone(),
+                planner: acme::Planner::new(&c.azure, c.acme.name_servers(), acme, s),
+            }),
             renewal: s.certificate.renewal,
             records: *records,
         }
     }
 
     fn held(&self, stored: &StoredCertificate) -> VaultCertificate {
-        let leaf = Leaf::from_der(&stored.cer).ok();
         VaultCertificate {
             name: self.name.clone(),
             thumbprint: stored.thumbprint_sha1_hex.clone(),
@@ -113,7 +123,8 @@ impl Certificate {
             secret_id: stored.secret_id.clone(),
             not_after: stored.not_after,
             names: stored.names.clone(),
-            self_signed: leaf.is_some_and(|leaf| leaf.issuer == leaf.subject),
+            self_signed: is_self_signed(stored),
+            acme: stored.tags.get(acme::DIRECTORY_TAG).cloned(),
             chain: stored.tags.get(names::CHAIN).cloned(),
             replaces: None,
         }
@@ -129,6 +140,7 @@ impl Certificate {
             not_after: Timestamp::MIN,
             names: Vec::new(),
             self_signed: false,
+            acme: None,
             chain: None,
             replaces: None,
         }
@@ -145,11 +157,23 @@ impl Certificate {
     }
 }
 
+/// Returns whether a certificate is its own issuer.
+pub(crate) fn is_self_signed(stored: &StoredCertificate) -> bool {
+    Leaf::from_der(&stored.cer).is_ok_and(|leaf| leaf.issuer == leaf.subject)
+}
+
+fn replaced(stored: &StoredCertificate) -> Replaced {
+    Replaced { thumbprint: stored.thumbprint_sha1_hex.clone(), not_after: stored.not_after }
+}
+
 /// Returns the hosts that the certificate must cover. A self-signed one covers only the domain and its direct
 /// subdomains, so other hosts cannot be a reason to create another one.
 fn required_hosts(s: &Settings) -> Vec<String> {
     let mut hosts = s.hosts();
-    if s.certificate.given.is_none() {
+    if let Some(acme) = &s.certificate.acme {
+        // A host outside the names is a mistake of the settings, which the plan of the order reports.
+        hosts.extend(acme.names.iter().filter(|name| !name.starts_with('*')).cloned());
+    } else if s.certificate.given.is_none() {
         let parent = |host: &str| host.split_once('.').map(|(_, parent)| parent.to_owned());
         hosts.retain(|host| *host == s.domain || parent(host).as_deref() == Some(&s.domain));
     }
@@ -161,9 +185,13 @@ impl Step for Certificate {
     type Output = VaultCertificate;
 
     fn title(&self) -> String {
-        match &self.given {
-            Some(_) => format!("certificate {}", self.name),
-            None => format!("certificate {}, self-signed", self.name),
+        match (&self.given, &self.issuer) {
+            (Some(_), _) => format!("certificate {}", self.name),
+            (None, Some(issuer)) => {
+                let server = issuer.directory().host_str().unwrap_or_default();
+                format!("certificate {}, by ACME from {server}", self.name)
+            }
+            (None, None) => format!("certificate {}, self-signed", self.name),
         }
     }
 
@@ -172,11 +200,11 @@ impl Step for Certificate {
     }
 
     fn deadline(&self) -> Duration {
-        Duration::from_secs(1800)
+        Duration::from_secs(if self.issuer.is_some() { 7200 } else { 1800 })
     }
 
     fn typical_duration(&self) -> Duration {
-        Duration::from_secs(62)
+        Duration::from_secs(if self.issuer.is_some() { 120 } else { 62 })
     }
 
     async fn check(
@@ -184,9 +212,15 @@ impl Step for Certificate {
         cx: &Context,
         (vault, ()): &Self::Input,
     ) -> Result<Check<VaultCertificate>, StepError> {
-        match self.read(cx, vault).await? {
-            Some(stored) => self.evaluate(cx, vault, &stored),
-            None => Ok(Check::Missing),
+        let checked = match self.read(cx, vault).await? {
+            Some(stored) => self.evaluate(cx, vault, &stored)?,
+            None => Check::Missing,
+        };
+        // The run of an order died after its merge, and before it removed its TXT records.
+        let leftovers = acme::leftovers(&cx.past_of(self.records.certificate.id()));
+        match (leftovers, &checked) {
+            (Some(ticket), Check::InSync(_)) => Ok(Check::Drifted { changes: vec![ticket.change()] }),
+            _ => Ok(checked),
         }
     }
 
@@ -194,7 +228,10 @@ impl Step for Certificate {
         let stored = self.read(cx, vault).await?;
         if let Some(stored) = &stored {
             match self.evaluate(cx, vault, stored)? {
-                Check::InSync(held) => return Ok(held),
+                Check::InSync(held) => {
+                    self.remove_leftovers(cx, &cx.past_of(self.records.certificate.id())).await?;
+                    return Ok(held);
+                }
                 Check::NotOwned { why } => {
                     return Err(StepError::new(Kind::Foreign, format!("import certificate {}", self.name))
                         .cause(why)
@@ -203,9 +240,15 @@ impl Step for Certificate {
                 _ => {}
             }
         }
+        if let Some(issuer) = &self.issuer {
+            let replaces = stored.as_ref().map(replaced);
+            let stored = self.issue(cx, vault, issuer, stored.as_ref()).await?;
+            // The merge has recorded the replacement; what is left in the zones is removed already.
+            return Ok(VaultCertificate { replaces, ..self.held(&stored) });
+        }
+        self.remove_leftovers(cx, &cx.past_of(self.records.certificate.id())).await?;
         let material = self.material().await?;
-        let replaces = stored
-            .map(|stored| Replaced { thumbprint: stored.thumbprint_sha1_hex, not_after: stored.not_after });
+        let replaces = stored.as_ref().map(replaced);
         if let Some(replaces) = &replaces {
             let imports = material.leaf().thumbprint_sha1.clone();
             cx.save_ticket(&ReplacementTicket { replaces: replaces.clone(), imports })?;
@@ -241,7 +284,9 @@ impl Step for Certificate {
         cx: &Context,
         (vault, ()): &Self::Input,
     ) -> Result<Option<VaultCertificate>, StepError> {
-        if cx.owns(self.records.vault) {
+        if cx.owns(self.records.vault)
+            || acme::leftovers(&cx.past_of(self.records.certificate.id())).is_some()
+        {
             return Ok(Some(self.placeholder()));
         }
         let what = format!("read key vault {}", vault.name);
@@ -255,6 +300,7 @@ impl Step for Certificate {
     /// In an owned vault the certificate is deleted with the vault. In a foreign one it is deleted alone, if
     /// the version there is the one that landfall imported. That vault retains it for its retention period.
     async fn undo(&self, cx: &Context, held: VaultCertificate) -> Result<UndoOutcome, StepError> {
+        self.remove_leftovers(cx, &cx.past_of(self.records.certificate.id())).await?;
         if cx.owns(self.records.vault) {
             return Ok(UndoOutcome::DeletedWithParent);
         }
@@ -263,6 +309,7 @@ impl Step for Certificate {
         if self.azure.vault(&self.group, &vault.name).await.context(&what)?.is_none() {
             return Ok(UndoOutcome::AlreadyDeleted);
         }
+        self.delete_account_secrets(cx, &vault).await?;
         match self.read(cx, &vault).await? {
             None => return Ok(UndoOutcome::AlreadyDeleted),
             Some(stored) if stored.thumbprint_sha1_hex != held.thumbprint => {

@@ -163,7 +163,7 @@ mod tests {
     }
 
     fn found(sets: &[Record], hosts: &[&str]) -> Vec<Conflict> {
-        let zone = Zone { id: String::new(), name: "example.com".to_owned() };
+        let zone = Zone { id: String::new(), name: "example.com".to_owned(), name_servers: Vec::new() };
         let hosts: Vec<(String, Option<String>)> =
             hosts.iter().map(|host| ((*host).to_owned(), Some("203.0.113.1".to_owned()))).collect();
         ZoneContent { zone: &zone, sets, mark: "s/rg/default" }.conflicts(&hosts)

@@ -61,7 +61,12 @@ impl Published {
 
     /// Returns the zone.
     pub(crate) fn zone(&self) -> Option<Zone> {
-        self.zone.as_ref().map(|zone| Zone { id: zone.id.clone(), name: zone.name.clone() })
+        let of = |zone: &PublishedZone| Zone {
+            id: zone.id.clone(),
+            name: zone.name.clone(),
+            name_servers: Vec::new(),
+        };
+        self.zone.as_ref().map(of)
     }
 }
 

@@ -31,6 +31,8 @@ pub enum PreflightCheckId {
     Ranges,
     /// The DNS zone of the settings exists, and no record set of it is in the way.
     Dns,
+    /// An order of a certificate by ACME would succeed.
+    Acme,
     /// No policy denies the resources.
     Policy,
     /// The existing vault and cluster admit this machine and the signed-in principal, and no lock forbids
@@ -40,7 +42,7 @@ pub enum PreflightCheckId {
 
 impl PreflightCheckId {
     /// All checks, in the order of the report.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Subscription,
         Self::Location,
         Self::Providers,
@@ -54,6 +56,7 @@ impl PreflightCheckId {
         Self::Addresses,
         Self::Ranges,
         Self::Dns,
+        Self::Acme,
         Self::Policy,
         Self::Access,
     ];
@@ -75,6 +78,7 @@ impl PreflightCheckId {
             Self::Addresses => "addresses",
             Self::Ranges => "ranges",
             Self::Dns => "dns",
+            Self::Acme => "acme",
             Self::Policy => "policy",
             Self::Access => "access",
         }

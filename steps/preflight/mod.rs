@@ -4,6 +4,7 @@
 //! each with its fix. A refused query is not a finding: then only the action itself may fail.
 
 mod access_restrictions;
+mod acme;
 mod already_created;
 mod check_id;
 mod dns;
@@ -32,6 +33,7 @@ use crate::{
     resource_spec::{Resource, ResourceSpec, Resources},
     settings::Settings,
 };
+use acme::{AcmeCheck, AcmeState};
 use already_created::AlreadyCreated;
 use dns::{DnsCheck, ZoneState};
 use finding::{Finding, refusal};
@@ -48,6 +50,7 @@ use std::{path::Path, time::Duration};
 pub struct Preflight {
     queries: Queries,
     dns: DnsCheck,
+    acme: Option<AcmeCheck>,
     clusters: Clusters,
     manifests: Manifests,
 }
@@ -68,18 +71,23 @@ impl Preflight {
         let queries = Queries::new(c, s, resources);
         let manifests = Manifests::new(s);
         let dns = DnsCheck::new(c, s, &manifests);
-        Self { queries, dns, clusters: c.clusters.clone(), manifests }
+        let acme = AcmeCheck::new(c, s);
+        Self { queries, dns, acme, clusters: c.clusters.clone(), manifests }
     }
 
     /// Returns the number of checks: those that are not skipped, and the sign-in.
     fn checks(&self) -> usize {
-        1 + PreflightCheckId::ALL.into_iter().filter(|check_id| self.queries.is_enabled(*check_id)).count()
+        let is_run = |check_id: &PreflightCheckId| {
+            self.queries.is_enabled(*check_id) && (*check_id != PreflightCheckId::Acme || self.acme.is_some())
+        };
+        1 + PreflightCheckId::ALL.iter().filter(|check_id| is_run(check_id)).count()
     }
 
     async fn run_checks(&self, cx: &Context) -> Result<PreflightOutput, StepError> {
         let caller = self.queries.azure().arm().identity().await.context("sign in")?;
         let existing = AlreadyCreated::of(cx, self.queries.resources());
-        let (results, zone) = tokio::join!(self.queries.query(cx, &existing), self.query_zone(cx));
+        let (results, zone, acme) =
+            tokio::join!(self.queries.query(cx, &existing), self.query_zone(cx), self.query_acme(cx));
         self.warn_readable_kubeconfig(cx);
         if let Some(note) = self.manifests.exported_note() {
             cx.note(note);
@@ -87,6 +95,10 @@ impl Preflight {
         let evaluation = Evaluation { cx, queries: &self.queries, caller: &caller, existing };
         let (version, mut findings) = evaluation.findings(results)?;
         findings.extend(evaluation.zone(&self.dns, zone)?);
+        if let Some(check) = &self.acme {
+            let answered = evaluation.result_of(PreflightCheckId::Acme, acme)?;
+            findings.extend(answered.into_iter().flat_map(|state| check.evaluate(cx, state)));
+        }
         let findings = self.relevant_findings(findings).await;
         if let Some(refused) = refusal(findings, self.checks()) {
             return Err(refused);
@@ -101,6 +113,15 @@ impl Preflight {
         match self.queries.is_enabled(PreflightCheckId::Dns) {
             true => self.dns.query(cx, &self.queries.resources().records).await,
             false => None,
+        }
+    }
+
+    async fn query_acme(&self, cx: &Context) -> QueryResult<AcmeState> {
+        match &self.acme {
+            Some(check) if self.queries.is_enabled(PreflightCheckId::Acme) => {
+                check.query(cx, &self.queries.resources().records).await
+            }
+            _ => None,
         }
     }
 

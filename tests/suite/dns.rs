@@ -22,6 +22,10 @@ async fn put(env: &TestEnvironment, resources: &[(&str, Value)]) {
         roots: Roots::Only(vec![facts.ca_pem.clone()]),
         time_scale: facts.time_scale,
         transport: None,
+        acme_directory: facts.acme_directory.parse().unwrap(),
+        acme_staging: facts.acme_staging.parse().unwrap(),
+        acme_roots: Roots::Only(facts.acme_roots.clone()),
+        name_servers: facts.name_servers.clone(),
     };
     let sign_in = SignIn::ServicePrincipal {
         tenant: facts.tenant.clone(),

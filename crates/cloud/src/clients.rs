@@ -2,6 +2,7 @@
 
 use crate::{
     ApiError, Endpoints, RequestCounter, Secret, Transport,
+    acme::Acme,
     arm::{self, SubscriptionClient},
     kubernetes::{Cluster, ClusterOrigin, Connection, ProxyRules},
     sync_diagnosis::SyncDiagnosis,
@@ -19,6 +20,8 @@ pub struct Clients {
     pub azure: SubscriptionClient,
     /// The data planes of the vaults.
     pub vaults: Vaults,
+    /// The ACME servers, and the name servers in which they validate.
+    pub acme: Acme,
     /// The Kubernetes APIs of the clusters.
     pub clusters: Clusters,
     /// The diagnosis of a stalled certificate sync.

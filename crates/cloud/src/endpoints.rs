@@ -1,7 +1,7 @@
 //! Endpoints of a cloud: the only difference between one cloud and another.
 
 use crate::{EndpointOwner, Transport};
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 use url::Url;
 
 /// The scope of tokens for the API servers of AKS clusters with Entra integration. The application has the same id
@@ -27,6 +27,15 @@ pub struct Endpoints {
     pub time_scale: f64,
     /// The transport that replaces HTTPS over the network, if there is one.
     pub transport: Option<Arc<dyn Transport>>,
+    /// The directory of the default ACME server, whose certificates clients trust.
+    pub acme_directory: Url,
+    /// The directory of the ACME server for trial orders.
+    pub acme_staging: Url,
+    /// The authorities to which the certificates of the default ACME server lead.
+    pub acme_roots: Roots,
+    /// The addresses (UDP and TCP) of name servers by host name, in lower case without the trailing dot. The names of
+    /// others are resolved, and answer at port 53.
+    pub name_servers: BTreeMap<String, SocketAddr>,
 }
 
 /// The certificate authorities to trust.
@@ -57,6 +66,10 @@ impl Endpoints {
             roots: Roots::System,
             time_scale: 1.0,
             transport: None,
+            acme_directory: fixed("https://acme-v02.api.letsencrypt.org/directory"),
+            acme_staging: fixed("https://acme-staging-v02.api.letsencrypt.org/directory"),
+            acme_roots: Roots::System,
+            name_servers: BTreeMap::new(),
         }
     }
 

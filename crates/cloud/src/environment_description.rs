@@ -1,7 +1,7 @@
 //! An environment as plain data: the names and objects that its settings select, and the resources that its
 //! journal records. A diagnosis compares it with the live state.
 
-use crate::{ReadyCluster, arm::Zone, kubernetes::manifest::Manifest};
+use crate::{ReadyCluster, Roots, arm::Zone, kubernetes::manifest::Manifest};
 
 /// The description of an environment.
 #[derive(Clone)]
@@ -39,6 +39,8 @@ pub struct Environment {
     pub vault: Option<VaultRef>,
     /// The recorded certificate.
     pub certificate: Option<CertificateRef>,
+    /// The authorities to which the certificate must lead; `None` if only the vault vouches for it.
+    pub certificate_roots: Option<Roots>,
     /// The recorded DNS records.
     pub published: Option<PublishedRecords>,
 }

@@ -62,6 +62,16 @@ impl HttpClient {
     ///
     /// Fails with [`ApiErrorKind::Invalid`] if a root is not a PEM certificate.
     pub(crate) fn new(endpoints: &Endpoints, request_counter: &RequestCounter) -> Result<Self, ApiError> {
+        Self::for_server(endpoints, endpoints.is_loopback(), request_counter)
+    }
+
+    /// Like [`HttpClient::new`], for a server that is none of the cloud's; `is_local` if it is on this machine, where no
+    /// proxy can reach it.
+    pub(crate) fn for_server(
+        endpoints: &Endpoints,
+        is_local: bool,
+        request_counter: &RequestCounter,
+    ) -> Result<Self, ApiError> {
         let response_time_max = real(REQUEST_TIME_MAX, endpoints.time_scale).max(REQUEST_TIME_MIN);
         if let Some(transport) = &endpoints.transport {
             return Ok(Self::over(
@@ -75,7 +85,7 @@ impl HttpClient {
             .connect_timeout(CONNECT_TIME_MAX)
             .timeout(response_time_max)
             .dns_resolver(Arc::new(Resolver));
-        if endpoints.is_loopback() {
+        if is_local {
             builder = builder.no_proxy();
         }
         if let Roots::Only(roots) = &endpoints.roots {

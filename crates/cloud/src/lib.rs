@@ -10,6 +10,7 @@
 //! Conditions that a caller must wait for (a role assignment to take effect, another operation to end) are
 //! not retried here. [`ApiErrorKind`] distinguishes them, because only the caller knows the maximum wait.
 
+pub mod acme;
 mod address_map;
 pub mod arm;
 pub mod auth;

@@ -86,6 +86,11 @@ const WAIT_HEADER: HeaderName = HeaderName::from_static("retry-after");
 /// Returns the delay that the service requests: `retry-after-ms`, `x-ms-retry-after-ms`, or `Retry-After` in
 /// seconds or as a date (RFC 9110 §10.2.3). If it is absent or zero, the caller chooses.
 pub fn retry_after(headers: &Headers, now: SystemTime) -> Option<Duration> {
+    unbounded_retry_after(headers, now).map(|wait| wait.min(RETRY_AFTER_MAX))
+}
+
+/// Like [`retry_after`], without its bound: the limits of an ACME server last for days.
+pub(crate) fn unbounded_retry_after(headers: &Headers, now: SystemTime) -> Option<Duration> {
     let exact = WAIT_HEADERS_MS
         .iter()
         .find_map(|name| headers.get_optional_str(name)?.trim().parse().ok())
@@ -100,7 +105,7 @@ pub fn retry_after(headers: &Headers, now: SystemTime) -> Option<Duration> {
             }
         }
     });
-    retry_after.filter(|wait| !wait.is_zero()).map(|wait| wait.min(RETRY_AFTER_MAX))
+    retry_after.filter(|wait| !wait.is_zero())
 }
 
 #[cfg(test)]

@@ -1,9 +1,15 @@
-//! The data plane of Key Vault: certificates.
+//! The data plane of Key Vault: certificates, their pending operations, and secrets.
 //!
-//! The requests are the SDK's (`azure_security_keyvault_certificates`), over the HTTP client and retries of
+//! The requests are the SDK's (`azure_security_keyvault_certificates` and `…_secrets`), over the HTTP client and retries of
 //! this crate. The SDK still verifies the challenge, in which the vault names the audience of the required
 //! token. A token is sent only if that audience is the vault's own domain *and* the one configured for this
 //! cloud.
+
+mod pending;
+mod secrets;
+
+pub use pending::{KeyKind, NewRequest, PendingCertificate};
+pub use secrets::StoredSecret;
 
 use crate::{
     ApiError, ApiErrorKind, Credential, Endpoints, RequestCounter, SendStatus,
@@ -17,6 +23,7 @@ use azure_security_keyvault_certificates::{
     CertificateClient, CertificateClientOptions,
     models::{Certificate, ImportCertificateParameters},
 };
+use azure_security_keyvault_secrets::{SecretClient, SecretClientOptions};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use futures::TryStreamExt;
 use std::{collections::BTreeMap, sync::Arc};
@@ -37,6 +44,7 @@ pub struct Vaults {
 #[derive(Clone)]
 pub struct Vault {
     client: Arc<CertificateClient>,
+    secrets: Arc<SecretClient>,
 }
 
 /// A certificate as the vault stores it.
@@ -84,7 +92,6 @@ pub struct DeletedCertificate {
 
 impl Vaults {
     /// Prepares clients for vaults below `endpoints.vault_suffix`.
-    /// Fails if the HTTPS client cannot be set up from `endpoints`.
     /// Fails when the HTTPS client cannot be set up from `endpoints`.
     pub fn new(
         endpoints: &Endpoints,
@@ -117,18 +124,25 @@ impl Vaults {
         if label.is_none_or(|label| label.is_empty() || label.contains('.')) {
             return Err(refused(&format!("it is not below {}", self.suffix)));
         }
-        let options = CertificateClientOptions {
-            client_options: pipeline::options(
+        let client_options = || {
+            pipeline::options(
                 &self.http_client,
                 vec![OriginPolicy::new(&url), Arc::new(RetryPolicy::new(self.time_scale, host.len() as u64))],
                 vec![Arc::new(TokenInvalidation(self.credential.clone())), AuthorityPolicy::new(&self.login)],
-            ),
+            )
+        };
+        let unusable = |error| from_sdk(error, "", "");
+        let endpoint = url.origin().ascii_serialization();
+        let credential = || Arc::new(self.credential.clone());
+        let options = CertificateClientOptions {
+            client_options: client_options(),
             ..CertificateClientOptions::default()
         };
-        let endpoint = url.origin().ascii_serialization();
-        let client = CertificateClient::new(&endpoint, Arc::new(self.credential.clone()), Some(options))
-            .map_err(|error| from_sdk(error, "", ""))?;
-        Ok(Vault { client: Arc::new(client) })
+        let client = CertificateClient::new(&endpoint, credential(), Some(options)).map_err(unusable)?;
+        let options =
+            SecretClientOptions { client_options: client_options(), ..SecretClientOptions::default() };
+        let secrets = SecretClient::new(&endpoint, credential(), Some(options)).map_err(unusable)?;
+        Ok(Vault { client: Arc::new(client), secrets: Arc::new(secrets) })
     }
 }
 

@@ -3,6 +3,9 @@
 //! `verify` trusts exactly the certificate in the vault, and no other. `doctor` accepts every certificate,
 //! because its checks evaluate the presented one later, and it sends no secret.
 //!
+//! A certificate by ACME must also lead to a root of its directory: its chain, names and dates are verified as a browser
+//! does it.
+//!
 //! A self-signed certificate has no root. For an issued one the vault's copy is the stricter test, because
 //! another certificate from a trusted root is still the wrong one. So the leaf must equal the vault's, byte
 //! for byte. Its names and dates are checked as usual, and the handshake proves that the gateway has its key.
@@ -11,15 +14,19 @@
 //! A listener with the user's own Secret is checked against the system's roots only.
 
 use jiff::Timestamp;
-use landfall_cloud::certificate::{ChainFault, Leaf, chain_faults};
+use landfall_cloud::{
+    Roots,
+    certificate::{ChainFault, Leaf, chain_faults},
+};
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, Error, SignatureScheme,
+    CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
     client::{
+        WebPkiServerVerifier,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
         verify_server_name,
     },
     crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature},
-    pki_types::{CertificateDer, ServerName, UnixTime},
+    pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject},
     server::ParsedCertificate,
 };
 use std::sync::{Arc, Mutex};
@@ -31,6 +38,8 @@ pub(crate) struct Trust {
     pin: Vec<u8>,
     leaf: Leaf,
     system: Option<Arc<dyn ServerCertVerifier>>,
+    /// The roots to which the certificate must lead; `None` for one that is only pinned.
+    issuer: Option<Arc<dyn ServerCertVerifier>>,
 }
 
 /// The acceptance of presented certificates.
@@ -57,12 +66,17 @@ pub(crate) struct PeerCertificate {
 
 impl Trust {
     /// Returns the trust in the vault's certificate.
-    pub(crate) fn new(pin: &[u8], leaf: Leaf) -> Self {
+    pub(crate) fn new(pin: &[u8], leaf: Leaf, roots: Option<&Roots>) -> Self {
         let provider = Arc::new(aws_lc_rs::default_provider());
         // On a machine without root certificates no certificate has a trusted root, which is a valid result.
         let system = rustls_platform_verifier::Verifier::new(provider).ok();
         let system = system.map(|system| Arc::new(system) as Arc<dyn ServerCertVerifier>);
-        Self { pin: pin.to_vec(), leaf, system }
+        let issuer = match roots {
+            None => None,
+            Some(Roots::System) => system.clone(),
+            Some(Roots::Only(pems)) => verifier(pems),
+        };
+        Self { pin: pin.to_vec(), leaf, system, issuer }
     }
 
     /// Returns whether this is the trust in that certificate.
@@ -73,6 +87,11 @@ impl Trust {
     /// Returns the vault's certificate, parsed.
     pub(crate) fn leaf(&self) -> &Leaf {
         &self.leaf
+    }
+
+    /// Returns whether the certificate must lead to a root.
+    pub(crate) fn needs_chain(&self) -> bool {
+        self.issuer.is_some()
     }
 
     /// Checks the vault's own certificate: it needs no root, but a matching name and valid dates.
@@ -99,6 +118,18 @@ impl Trust {
             None => Err(CertificateError::UnknownIssuer.into()),
         }
     }
+}
+
+/// Returns the verifier for these roots; `None` if they contain no certificate.
+fn verifier(pems: &[String]) -> Option<Arc<dyn ServerCertVerifier>> {
+    let mut roots = RootCertStore::empty();
+    for pem in pems {
+        let found = CertificateDer::pem_slice_iter(pem.as_bytes()).filter_map(Result::ok);
+        roots.add_parsable_certificates(found);
+    }
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let built = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build();
+    built.ok().map(|built| built as Arc<dyn ServerCertVerifier>)
 }
 
 /// The verifier of one connection, which records the presented certificate.
@@ -169,6 +200,10 @@ impl ServerCertVerifier for RecordingVerifier {
         self.record(leaf, chain, is_vault_certificate, system_result.is_ok());
         match pinned {
             false => system_result,
+            true if is_vault_certificate && trust.issuer.is_some() => match &trust.issuer {
+                Some(issuer) => issuer.verify_server_cert(leaf, chain, name, &[], now),
+                None => Err(CertificateError::UnknownIssuer.into()),
+            },
             true if is_vault_certificate => {
                 trust.pinned(leaf, name, now).map(|()| ServerCertVerified::assertion())
             }
@@ -208,7 +243,7 @@ mod tests {
     use std::time::Duration;
 
     fn verified(pin: &Material, peer_certificate: &Material, name: &str, at: Timestamp) -> Result<(), Error> {
-        let trust = Arc::new(Trust::new(pin.certificate(), pin.leaf().clone()));
+        let trust = Arc::new(Trust::new(pin.certificate(), pin.leaf().clone(), None));
         let (_, verifier) =
             RecordingVerifier::connection(Acceptance::Trusted { trust, pinned: true }).unwrap();
         let (leaf, name) =

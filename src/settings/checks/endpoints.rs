@@ -34,6 +34,10 @@ pub fn resolve(own: &Endpoints) -> landfall_cloud::Endpoints {
         roots: own.authorities.clone().map_or(Roots::System, |pem| Roots::Only(vec![pem])),
         time_scale: 1.0,
         transport: None,
+        acme_directory: public.acme_directory,
+        acme_staging: public.acme_staging,
+        acme_roots: public.acme_roots,
+        name_servers: public.name_servers,
     }
 }
 

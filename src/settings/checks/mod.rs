@@ -1,5 +1,6 @@
 //! Validation of the settings, one file per family. Every check names the value and the fix.
 
+pub mod acme;
 pub mod canary;
 pub mod certificate;
 pub mod cidrs;

@@ -437,6 +437,10 @@ fn clients(sim: &Sim) -> Clients {
         roots: Roots::Only(vec![facts.ca_pem]),
         time_scale: facts.time_scale,
         transport: None,
+        acme_directory: facts.acme_directory.parse().unwrap(),
+        acme_staging: facts.acme_staging.parse().unwrap(),
+        acme_roots: Roots::Only(facts.acme_roots),
+        name_servers: facts.name_servers,
     };
     let sign_in = SignIn::ServicePrincipal {
         tenant: facts.tenant,
@@ -453,6 +457,7 @@ fn clients(sim: &Sim) -> Clients {
     Clients {
         clusters: Clusters::new(azure.clone(), &endpoints, request_counter.clone()),
         vaults: Vaults::new(&endpoints, &credential, &request_counter).unwrap(),
+        acme: landfall_cloud::acme::Acme::new(&endpoints, &request_counter),
         sync_diagnosis: std::sync::Arc::new(RotationDiagnosis),
         azure,
     }

@@ -1,6 +1,7 @@
 //! The steps against the simulated cloud, over real HTTPS: their results, and the resulting request log.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
+mod acme;
 mod adoption;
 mod certificate;
 mod cluster;
@@ -24,6 +25,7 @@ mod network;
 mod objects;
 mod overridden;
 mod ownership;
+mod pebble;
 mod preflight;
 mod quiet_manifests;
 mod real_cluster;

@@ -32,6 +32,7 @@ pub fn demo(home: &Path) -> Settings {
         certificate: Certificate {
             name: "gateway-tls-cert".to_owned(),
             given: Some(pfx("rsa-chain.pfx")),
+            acme: None,
             renewal: None,
         },
         cluster: Cluster {

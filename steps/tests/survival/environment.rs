@@ -217,6 +217,11 @@ impl Environment {
             roots: Roots::System,
             time_scale: facts.time_scale,
             transport: Some(self.transport.clone()),
+            acme_directory: facts.acme_directory.parse().unwrap(),
+            acme_staging: facts.acme_staging.parse().unwrap(),
+            acme_roots: Roots::Only(facts.acme_roots),
+            // Nothing answers at this address: the clock is paused, and real name servers keep real time.
+            name_servers: [("none.localhost".to_owned(), ([127, 0, 0, 1], 9).into())].into(),
         };
         let sign_in = SignIn::ServicePrincipal {
             tenant: facts.tenant,
@@ -233,6 +238,7 @@ impl Environment {
         Clients {
             clusters: Clusters::new(azure.clone(), &endpoints, request_counter.clone()),
             vaults: Vaults::new(&endpoints, &credential, &request_counter).unwrap(),
+            acme: landfall_cloud::acme::Acme::new(&endpoints, &request_counter),
             sync_diagnosis: std::sync::Arc::new(RotationDiagnosis),
             azure,
         }

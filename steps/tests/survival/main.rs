@@ -5,6 +5,7 @@
 //! the engine are the real ones. Between them is a transport that can stop. The same seed repeats the same run.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
+mod acme;
 mod conditions;
 mod environment;
 mod every_step;

@@ -15,11 +15,19 @@ pub struct Zone {
     pub id: String,
     /// Its name, `example.com`.
     pub name: String,
+    /// Its name servers, in lower case without the trailing dot; empty if it was not read.
+    pub name_servers: Vec<String>,
 }
 
 impl Zone {
     fn from_body(body: &Value) -> Option<Self> {
-        Some(Self { id: body["id"].as_str()?.to_owned(), name: body["name"].as_str()?.to_owned() })
+        let servers = body["properties"]["nameServers"].as_array().into_iter().flatten();
+        let servers = servers.filter_map(Value::as_str);
+        Some(Self {
+            id: body["id"].as_str()?.to_owned(),
+            name: body["name"].as_str()?.to_owned(),
+            name_servers: servers.map(|name| name.trim_end_matches('.').to_ascii_lowercase()).collect(),
+        })
     }
 
     /// Returns the zone's resource group, from its id.
@@ -88,6 +96,10 @@ fn values(properties: &Value) -> Vec<String> {
     values.extend(texts.filter_map(|record| {
         let parts = record["value"].as_array()?.iter().filter_map(Value::as_str);
         Some(parts.collect::<String>())
+    }));
+    let authorities = properties["caaRecords"].as_array().into_iter().flatten();
+    values.extend(authorities.filter_map(|record| {
+        Some(format!("{} {} \"{}\"", record["flags"], record["tag"].as_str()?, record["value"].as_str()?))
     }));
     let target = properties["targetResource"]["id"].as_str();
     values.extend(target.map(|id| format!("an alias of {}", id.rsplit('/').next().unwrap_or(id))));

@@ -23,6 +23,7 @@ mod provisioning_state;
 pub mod role;
 mod subscription;
 mod subscription_client;
+mod txt;
 pub mod usage;
 pub mod vault;
 
@@ -43,5 +44,6 @@ pub use provisioning_state::State;
 pub use role::{Assignment, Role};
 pub use subscription::Subscription;
 pub use subscription_client::SubscriptionClient;
+pub use txt::TxtSet;
 pub use usage::Usage;
 pub use vault::NameTaken;

@@ -75,9 +75,22 @@ impl SubscriptionClient {
         self.permissions_at("").await
     }
 
+    /// Lists the caller's permissions at a resource, with those that it inherits.
+    /// <https://learn.microsoft.com/rest/api/authorization/permissions/list-for-resource>
+    ///
+    /// # Errors
+    /// 403 if the caller has no role there.
+    pub async fn permissions_at_resource(&self, id: &str) -> Result<Permissions, ApiError> {
+        self.listed_permissions(&format!("{id}/providers/Microsoft.Authorization/permissions")).await
+    }
+
     async fn permissions_at(&self, below: &str) -> Result<Permissions, ApiError> {
         let path = self.path(&format!("{below}/providers/Microsoft.Authorization/permissions"));
-        Ok(Permissions::from_bodies(&self.arm().list(&path, API, &[]).await?))
+        self.listed_permissions(&path).await
+    }
+
+    async fn listed_permissions(&self, path: &str) -> Result<Permissions, ApiError> {
+        Ok(Permissions::from_bodies(&self.arm().list(path, API, &[]).await?))
     }
 }
 

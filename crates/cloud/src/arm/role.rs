@@ -22,6 +22,9 @@ impl Role {
     /// Imports and manages certificates of a vault.
     pub const CERTIFICATES_OFFICER: Self =
         Self { name: "Key Vault Certificates Officer", id: "a4417e6f-fecd-4de8-b567-7b0420556985" };
+    /// Sets and reads secrets of a vault: the account key of an ACME server.
+    pub const SECRETS_OFFICER: Self =
+        Self { name: "Key Vault Secrets Officer", id: "b86a8fe4-44ce-4948-aee5-eccb2c155cd7" };
     /// Reads a vault's secrets, and therefore a certificate's private key.
     pub const SECRETS_USER: Self =
         Self { name: "Key Vault Secrets User", id: "4633458b-17de-408a-b874-0445c86b69e6" };

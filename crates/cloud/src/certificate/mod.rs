@@ -20,7 +20,7 @@ pub use chain::{ChainFault, chain_digest, chain_faults};
 pub use error::CertificateError;
 pub use leaf::Leaf;
 
-use crate::secret::Secret;
+use crate::{acme::LocalKey, secret::Secret};
 
 /// A private key and its certificate, as a PFX file that was opened successfully.
 pub struct Material {
@@ -56,6 +56,16 @@ impl Material {
     /// `Generate` if the domain is no DNS name, or the number of days is 0 or beyond the calendar.
     pub fn self_signed(domain: &str, valid_days: u32) -> Result<Material, CertificateError> {
         let (bytes, password) = self_signed::make(domain, valid_days)?;
+        let opened = pfx::open(&bytes, &password)?;
+        Ok(Self::assemble(bytes, password, opened))
+    }
+
+    /// Writes a key of this machine with the chain that an authority issued for it, the leaf first.
+    ///
+    /// # Errors
+    /// `Generate` if the chain is unreadable, or does not belong to the key.
+    pub fn of_key(key: &LocalKey, chain: &[Vec<u8>]) -> Result<Material, CertificateError> {
+        let (bytes, password) = self_signed::with_chain(&key.key, chain)?;
         let opened = pfx::open(&bytes, &password)?;
         Ok(Self::assemble(bytes, password, opened))
     }

@@ -27,6 +27,12 @@ pub(super) fn make(domain: &str, valid_days: u32) -> Result<(Vec<u8>, String), C
     pfx::write(&domain, key, [certificate.der().as_ref()]).map_err(generate)
 }
 
+/// Writes a PFX file with a key and its chain.
+pub(super) fn with_chain(key: &KeyPair, chain: &[Vec<u8>]) -> Result<(Vec<u8>, String), CertificateError> {
+    let key = PrivateKey::from_der(&key.serialize_der()).map_err(generate)?;
+    pfx::write("landfall", key, chain.iter().map(Vec::as_slice)).map_err(generate)
+}
+
 fn generate(cause: impl std::fmt::Display) -> CertificateError {
     CertificateError::Generate { why: cause.to_string() }
 }

@@ -4,6 +4,9 @@ use super::{Finding, rules::Findings, snapshot::Snapshot};
 use crate::object_fields::text;
 use landfall_cloud::{certificate::Leaf, vault::CertificateVersion};
 
+/// The tag of a certificate by ACME.
+const ACME_TAG: &str = "landfall-acme";
+
 /// Key of the symptoms that the vault's failure to return a certificate explains.
 pub(super) const CERTIFICATE: &str = "certificate";
 
@@ -49,10 +52,28 @@ pub(super) fn evaluate(snapshot: &Snapshot<'_>, findings: &mut Findings) {
         findings.mark_explained(CERTIFICATE);
         findings.report(finding.evidence(format!("version {} has enabled = false", version.version)));
     }
-    let renew = || {
-        "landfall rotate: it replaces a self-signed certificate of landfall; otherwise landfall rotate --pfx \
+    let is_by_acme = stored.tags.contains_key(ACME_TAG);
+    let renew = || match is_by_acme {
+        true => "landfall renew; landfall renew --print github writes a job that does it in time",
+        false => {
+            "landfall rotate: it replaces a self-signed certificate of landfall; otherwise landfall rotate --pfx \
          FILE"
+        }
     };
+    // A renewal starts when a third of the lifetime is left; at a sixth, no job has done it.
+    let sixth = stored.not_after.duration_since(stored.not_before) / 6;
+    let is_overdue = stored.not_after.checked_sub(sixth).is_ok_and(|at| at < snapshot.now);
+    if is_by_acme && is_overdue && stored.not_after >= snapshot.now {
+        let finding = Finding::new(
+            "CERTIFICATE_RENEWAL_OVERDUE",
+            format!("the certificate {certificate} in {vault} should have been renewed by now"),
+            renew(),
+        );
+        findings.report(
+            finding
+                .evidence(format!("it is valid until {}", stored.not_after.strftime("%Y-%m-%d %H:%M UTC"))),
+        );
+    }
     if stored.not_after < snapshot.now {
         let finding = Finding::new(
             "CERTIFICATE_EXPIRED",

@@ -38,7 +38,7 @@ use backend_signature::Workloads;
 use context::CheckContext;
 use expectations::{Expectations, Set};
 use landfall_cloud::{
-    AddressMap, Clients, ReadyCluster,
+    AddressMap, Clients, ReadyCluster, Roots,
     certificate::Leaf,
     environment_description::{CertificateRef, Environment, PublishedRecords, VaultRef},
     vault::StoredCertificate,
@@ -82,6 +82,8 @@ pub struct Verification<'a> {
     vault: VaultRef,
     held: CertificateRef,
     published: Option<PublishedRecords>,
+    roots: Option<Roots>,
+    only: Option<CheckId>,
     gateways: Vec<Gateway>,
     workloads: Workloads,
     synced_secrets: BTreeSet<(String, String)>,
@@ -140,6 +142,8 @@ impl<'a> Verification<'a> {
             vault,
             held,
             published,
+            roots: environment.certificate_roots.clone(),
+            only: None,
             gateways,
             workloads,
             synced_secrets,
@@ -147,6 +151,12 @@ impl<'a> Verification<'a> {
             hosts,
             nonce,
         })
+    }
+
+    /// Returns the verification with a single check; the others are reported as not applicable.
+    #[must_use]
+    pub fn only(self, check: CheckId) -> Self {
+        Self { only: Some(check), ..self }
     }
 
     /// Runs all checks, and repeats the failed ones until they pass or [`VerifyTimeouts::retry_timeout`] has passed.
@@ -201,7 +211,8 @@ impl<'a> Verification<'a> {
                 Leaf::from_der(&stored.cer).map_err(|error| self.failed(ReadFailure::Unreadable(error)))?;
             // Loading the system's root certificates is slow, so it happens once per certificate.
             let trusted = trust.take().filter(|trust| trust.is_pinned_to(&stored.cer));
-            let trusted = trusted.unwrap_or_else(|| Arc::new(Trust::new(&stored.cer, leaf)));
+            let trusted =
+                trusted.unwrap_or_else(|| Arc::new(Trust::new(&stored.cer, leaf, self.roots.as_ref())));
             let context = CheckContext {
                 client: Client::new(address_map().await, Some(trusted.clone()), limits),
                 trust: trusted.clone(),
@@ -231,6 +242,9 @@ impl<'a> Verification<'a> {
     }
 
     async fn run_check(&self, context: &CheckContext<'_>, check: CheckId) -> CheckOutcome {
+        if self.only.is_some_and(|only| only != check) {
+            return CheckOutcome::NotApplicable("not requested".to_owned());
+        }
         match check {
             CheckId::Gateways => reachability::check(context).await,
             CheckId::TlsSecret => secret::check(context.session, &self.gateways, &self.synced_secrets).await,

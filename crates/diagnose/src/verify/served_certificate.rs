@@ -82,6 +82,7 @@ async fn check_host(context: &CheckContext<'_>, host_port: &HostPort) -> Result<
 fn description(context: &CheckContext<'_>, pinned: usize, own: usize, system_trusted: bool) -> String {
     let leaf = context.trust.leaf();
     let by = match (leaf.issuer == leaf.subject, system_trusted) {
+        (_, false) if context.trust.needs_chain() => "its chain leads to a root of its ACME server",
         (_, true) => "trusted by a root of this system and pinned",
         (true, false) => "self-signed, pinned",
         (false, false) => "pinned, since no root of this system trusts it",

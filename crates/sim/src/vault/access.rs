@@ -19,6 +19,8 @@ pub(crate) enum DataOperation {
     Create,
     /// Imports a certificate.
     Import,
+    /// Sets a secret.
+    Set,
     /// Updates attributes, tags or the policy.
     Update,
     /// Soft-deletes an object.
@@ -36,6 +38,7 @@ impl DataOperation {
             Self::List => "list",
             Self::Create => "create",
             Self::Import => "import",
+            Self::Set => "set",
             Self::Update => "update",
             Self::Delete => "delete",
             Self::Recover => "recover",
@@ -51,6 +54,7 @@ impl DataOperation {
             (Self::Get | Self::List, _) => "read",
             (Self::Create, _) => "create/action",
             (Self::Import, _) => "import/action",
+            (Self::Set, _) => "setSecret/action",
             (Self::Update, _) => "update/action",
             (Self::Delete, _) => "delete",
             (Self::Recover, _) => "recover/action",

@@ -25,6 +25,9 @@ pub(crate) struct Certificates {
     /// Certificate operations, running or completed.
     #[serde(default)]
     pub(crate) pending: BTreeMap<String, PendingCertificate>,
+    /// Secrets that belong to no certificate.
+    #[serde(default)]
+    pub(crate) plain_secrets: BTreeMap<String, super::plain_secret::PlainSecret>,
 }
 
 /// One certificate with all its versions.

@@ -17,6 +17,7 @@ pub(crate) mod material;
 mod merge;
 mod node_reader;
 mod page;
+mod plain_secret;
 mod policy;
 mod route;
 mod self_signed;

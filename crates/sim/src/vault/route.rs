@@ -6,7 +6,7 @@ use http::Method;
 
 use super::access::DataOperation;
 use super::error::VaultError;
-use super::{VaultCall, certificate_store, create, deleted, import, merge};
+use super::{VaultCall, certificate_store, create, deleted, import, merge, plain_secret};
 use crate::arm::unavailable;
 use crate::request::{Reply, Request};
 use crate::state::CloudState;
@@ -40,6 +40,10 @@ enum RouteAction {
     GetDeleted,
     Recover,
     Purge,
+    SetSecret,
+    UpdateSecret,
+    DeleteSecret,
+    RecoverSecret,
 }
 
 impl Target {
@@ -54,6 +58,7 @@ impl Target {
             Some("certificates") => ("certificates", false),
             Some("deletedcertificates") => ("certificates", true),
             Some("secrets") => ("secrets", false),
+            Some("deletedsecrets") => ("secrets", true),
             Some("keys") => ("keys", false),
             Some(other) => {
                 let message = unavailable(&format!("The collection {other} of a vault"));
@@ -68,6 +73,7 @@ impl Target {
             return Err(VaultError::new(404, "NotFound", message));
         }
         let (operation, action, version) = match is_deleted {
+            true if collection == "secrets" => in_deleted_secrets(&request.method, &path[1..])?,
             true => in_deleted(&request.method, &path[1..])?,
             false => in_live(&request.method, &path[1..], collection)?,
         };
@@ -87,6 +93,10 @@ impl Target {
         match self.action {
             RouteAction::List => certificate_store::list(state, call, self.collection),
             RouteAction::Versions => certificate_store::versions(state, call, self.collection, name),
+            RouteAction::Get if self.collection == "secrets" => match plain_secret::get(state, call, name) {
+                Some(reply) => Ok(reply),
+                None => certificate_store::get(state, call, self.collection, name, version),
+            },
             RouteAction::Get => certificate_store::get(state, call, self.collection, name, version),
             RouteAction::Policy => certificate_store::policy(state, call, name),
             RouteAction::UpdatePolicy => certificate_store::update_policy(state, call, name),
@@ -101,6 +111,10 @@ impl Target {
             RouteAction::GetDeleted => deleted::get(state, call, name),
             RouteAction::Recover => deleted::recover(state, call, name),
             RouteAction::Purge => deleted::purge(state, call, name),
+            RouteAction::SetSecret => plain_secret::set(state, call, name),
+            RouteAction::UpdateSecret => plain_secret::update(state, call, name),
+            RouteAction::DeleteSecret => plain_secret::delete(state, call, name),
+            RouteAction::RecoverSecret => plain_secret::recover(state, call, name),
         }
     }
 }
@@ -142,7 +156,25 @@ fn in_live(method: &Method, rest: &[&str], collection: &str) -> Result<ParsedRou
             Ok((DataOperation::Update, RouteAction::Update, Some((*version).to_owned())))
         }
         (&Method::DELETE, 1, _) if certificates => Ok((DataOperation::Delete, RouteAction::Delete, None)),
+        (&Method::PUT, 1, _) if collection == "secrets" => {
+            Ok((DataOperation::Set, RouteAction::SetSecret, None))
+        }
+        (&Method::PATCH, 1 | 2, _) if collection == "secrets" => {
+            Ok((DataOperation::Update, RouteAction::UpdateSecret, None))
+        }
+        (&Method::DELETE, 1, _) if collection == "secrets" => {
+            Ok((DataOperation::Delete, RouteAction::DeleteSecret, None))
+        }
         _ => Err(not_allowed(method, collection)),
+    }
+}
+
+fn in_deleted_secrets(method: &Method, rest: &[&str]) -> Result<ParsedRoute, VaultError> {
+    match (method, rest) {
+        (&Method::POST, [_, action]) if action.eq_ignore_ascii_case("recover") => {
+            Ok((DataOperation::Recover, RouteAction::RecoverSecret, None))
+        }
+        _ => Err(not_allowed(method, "deletedsecrets")),
     }
 }
 

@@ -62,7 +62,11 @@ async fn recorded_lists_lose_no_element() {
 }
 
 fn zone(id: &str) -> Zone {
-    Zone { id: id.to_owned(), name: id.rsplit('/').next().unwrap_or_default().to_owned() }
+    Zone {
+        id: id.to_owned(),
+        name: id.rsplit('/').next().unwrap_or_default().to_owned(),
+        name_servers: Vec::new(),
+    }
 }
 
 fn check_records(row: &Row, records: &[crate::arm::Record]) -> usize {

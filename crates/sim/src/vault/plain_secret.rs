@@ -1,0 +1,159 @@
+//! Secrets that belong to no certificate: set, read, tagged, deleted and recovered.
+//!
+//! Source: "Set Secret", "Update Secret" and "Recover Deleted Secret" of the data plane, api-version 7.4 and later.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::VaultCall;
+use super::certificate::{Certificates, VaultInfo};
+use super::error::VaultError;
+use crate::request::Reply;
+use crate::state::CloudState;
+
+/// A secret with its newest version.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct PlainSecret {
+    name: String,
+    version: String,
+    value: String,
+    content_type: Option<String>,
+    tags: Option<Value>,
+    created: i64,
+    updated: i64,
+    /// True while it can only be recovered.
+    deleted: bool,
+}
+
+impl PlainSecret {
+    fn bundle(&self, vault_info: &VaultInfo<'_>, with_value: bool) -> Value {
+        let mut bundle = json!({
+            "id": format!("{}secrets/{}/{}", vault_info.uri, self.name, self.version),
+            "attributes": {
+                "enabled": true, "created": self.created, "updated": self.updated,
+                "recoveryLevel": "Recoverable+Purgeable", "recoverableDays": vault_info.days,
+            },
+        });
+        if with_value {
+            bundle["value"] = json!(self.value);
+        }
+        if let Some(content_type) = &self.content_type {
+            bundle["contentType"] = json!(content_type);
+        }
+        if let Some(tags) = &self.tags {
+            bundle["tags"] = tags.clone();
+        }
+        bundle
+    }
+}
+
+fn not_found(name: &str) -> VaultError {
+    let message = format!("A secret with (name/id) {name} was not found in this key vault.");
+    VaultError::new(404, "SecretNotFound", message)
+}
+
+/// Returns the secret of that name, unless it is deleted.
+pub(super) fn live<'a>(certificates: &'a Certificates, name: &str) -> Option<&'a PlainSecret> {
+    certificates.plain_secrets.get(&name.to_ascii_lowercase()).filter(|secret| !secret.deleted)
+}
+
+/// Returns a secret.
+pub(super) fn get(state: &CloudState, call: &VaultCall<'_>, name: &str) -> Option<Reply> {
+    let vault = super::certificate_store::vault(state, call);
+    let uri = state.vault_uri(call.vault);
+    let secret = live(&vault.certificates, name)?;
+    Some(Reply::json(200, &secret.bundle(&vault.vault_info(&uri), true)))
+}
+
+/// Sets a secret.
+///
+/// # Errors
+/// 400 without a value, 409 for the name of a certificate or of a deleted secret.
+pub(super) fn set(state: &mut CloudState, call: &VaultCall<'_>, name: &str) -> Result<Reply, VaultError> {
+    let body: Value = call.request.json().map_err(|error| VaultError::parameter(error.to_string()))?;
+    let Some(value) = body["value"].as_str() else {
+        return Err(VaultError::parameter("The parameter value is required."));
+    };
+    let key = name.to_ascii_lowercase();
+    let version = state.hex("secret-version");
+    let now = call.now.unix_seconds();
+    let uri = state.vault_uri(call.vault);
+    let vault =
+        state.vaults.reachable_mut(call.vault, call.now).expect("the request is for a vault that is there");
+    if vault.certificates.live.contains_key(&key) {
+        let message = "Operation is not allowed on a managed secret: it belongs to a certificate.";
+        return Err(VaultError::new(409, "Conflict", message));
+    }
+    let known = vault.certificates.plain_secrets.get(&key);
+    if known.is_some_and(|secret| secret.deleted) {
+        let message = format!(
+            "Secret {name} is currently in a deleted but recoverable state, and its name cannot be reused; in this state, the \
+             secret can only be recovered or purged."
+        );
+        return Err(VaultError::inner(409, "Conflict", "ObjectIsDeletedButRecoverable", &message));
+    }
+    let secret = PlainSecret {
+        name: name.to_owned(),
+        version,
+        value: value.to_owned(),
+        content_type: body["contentType"].as_str().map(str::to_owned),
+        tags: body.get("tags").filter(|tags| tags.is_object()).cloned(),
+        created: now,
+        updated: now,
+        deleted: false,
+    };
+    let bundle = secret.bundle(&vault.vault_info(&uri), true);
+    vault.certificates.plain_secrets.insert(key, secret);
+    Ok(Reply::json(200, &bundle))
+}
+
+/// Updates the tags of a secret.
+///
+/// # Errors
+/// 404 if there is none.
+pub(super) fn update(state: &mut CloudState, call: &VaultCall<'_>, name: &str) -> Result<Reply, VaultError> {
+    let body: Value = call.request.json().map_err(|error| VaultError::parameter(error.to_string()))?;
+    with_secret(state, call, name, |secret| {
+        if secret.deleted {
+            return false;
+        }
+        if body["tags"].is_object() {
+            secret.tags = Some(body["tags"].clone());
+        }
+        true
+    })
+}
+
+/// Soft-deletes a secret.
+///
+/// # Errors
+/// 404 if there is none.
+pub(super) fn delete(state: &mut CloudState, call: &VaultCall<'_>, name: &str) -> Result<Reply, VaultError> {
+    with_secret(state, call, name, |secret| !std::mem::replace(&mut secret.deleted, true))
+}
+
+/// Recovers a deleted secret.
+///
+/// # Errors
+/// 404 if none is deleted.
+pub(super) fn recover(state: &mut CloudState, call: &VaultCall<'_>, name: &str) -> Result<Reply, VaultError> {
+    with_secret(state, call, name, |secret| std::mem::replace(&mut secret.deleted, false))
+}
+
+fn with_secret(
+    state: &mut CloudState,
+    call: &VaultCall<'_>,
+    name: &str,
+    change: impl FnOnce(&mut PlainSecret) -> bool,
+) -> Result<Reply, VaultError> {
+    let uri = state.vault_uri(call.vault);
+    let vault =
+        state.vaults.reachable_mut(call.vault, call.now).expect("the request is for a vault that is there");
+    let changed = match vault.certificates.plain_secrets.get_mut(&name.to_ascii_lowercase()) {
+        Some(secret) => change(secret),
+        None => false,
+    };
+    let vault_info = vault.vault_info(&uri);
+    let secret = vault.certificates.plain_secrets.get(&name.to_ascii_lowercase()).filter(|_| changed);
+    Ok(Reply::json(200, &secret.ok_or_else(|| not_found(name))?.bundle(&vault_info, false)))
+}

@@ -1,0 +1,231 @@
+//! `landfall renew`: renews the certificate when it is due. It needs no state folder, so that a scheduled job may run
+//! anywhere.
+
+use crate::{
+    cli_context::CliContext,
+    exit::{self, Exit},
+    failure::Failure,
+    render::{
+        self, escape, failed_run, progress_state::ProgressState, stream, text, verify as verify_output,
+    },
+    run,
+    settings::{LoadedConfig, Mode, flags::SettingFlags},
+    signals,
+    target::{self, Gateways, Target},
+};
+use clap::ValueEnum;
+use jiff::Timestamp;
+use landfall_diagnose::verify::{CheckId, State, VerifyTimeouts};
+use landfall_engine::{EnvironmentKey, Journal, JournalState, Outcome, Run, Stop};
+use landfall_steps::{RenewalState, record_attempt, renewal_graph, renewal_state};
+use serde_json::json;
+use std::{path::Path, sync::Arc, time::Duration};
+use tokio::sync::mpsc;
+
+/// The maximum time until the gateways serve a new version, in real time: the add-on polls the vault every two minutes.
+const SERVED_WITHIN: Duration = Duration::from_secs(600);
+
+/// What `renew` takes.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// Only report whether it is due
+    #[arg(long)]
+    dry_run: bool,
+    /// Renew it although it is not due
+    #[arg(long, conflicts_with = "dry_run")]
+    force: bool,
+    /// Print a scheduled job that renews it, and do nothing else
+    #[arg(long, value_name = "PLATFORM")]
+    print: Option<Platform>,
+    #[command(flatten)]
+    setting_flags: SettingFlags,
+}
+
+/// The platform of a scheduled job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Platform {
+    /// A workflow of GitHub Actions.
+    Github,
+    /// A pipeline of Azure DevOps.
+    AzureDevops,
+    /// A CronJob in a cluster.
+    KubernetesCronjob,
+}
+
+/// Runs it.
+pub async fn run(cli_context: &CliContext, args: &Args) -> Result<Exit, Failure> {
+    if let Some(platform) = args.print {
+        stream::out().write(&job(cli_context, platform));
+        return Ok(Exit::Success);
+    }
+    let config = cli_context.load_config(&args.setting_flags, Mode::Apply)?;
+    let allowed = cli_context.allowed(&config.place)?;
+    let target =
+        target::connect(allowed, &cli_context.environment, &config.folder, None, Gateways::WithTraffic)
+            .await?;
+    let result = renew(cli_context, args, &config, &target).await;
+    target.close().await;
+    result
+}
+
+async fn renew(
+    cli_context: &CliContext,
+    args: &Args,
+    config: &LoadedConfig,
+    target: &Target,
+) -> Result<Exit, Failure> {
+    let now = Timestamp::now();
+    let state =
+        renewal_state(&target.clients, &config.settings, now).await.map_err(|error| failure(&error))?;
+    if args.dry_run || !(state.is_due || args.force) {
+        print_state(cli_context, &state);
+        return Ok(Exit::Success);
+    }
+    if let Some(until) = state.not_before.filter(|_| !args.force) {
+        return Err(Failure::new(Exit::Failed, "renew the certificate")
+            .cause(format!("the last {} failed", text::count(state.failures, "attempt")))
+            .hint(format!("the next attempt is due at {}; --force tries it now", time(until))));
+    }
+    cli_context.say(&run::heading(cli_context, "renew", target));
+    let folder = tempfile::tempdir().map_err(|error| {
+        Failure::new(Exit::Failed, "create a folder for the progress of the renewal").caused_by(&error)
+    })?;
+    let (exit, journal_state) = order(cli_context, config, target, folder.path(), state.has_cluster).await?;
+    let named = not_before(&journal_state);
+    let recorded =
+        record_attempt(&target.clients, &config.settings, exit == Exit::Success, named, Timestamp::now())
+            .await;
+    match recorded {
+        Ok(Some(next)) => cli_context.say(&format!("\nThe next attempt is due at {}.", time(next))),
+        Ok(None) => {}
+        Err(error) => {
+            cli_context.warn(&format!("the result is not recorded in the vault: {}", error.message))
+        }
+    }
+    if exit != Exit::Success || !state.has_cluster {
+        return Ok(exit);
+    }
+    served(cli_context, config, target, &journal_state).await
+}
+
+/// Runs the steps of the renewal with a journal that ends with this process.
+async fn order(
+    cli_context: &CliContext,
+    config: &LoadedConfig,
+    target: &Target,
+    folder: &Path,
+    has_cluster: bool,
+) -> Result<(Exit, JournalState), Failure> {
+    let key = EnvironmentKey {
+        cloud: target.cloud.to_owned(),
+        subscription: target.clients.azure.id().to_owned(),
+        environment: config.settings.environment.clone(),
+    };
+    let journal = Journal::open(&folder.join("renew"), "renew", &key, env!("CARGO_PKG_VERSION"));
+    let journal = Arc::new(journal.map_err(|error| Failure::of_journal(&error))?);
+    let graph = renewal_graph(&target.clients, &config.settings, has_cluster);
+    let (events, seen) = mpsc::unbounded_channel();
+    let (say, sentences) = mpsc::unbounded_channel();
+    let stop = Stop::new();
+    let run = Run { journal: journal.clone(), time_scale: target.time_scale, stop: stop.clone(), events };
+    signals::listen(stop, say);
+    let mut display = cli_context.display(ProgressState::default(), target.cloud, target.time_scale);
+    let running = async {
+        let report = landfall_engine::up(&graph, &run).await;
+        // The display ends when the last sender is dropped.
+        drop(run);
+        report
+    };
+    let (report, ()) = tokio::join!(running, render::drive(&mut *display, seen, sentences));
+    let report = report.map_err(|error| Failure::of_journal_write(&error))?;
+    if report.outcome == Outcome::Failed {
+        stream::err()
+            .line(&format!("\n{}", failed_run::errors(&report, cli_context.terminal.err).join("\n\n")));
+    }
+    Ok((exit::of_report(&report), journal.journal_state()))
+}
+
+/// Waits until the gateways serve the new version.
+async fn served(
+    cli_context: &CliContext,
+    config: &LoadedConfig,
+    target: &Target,
+    journal_state: &JournalState,
+) -> Result<Exit, Failure> {
+    cli_context.say("\nThe vault has the new certificate; waiting until the gateways serve it.");
+    let timeouts = VerifyTimeouts { retry_timeout: SERVED_WITHIN, ..VerifyTimeouts::default() };
+    let verdict =
+        super::verify::run_certificate_check(cli_context, &config.settings, journal_state, target, timeouts)
+            .await?;
+    let certificate = verdict.checks.iter().find(|check| check.check == CheckId::Certificate);
+    let passed = certificate.is_none_or(|check| matches!(check.state, State::Ok | State::Skipped));
+    match cli_context.is_json() {
+        true => stream::out().json(&json!({ "renewed": true, "served": passed })),
+        false => {
+            stream::out().line(&verify_output::text(
+                &verdict,
+                &cli_context.program(),
+                cli_context.terminal.out,
+            ));
+        }
+    }
+    Ok(if passed { Exit::Success } else { Exit::Failed })
+}
+
+fn failure(error: &landfall_engine::StepError) -> Failure {
+    let failure = Failure::new(exit::of_kind(error.kind), error.message.clone());
+    let failure = error.causes.iter().fold(failure, |failure, cause| failure.cause(cause));
+    failure.hint(crate::failure::hint(error))
+}
+
+/// Returns the time before which the server refuses, from the ticket of the interrupted order.
+fn not_before(journal_state: &JournalState) -> Option<Timestamp> {
+    let ticket = journal_state.0.get("certificate")?.ticket.as_ref()?;
+    ticket["not_before"][0].as_str()?.parse().ok()
+}
+
+fn print_state(cli_context: &CliContext, state: &RenewalState) {
+    if cli_context.is_json() {
+        stream::out().json(&json!({
+            "due": state.is_due,
+            "not_before": state.due_at.to_string(),
+            "reason": state.reason,
+            "not_after": state.not_after.to_string(),
+            "days_left": state.days_left,
+        }));
+        return;
+    }
+    let left = text::count(usize::try_from(state.days_left).unwrap_or_default(), "day");
+    let first = match state.is_due {
+        true => format!("Due now: {}.", state.reason),
+        false => format!("Not due until {}: {}.", time(state.due_at), state.reason),
+    };
+    stream::out().line(&escape::visible(&format!(
+        "{first} Valid until {}, {left} left.",
+        state.not_after.strftime("%Y-%m-%d")
+    )));
+}
+
+fn time(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M UTC").to_string()
+}
+
+/// Returns the scheduled job: twice a day, at a minute that differs between environments.
+fn job(cli_context: &CliContext, platform: Platform) -> String {
+    let template = match platform {
+        Platform::Github => include_str!("../../templates/renew/github.yml"),
+        Platform::AzureDevops => include_str!("../../templates/renew/azure-devops.yml"),
+        Platform::KubernetesCronjob => include_str!("../../templates/renew/kubernetes-cronjob.yaml"),
+    };
+    let environment = &cli_context.global.environment;
+    let config = cli_context.global.config.as_deref().unwrap_or(Path::new("landfall.toml"));
+    let mix = environment.bytes().fold(7_u32, |mix, byte| mix.wrapping_mul(31).wrapping_add(u32::from(byte)));
+    // Authorities ask for an odd minute, because most jobs of the world start at a full hour.
+    let (minute, hour) = (1 + 2 * (mix % 29), mix / 29 % 12);
+    template
+        .replace("__MINUTE__", &minute.to_string())
+        .replace("__HOUR_LATER__", &(hour + 12).to_string())
+        .replace("__HOUR__", &hour.to_string())
+        .replace("__CONFIG__", &config.display().to_string())
+        .replace("__ENVIRONMENT__", environment)
+}
