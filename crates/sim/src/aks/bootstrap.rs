@@ -7,7 +7,7 @@ use super::reconcile_context::ReconcileContext;
 use super::timers::Task;
 use super::{csi, gateway_api, mesh, node, storage_classes, system};
 use crate::clock::SimTime;
-use crate::kubernetes::schema;
+use crate::kubernetes::schema::documents;
 
 /// The delay between the cluster's success and the Gateway API kinds, in seconds of cloud time (inferred).
 const GATEWAY_API_SERVED: f64 = 10.0;
@@ -58,8 +58,8 @@ fn adapt_addons(cx: &mut ReconcileContext<'_>, before: Option<&super::ClusterInf
     let cluster_info = cx.cluster_info;
     match (before.is_some_and(|before| before.csi.is_some()), cluster_info.csi.is_some()) {
         (false, true) => {
-            for definition in schema::secrets_store() {
-                gateway_api::serve(cx, &definition, None);
+            for document in documents::secrets_store() {
+                gateway_api::serve(cx, &document, None);
             }
             system::install_secrets_store(cx);
         }

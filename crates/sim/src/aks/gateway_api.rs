@@ -7,8 +7,7 @@ use super::timers::Task;
 use super::{condition, mesh, object};
 use crate::clock::SimTime;
 use crate::durations;
-use crate::kubernetes::definition::Definition;
-use crate::kubernetes::schema;
+use crate::kubernetes::schema::documents;
 
 /// The name of the class for managed gateways.
 pub(super) const CLASS: &str = "approuting-istio";
@@ -36,41 +35,23 @@ fn bundle(minor: u32) -> &'static str {
     }
 }
 
-/// Returns whether a kind is in the standard channel of the release for that minor version.
-fn is_in_bundle(plural: &str, minor: u32) -> bool {
-    match plural {
-        "backendtlspolicies" => minor >= 35,
-        "tlsroutes" | "listenersets" => minor >= 36,
-        _ => true,
-    }
-}
-
-/// Returns whether the release for that minor version serves a further version of a kind.
-fn is_version_in_bundle(plural: &str, version: &str, minor: u32) -> bool {
-    (plural, version) != ("referencegrants", "v1") || minor >= 36
-}
-
 /// Serves the kinds of the release for the cluster's version.
 pub(super) fn install(cx: &mut ReconcileContext<'_>) {
     if !cx.cluster_info.gateway_api {
         return;
     }
-    let minor = cx.cluster_info.minor();
-    for mut definition in schema::bundles::of_release(bundle(minor)) {
-        if is_in_bundle(&definition.plural, minor) {
-            let plural = definition.plural.clone();
-            definition.further_versions.retain(|one| is_version_in_bundle(&plural, &one.version, minor));
-            serve(cx, &definition, Some(bundle(minor)));
-        }
+    let release = bundle(cx.cluster_info.minor());
+    for document in documents::gateway_api(release) {
+        serve(cx, &document, Some(release));
     }
     cx.state.gateway_api_since = Some(cx.at);
     schedule_classes(cx);
 }
 
 /// Serves one custom kind, and annotates its definition with the release.
-pub(super) fn serve(cx: &mut ReconcileContext<'_>, definition: &Definition, bundle: Option<&str>) {
-    cx.store.serve_kind_at(definition, cx.at);
-    let Some(mut listed) = cx.get(DEFINITIONS, "", &definition.resource()) else { return };
+pub(super) fn serve(cx: &mut ReconcileContext<'_>, document: &Value, bundle: Option<&str>) {
+    cx.store.serve_document(document, bundle.unwrap_or_default(), cx.at);
+    let Some(mut listed) = cx.get(DEFINITIONS, "", object::text(document, "/metadata/name")) else { return };
     listed["metadata"]["labels"]["app.kubernetes.io/managed-by"] = json!("aks");
     if let Some(bundle) = bundle {
         listed["metadata"]["annotations"]["gateway.networking.k8s.io/bundle-version"] = json!(bundle);

@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock, OnceLock};
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::schema;
-use super::schema::bundles::RELEASES;
 
 /// A kind that can be served.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -48,6 +47,9 @@ pub struct Definition {
     /// The version in which objects are stored; empty if it is the version of this definition.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub storage_version: String,
+    /// The name of its embedded document; empty for other kinds.
+    #[serde(skip)]
+    pub(super) embedded: String,
     #[serde(skip)]
     views: Views,
 }
@@ -86,8 +88,8 @@ pub struct Column {
     pub name: String,
     /// `string`, `integer`, `boolean` or `date`.
     pub format: String,
-    /// The path of the value, `.status.phase`, with one filter form:
-    /// `.status.conditions[?type=Ready].status`. Or `=` and the name of a computed cell.
+    /// The JSON path of the value, `.status.phase`, with indexes and one form of filter:
+    /// `.status.conditions[?(@.type=="Ready")].status`. Or `=` and the name of a computed cell.
     pub path: String,
     /// The priority; above 0 only in wide output.
     pub priority: i32,
@@ -127,6 +129,7 @@ impl Definition {
             is_review: false,
             further_versions: Vec::new(),
             storage_version: String::new(),
+            embedded: String::new(),
             views: Views::default(),
         }
     }
@@ -279,7 +282,8 @@ impl Definition {
         let further = served().filter(|version| version["name"] != stored["name"]);
         let further_versions = further.map(|version| FurtherVersion {
             version: text(&version["name"]),
-            schema: Some(schema::with_metadata(schema_of(version))),
+            schema: (version["schema"] != stored["schema"])
+                .then(|| schema::with_metadata(schema_of(version))),
             columns: Some(columns_of(version)),
         });
         Some(Self {
@@ -294,119 +298,12 @@ impl Definition {
                 .custom()
         })
     }
-
-    /// Returns the CustomResourceDefinition object of this kind, established since `at`.
-    pub fn custom_resource_definition(&self, at: &str) -> Value {
-        let names = json!({
-            "plural": self.plural, "singular": self.singular(), "kind": self.kind,
-            "listKind": format!("{}List", self.kind), "shortNames": self.short, "categories": self.categories,
-        });
-        let condition = |kind: &str, reason: &str, message: &str| json!({"type": kind, "status": "True", "lastTransitionTime": at, "reason": reason, "message": message});
-        let version = |name: &str, schema: &Value| {
-            let mut schema = schema.clone();
-            schema["properties"]["metadata"] = json!({"type": "object"});
-            let mut version = json!({
-                "name": name, "served": true, "storage": name == self.version,
-                "schema": {"openAPIV3Schema": schema},
-            });
-            if self.has_status {
-                version["subresources"] = json!({"status": {}});
-            }
-            version
-        };
-        let mut versions = vec![version(&self.version, &self.schema)];
-        versions.extend(
-            self.further_versions
-                .iter()
-                .map(|further| version(&further.version, further.schema.as_ref().unwrap_or(&self.schema))),
-        );
-        json!({
-            "apiVersion": "apiextensions.k8s.io/v1",
-            "kind": "CustomResourceDefinition",
-            "metadata": {"name": self.resource()},
-            "spec": {
-                "group": self.group,
-                "names": names,
-                "scope": if self.namespaced { "Namespaced" } else { "Cluster" },
-                "versions": versions,
-                "conversion": {"strategy": "None"},
-            },
-            "status": {
-                "conditions": [
-                    condition("NamesAccepted", "NoConflicts", "no conflicts found"),
-                    condition("Established", "InitialNamesAccepted", "the initial names have been accepted"),
-                ],
-                "acceptedNames": names,
-                "storedVersions": [self.version],
-            },
-        })
-    }
 }
 
 /// Returns the built-in kinds of every cluster, by resource.
 pub fn built_in() -> &'static BTreeMap<String, Arc<Definition>> {
-    static KINDS: LazyLock<BTreeMap<String, Arc<Definition>>> =
-        LazyLock::new(|| by_resource(schema::builtin()));
-    &KINDS
-}
-
-/// Returns the custom kinds with an embedded schema, by resource; those of an older release by resource and
-/// release. A stored cluster contains only their names, not their schemas.
-pub fn embedded() -> &'static BTreeMap<String, Arc<Definition>> {
     static KINDS: LazyLock<BTreeMap<String, Arc<Definition>>> = LazyLock::new(|| {
-        let mut kinds =
-            by_resource(schema::gateway_api().into_iter().chain(schema::secrets_store()).collect());
-        for release in RELEASES {
-            let of_release = schema::bundles::of_release(release).into_iter();
-            kinds.extend(of_release.map(|kind| (format!("{}@{release}", kind.resource()), Arc::new(kind))));
-        }
-        kinds
+        schema::builtin().into_iter().map(|kind| (kind.resource(), Arc::new(kind))).collect()
     });
     &KINDS
-}
-
-fn by_resource(kinds: Vec<Definition>) -> BTreeMap<String, Arc<Definition>> {
-    kinds.into_iter().map(|kind| (kind.resource(), Arc::new(kind))).collect()
-}
-
-/// Serialization of a store's installed kinds: embedded ones by name, others whole.
-pub(super) mod installed {
-    use super::{Arc, BTreeMap, Definition, Deserialize, RELEASES, Serialize, embedded};
-    use serde::{Deserializer, Serializer};
-
-    #[derive(Serialize, Deserialize)]
-    enum Stored {
-        #[serde(rename = "Carried")]
-        Embedded(String),
-        Whole(Box<Definition>),
-    }
-
-    pub fn serialize<S: Serializer>(
-        kinds: &BTreeMap<String, Arc<Definition>>,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        let stored = kinds.iter().map(|(name, kind)| {
-            let is_known = |name: &String| embedded().get(name).is_some_and(|known| known == kind);
-            // A kind of an older release has the release in its name.
-            let names = std::iter::once(name.clone())
-                .chain(RELEASES.iter().map(|release| format!("{name}@{release}")));
-            match { names }.find(is_known) {
-                Some(name) => Stored::Embedded(name),
-                None => Stored::Whole(Box::new(Definition::clone(kind))),
-            }
-        });
-        serializer.collect_seq(stored)
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<BTreeMap<String, Arc<Definition>>, D::Error> {
-        let stored = Vec::<Stored>::deserialize(deserializer)?;
-        let kinds = stored.into_iter().filter_map(|kind| match kind {
-            // A kind that this build no longer embeds is dropped.
-            Stored::Embedded(name) => embedded().get(&name).map(|kind| (kind.resource(), Arc::clone(kind))),
-            Stored::Whole(kind) => Some((kind.resource(), Arc::new(*kind))),
-        });
-        Ok(kinds.collect())
-    }
 }

@@ -226,7 +226,7 @@ fn objects(
     let one = call.resource_path.name.is_some();
     let reads = matches!(request.method, Method::GET | Method::HEAD);
     let defines = !reads && call.resource_path.definition.resource() == custom_kinds::DEFINITIONS;
-    let defined = if defines { Some(custom_kinds::written_name(&call)?) } else { None };
+    let defined = if defines { Some(custom_kinds::written_name(store, &call)?) } else { None };
     let reply = match request.method {
         Method::GET | Method::HEAD => {
             let options = ListOptions::read(request)?;

@@ -30,6 +30,11 @@ impl FieldError {
         Self::new("FieldValueInvalid", field, format!("Invalid value: {value}: {why}"))
     }
 
+    /// The value, shown in a format other than JSON, is invalid.
+    pub fn invalid_text(field: &str, shown: &str, why: &str) -> Self {
+        Self::new("FieldValueInvalid", field, format!("Invalid value: {shown}: {why}"))
+    }
+
     /// A structure or list violates a rule of its kind; the value is not shown.
     pub fn rule(field: &str, why: &str) -> Self {
         Self::new("FieldValueInvalid", field, format!("Invalid value: {why}"))

@@ -5,7 +5,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::dispatch::{ApiResponse, serve};
-use super::schema::{gateway_api, secrets_store};
+use super::schema::documents::{NEWEST, gateway_api, secrets_store};
 use super::store::Store;
 use crate::clock::SimTime;
 use crate::request::{Reply, Request};
@@ -22,7 +22,8 @@ pub struct Cluster {
 impl Cluster {
     pub fn new() -> Self {
         let mut store = Store::new("cluster");
-        gateway_api().iter().chain(&secrets_store()).for_each(|kind| store.serve_kind_at(kind, T0));
+        let kinds = gateway_api(NEWEST).into_iter().chain(secrets_store());
+        kinds.for_each(|kind| store.serve_document(&kind, NEWEST, T0));
         store.put("namespaces", json!({"metadata": {"name": "demo"}}), "boot", T0);
         Self { store, now: T0 }
     }

@@ -13,6 +13,7 @@ pub mod aggregation;
 #[cfg(test)]
 mod apply_tests;
 pub mod authorization;
+mod cel;
 #[cfg(test)]
 mod client_tests;
 mod competing_writer;
@@ -22,6 +23,7 @@ mod decode;
 pub mod definition;
 mod discovery;
 mod dispatch;
+mod embedded;
 #[cfg(test)]
 mod error_tests;
 mod field_error;

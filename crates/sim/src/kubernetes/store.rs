@@ -14,7 +14,7 @@ use super::definition::{self, Definition};
 use super::service_accounts::TokenIssuer;
 use super::service_addresses::Addresses;
 use super::write::{self, Draft};
-use super::{conversion, custom_kinds, lifecycle};
+use super::{conversion, custom_kinds, embedded, lifecycle};
 use crate::clock::SimTime;
 
 /// The maximum number of writes that a watch can lag behind.
@@ -43,7 +43,7 @@ pub struct Store {
     version: String,
     revision: u64,
     latest: SimTime,
-    #[serde(with = "definition::installed")]
+    #[serde(with = "embedded::installed")]
     installed: BTreeMap<String, Arc<Definition>>,
     /// The users' definitions that are not established yet, and the time at which they will be.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -178,19 +178,18 @@ impl Store {
         self.log.clear();
     }
 
-    /// Starts to serve a kind, as after its CustomResourceDefinition is established.
-    pub fn serve_kind(&mut self, definition: &Definition) {
-        self.serve_kind_at(definition, self.latest);
-    }
-
-    /// Starts to serve a kind at that time; its CustomResourceDefinition object exists from then on.
-    pub fn serve_kind_at(&mut self, definition: &Definition, at: SimTime) {
-        let resource = definition.resource();
-        let mut definition = definition.clone();
-        definition.schema = super::schema::with_metadata(definition.schema);
-        let object = definition.custom_resource_definition(&at.rfc3339());
-        self.installed.insert(resource, Arc::new(definition));
-        self.put("customresourcedefinitions.apiextensions.k8s.io", object, "kube-apiserver", at);
+    /// Starts to serve the kind of an embedded document at that time; its CustomResourceDefinition object exists
+    /// from then on. `release` is that of the document.
+    ///
+    /// # Panics
+    /// The document is not embedded.
+    pub fn serve_document(&mut self, document: &Value, release: &str, at: SimTime) {
+        let (_, resource) = names(document);
+        let name = embedded::name_in(&resource, release);
+        self.installed.insert(resource, embedded::named(&name).expect("the document is embedded"));
+        let mut object = document.clone();
+        object["status"] = custom_kinds::established(document, at);
+        self.put(custom_kinds::DEFINITIONS, object, custom_kinds::MANAGER, at);
     }
 
     /// Serves a kind whose CustomResourceDefinition object exists.

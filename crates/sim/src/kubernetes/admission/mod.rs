@@ -5,7 +5,6 @@ mod batch;
 mod core_kinds;
 mod data;
 mod defaults;
-mod gateway_api;
 mod ingress;
 mod metadata;
 mod names;
@@ -19,7 +18,7 @@ pub(super) use metadata::{new_finalizers, other_uid};
 use serde_json::Value;
 
 use super::custom_kinds;
-use super::schema;
+use super::schema::rules;
 use super::schema::validate::{self, Wording};
 use super::status::FieldError;
 use super::write::Draft;
@@ -71,17 +70,16 @@ pub(super) fn warnings(draft: &Draft, object: &Value) -> Vec<String> {
 /// Returns the violated rules of a custom resource. An error that leaves fields unreliable prevents their
 /// evaluation.
 fn rule_errors(draft: &Draft, object: &Value, schema_errors: &[FieldError]) -> Vec<FieldError> {
-    let definition = &draft.definition;
-    let is_gateway_api = definition.group == schema::gateway::GROUP;
-    if !is_gateway_api && !has_rules(&definition.schema) {
+    let schema = &draft.definition.schema;
+    if !schema_errors.iter().any(FieldError::prevents_rules) {
+        return rules::field_errors(schema, object, draft.live.as_ref());
+    }
+    if !has_rules(schema) {
         return Vec::new();
     }
-    if schema_errors.iter().any(FieldError::prevents_rules) {
-        let why = "some validation rules were not checked because the object was invalid; correct the existing \
-                   errors to complete validation";
-        return vec![FieldError::invalid("", &Value::Null, why)];
-    }
-    if is_gateway_api { gateway_api::field_errors(draft, object) } else { Vec::new() }
+    let why = "some validation rules were not checked because the object was invalid; correct the existing errors to \
+               complete validation";
+    vec![FieldError::invalid("", &Value::Null, why)]
 }
 
 /// Returns whether a schema has CEL rules at any place.

@@ -4,17 +4,30 @@ use serde_json::{Value, json};
 
 use crate::kubernetes::status::StatusError;
 
+/// The maximum number of operations.
+const OPERATIONS_MAX: usize = 10_000;
+/// The maximum size of all copies, in bytes of JSON. As many bytes limit the body of a request.
+const COPIES_MAX: usize = 3 * 1024 * 1024;
+
 /// Returns an object after a list of operations.
 ///
 /// # Errors
-/// 400 for an invalid list, 422 for an operation that cannot be applied.
+/// 400 for an invalid list, 413 for one that is too long, 422 for an operation that cannot be applied.
 pub fn patched(object: &Value, body: &[u8]) -> Result<Value, StatusError> {
     let operations: Vec<Value> = serde_json::from_slice(body)
         .map_err(|error| StatusError::bad_request(format!("error decoding patch: {error}")))?;
+    if operations.len() > OPERATIONS_MAX {
+        let is = operations.len();
+        let why = format!(
+            "Request entity is too large: The allowed maximum operations in a JSON patch is {OPERATIONS_MAX}, got {is}"
+        );
+        return Err(StatusError::new(413, "RequestEntityTooLarge", why));
+    }
     let mut object = object.clone();
+    let mut copied = 0;
     for operation in &operations {
-        // The answer does not say which operation failed.
-        apply(&mut object, operation).map_err(|_| {
+        // The answer does not say which operation failed, or why.
+        apply(&mut object, operation, &mut copied).map_err(|_| {
             StatusError::new(422, "Invalid", "the server rejected our request due to an error in our request")
                 .with_details(json!({}))
         })?;
@@ -22,7 +35,8 @@ pub fn patched(object: &Value, body: &[u8]) -> Result<Value, StatusError> {
     Ok(object)
 }
 
-fn apply(object: &mut Value, operation: &Value) -> Result<(), String> {
+/// Applies an operation. `copied` is the size of all copies so far.
+fn apply(object: &mut Value, operation: &Value, copied: &mut usize) -> Result<(), String> {
     let text = |field: &str| {
         operation[field].as_str().map(str::to_owned).ok_or_else(|| format!("an operation lacks its {field}"))
     };
@@ -42,9 +56,13 @@ fn apply(object: &mut Value, operation: &Value) -> Result<(), String> {
         }
         Some("copy") => {
             let from = text("from")?;
-            let copied =
-                object.pointer(&from).cloned().ok_or_else(|| format!("nothing to copy at {from}"))?;
-            add(object, &path, copied)
+            let copy = object.pointer(&from).ok_or_else(|| format!("nothing to copy at {from}"))?;
+            *copied += copy.to_string().len();
+            if *copied > COPIES_MAX {
+                return Err(format!("the copies have {copied} bytes, the limit is {COPIES_MAX}"));
+            }
+            let copy = copy.clone();
+            add(object, &path, copy)
         }
         Some("test") => {
             let is = object.pointer(&path).unwrap_or(&Value::Null);
@@ -101,9 +119,26 @@ mod tests {
     fn run(object: Value, operations: Value) -> Result<Value, String> {
         let mut object = object;
         for operation in operations.as_array().into_iter().flatten() {
-            apply(&mut object, operation)?;
+            apply(&mut object, operation, &mut 0)?;
         }
         Ok(object)
+    }
+
+    #[test]
+    fn copies_that_double_the_object_are_stopped() {
+        let double = json!({"op": "copy", "from": "/a", "path": "/a/-"});
+        let body = Value::from(vec![double; 40]).to_string();
+        let refused = patched(&json!({"a": ["x"]}), body.as_bytes()).unwrap_err();
+        assert_eq!(refused.code, 422);
+        assert_eq!(refused.message, "the server rejected our request due to an error in our request");
+        let many = Value::from(vec![json!({"op": "test", "path": "", "value": {}}); 10_001]).to_string();
+        let refused = patched(&json!({}), many.as_bytes()).unwrap_err();
+        assert_eq!(refused.code, 413);
+        assert!(
+            refused.message.ends_with("operations in a JSON patch is 10000, got 10001"),
+            "{}",
+            refused.message
+        );
     }
 
     #[test]

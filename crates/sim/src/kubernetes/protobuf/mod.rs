@@ -115,7 +115,9 @@ fn message(shape: &MessageType, bytes: &[u8]) -> Result<Map<String, Value>, Deco
             }
             form => {
                 let value = value(form, &part)?;
-                if field.kept || !is_empty(&value) {
+                if let (messages::INLINE, Value::Object(fields)) = (field.name, &value) {
+                    object.extend(fields.clone());
+                } else if field.kept || !is_empty(&value) {
                     object.insert(field.name.to_owned(), value);
                 }
             }
@@ -192,6 +194,9 @@ fn number_or_text(bytes: &[u8]) -> Result<Value, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kubernetes::fixture::{CONFIG_MAPS, Cluster, config_map};
+    use crate::request::Request;
+    use http::Method;
 
     /// Encodes a field of bytes.
     fn put(number: u8, bytes: &[u8]) -> Vec<u8> {
@@ -245,6 +250,38 @@ mod tests {
             read["spec"]["ports"],
             json!([{"port": 80, "targetPort": 81}, {"port": 80, "targetPort": "http"}])
         );
+    }
+
+    #[test]
+    fn the_fields_of_an_inline_message_are_those_of_its_parent() {
+        let volume = [put(1, b"cache"), put(2, &put(2, b""))].concat();
+        let raw = put(2, &put(1, &volume));
+        let read = object(&envelope("v1", "Pod", &raw)).expect("it is read");
+        assert_eq!(read["spec"]["volumes"], json!([{"name": "cache", "emptyDir": {}}]));
+    }
+
+    #[test]
+    fn the_options_of_a_deletion_are_read() {
+        let raw = [&[1 << 3, 0][..], &put(2, &put(1, b"1-2")), &put(4, b"Orphan"), &put(5, b"All")].concat();
+        let body = envelope("v1", "DeleteOptions", &raw);
+        assert_eq!(
+            object(&body).expect("they are read"),
+            json!({"apiVersion": "v1", "kind": "DeleteOptions", "gracePeriodSeconds": 0,
+                "preconditions": {"uid": "1-2"}, "propagationPolicy": "Orphan", "dryRun": ["All"]})
+        );
+        let mut cluster = Cluster::new();
+        cluster.post(CONFIG_MAPS, &config_map("a", json!({})));
+        let path = format!("{CONFIG_MAPS}/a");
+        let mut delete = |raw: &[u8]| {
+            let mut request =
+                Request::new(Method::DELETE, "c", &path).with_header("content-type", MEDIA_TYPE);
+            request.body = envelope("v1", "DeleteOptions", raw).into();
+            cluster.send_request(&request).reply.status.as_u16()
+        };
+        assert_eq!(delete(&raw), 409, "it has another uid");
+        assert_eq!(delete(&put(5, b"All")), 200);
+        assert_eq!(delete(b""), 200, "the dry run did not delete it");
+        assert_eq!(delete(b""), 404);
     }
 
     #[test]

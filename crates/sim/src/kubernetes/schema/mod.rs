@@ -1,14 +1,15 @@
-//! Structural schemas: the built-in kinds, the Gateway API and the Secrets Store, and the functions over
+//! Structural schemas: those of the built-in kinds, the documents of the custom ones, and the functions over
 //! schemas.
 
 pub mod build;
-pub mod bundles;
 pub mod canonical;
 pub mod convert;
 pub mod defaults;
+pub mod documents;
 pub mod empty;
 pub mod prune;
 pub mod quantity;
+pub mod rules;
 pub mod traverse;
 pub mod type_check;
 pub mod validate;
@@ -17,20 +18,14 @@ mod affinity;
 mod apps;
 mod batch;
 mod core;
-pub(super) mod gateway;
 mod limits;
 mod network;
 mod pod;
 mod rbac_and_crd;
 mod review;
-mod routes;
 mod scaling;
-mod secrets_store;
 mod storage;
 mod webhooks;
-
-pub use gateway::gateway_api;
-pub use secrets_store::secrets_store;
 
 use serde_json::{Value, json};
 

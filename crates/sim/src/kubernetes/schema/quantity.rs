@@ -33,14 +33,7 @@ pub fn canonical(value: &Value, in_resource_list: bool) -> Option<String> {
         Value::Number(number) => number.to_string(),
         _ => return None,
     };
-    let end = text.find(|c: char| !matches!(c, '0'..='9' | '.' | '+' | '-')).unwrap_or(text.len());
-    let (number, suffix) = text.split_at(end);
-    let binary = BINARY.iter().find(|(name, _)| *name == suffix).map(|(_, bits)| 1_i128 << bits);
-    let unit = match binary {
-        Some(bytes) => bytes.checked_mul(NANOS)?,
-        None => DECIMAL.iter().find(|(name, _)| *name == suffix)?.1,
-    };
-    let mut nanos = scaled(number, unit)?;
+    let (mut nanos, is_binary) = parsed(&text)?;
     if in_resource_list {
         nanos = round_up(nanos, MILLI)?;
     }
@@ -49,7 +42,7 @@ pub fn canonical(value: &Value, in_resource_list: bool) -> Option<String> {
     }
     // Below 1024, a binary quantity is written in decimal form.
     let whole = nanos % NANOS == 0;
-    if binary.is_some() && whole && (nanos / NANOS).abs() >= 1024 {
+    if is_binary && whole && (nanos / NANOS).abs() >= 1024 {
         let bytes = nanos / NANOS;
         let fit = BINARY.iter().find(|(_, bits)| bytes % (1_i128 << bits) == 0);
         return Some(
@@ -58,6 +51,25 @@ pub fn canonical(value: &Value, in_resource_list: bool) -> Option<String> {
     }
     let (name, unit) = DECIMAL.iter().find(|(_, unit)| nanos % unit == 0)?;
     Some(format!("{}{name}", nanos / unit))
+}
+
+/// Returns a quantity in billionths, and whether its unit is a power of two; `None` if it is none, or in exponent
+/// form.
+fn parsed(text: &str) -> Option<(i128, bool)> {
+    let end = text.find(|c: char| !matches!(c, '0'..='9' | '.' | '+' | '-')).unwrap_or(text.len());
+    let (number, suffix) = text.split_at(end);
+    let binary = BINARY.iter().find(|(name, _)| *name == suffix).map(|(_, bits)| 1_i128 << bits);
+    let unit = match binary {
+        Some(bytes) => bytes.checked_mul(NANOS)?,
+        None => DECIMAL.iter().find(|(name, _)| *name == suffix)?.1,
+    };
+    Some((scaled(number, unit)?, binary.is_some()))
+}
+
+/// Returns a quantity in billionths; `None` if it is none.
+pub fn nanos(text: &str) -> Option<i128> {
+    let exponent = || amount(&Value::from(text)).map(|amount| (amount * NANOS as f64) as i128);
+    is_quantity(text).then(|| parsed(text).map(|(nanos, _)| nanos).or_else(exponent)).flatten()
 }
 
 /// Returns whether a text is a quantity.

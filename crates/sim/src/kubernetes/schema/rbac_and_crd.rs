@@ -37,7 +37,7 @@ pub fn kinds() -> Vec<Definition> {
             .categories(&["api-extensions"])
             .columns(vec![
                 Column::new("Service", "string", ".spec.service.name"),
-                Column::new("Available", "string", ".status.conditions[?type=Available].status"),
+                Column::new("Available", "string", ".status.conditions[?(@.type==\"Available\")].status"),
                 Column::new("Age", "date", ".metadata.creationTimestamp"),
             ]),
     ]

@@ -227,12 +227,17 @@ fn keys_of(schema: &Value, item: &Value) -> Value {
 
 /// Returns whether a text matches a pattern; an invalid pattern matches nothing.
 pub fn matches(pattern: &str, text: &str) -> bool {
+    matches_valid(pattern, text).unwrap_or(false)
+}
+
+/// Returns whether a text matches a pattern; `None` for an invalid pattern.
+pub fn matches_valid(pattern: &str, text: &str) -> Option<bool> {
     thread_local! {
         static COMPILED: RefCell<HashMap<String, Option<Regex>>> = RefCell::default();
     }
     COMPILED.with_borrow_mut(|compiled| {
         let regex = compiled.entry(pattern.to_owned()).or_insert_with(|| Regex::new(pattern).ok());
-        regex.as_ref().is_some_and(|regex| regex.is_match(text))
+        regex.as_ref().map(|regex| regex.is_match(text))
     })
 }
 

@@ -66,18 +66,33 @@ fn cell(definition: &Definition, column: &Column, object: &Value, now: SimTime) 
     }
 }
 
-/// Returns the value at a column's path.
+/// Returns the first value at a column's path.
 fn at<'v>(object: &'v Value, path: &str) -> Option<&'v Value> {
     let mut value = object;
-    for part in path.split('.').filter(|part| !part.is_empty()) {
+    let mut depth = 0;
+    // A dot in brackets belongs to a filter.
+    let parts = path.split(|c| {
+        depth += match c {
+            '[' => 1,
+            ']' => -1,
+            _ => 0,
+        };
+        c == '.' && depth == 0
+    });
+    for part in parts.filter(|part| !part.is_empty()) {
         let (field, index) =
             part.split_once('[').map_or((part, None), |(field, rest)| (field, rest.strip_suffix(']')));
         value = value.get(field)?;
         value = match index {
             None => value,
-            Some(filter) => match filter.strip_prefix('?').and_then(|filter| filter.split_once('=')) {
-                Some((key, wanted)) => value.as_array()?.iter().find(|item| item[key] == *wanted)?,
-                None => value.get(filter.parse::<usize>().ok()?)?,
+            Some("*") => value.as_array()?.first()?,
+            Some(index) => match index.strip_prefix("?(@.").and_then(|filter| filter.strip_suffix(')')) {
+                Some(filter) => {
+                    let (key, wanted) = filter.split_once("==")?;
+                    let wanted = wanted.trim().trim_matches(['"', '\'']);
+                    value.as_array()?.iter().find(|item| item[key.trim()] == *wanted)?
+                }
+                None => value.get(index.parse::<usize>().ok()?)?,
             },
         };
     }
@@ -106,14 +121,16 @@ fn age(time: &str, now: SimTime) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kubernetes::definition::{built_in, embedded};
+    use crate::kubernetes::definition::built_in;
+    use crate::kubernetes::embedded;
 
     const NOW: SimTime = SimTime(1_795_421_700_000);
 
     /// Returns the cells of one object by their headings.
     fn row(resource: &str, object: &Value) -> Vec<(String, String)> {
-        let kind = built_in().get(resource).or_else(|| embedded().get(resource)).expect("the kind is served");
-        let table = table(kind, json!({}), std::iter::once(object), NOW);
+        let kind = built_in().get(resource).cloned().or_else(|| embedded::named(resource));
+        let kind = kind.expect("the kind is served");
+        let table = table(&kind, json!({}), std::iter::once(object), NOW);
         let headings = table["columnDefinitions"].as_array().expect("there are headings").iter();
         let cells = table["rows"][0]["cells"].as_array().expect("there are cells").iter();
         let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);

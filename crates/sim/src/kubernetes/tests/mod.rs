@@ -1,4 +1,5 @@
 //! Tests of the whole API server.
 
+mod definitions;
 mod facts;
 mod recording;

@@ -20,7 +20,7 @@ use crate::kubernetes::status::unauthorized;
 use crate::request::{Reply, Request};
 
 /// The number of equal answers, which may only rise.
-const EQUAL_LEAST: usize = 322;
+const EQUAL_LEAST: usize = 323;
 
 const RECORDING: &str =
     concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/reference/kube-apiserver-recording.jsonl");

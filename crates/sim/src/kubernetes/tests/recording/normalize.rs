@@ -35,6 +35,8 @@ pub fn normalized(value: &Value) -> Value {
             kept.entry("managedFields").and_modify(sort_owners);
             match kept.get("kind").and_then(Value::as_str) {
                 Some("Table") => hide_ages_and_documentation(&mut kept),
+                // A real server lists custom resources in the order of a hash map.
+                Some("APIResourceList") => drop(kept.entry("resources").and_modify(sort_by_name)),
                 None | Some("Status" | "Scale") => {}
                 Some(_) => drop(kept.shift_remove("status")),
             }
@@ -68,6 +70,12 @@ fn sort_owners(owners: &mut Value) {
     if let Some(owners) = owners.as_array_mut() {
         owners.retain(|owner| owner["subresource"] != "status");
         owners.sort_by_key(key);
+    }
+}
+
+fn sort_by_name(items: &mut Value) {
+    if let Some(items) = items.as_array_mut() {
+        items.sort_by_key(|item| item["name"].as_str().unwrap_or_default().to_owned());
     }
 }
 
