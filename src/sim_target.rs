@@ -53,6 +53,7 @@ pub async fn open(config: &SimConfig, folder: &Path, traffic: bool) -> Result<Si
     if let SimHandle::RemoteSim(remote) = &found {
         remote.check_options(config)?;
         remote.arm_faults(&config.faults).await?;
+        remote.add_zones(&config.zones).await?;
     }
     Ok(found)
 }
@@ -64,6 +65,7 @@ pub fn options(config: &SimConfig) -> Options {
         speed: if speed.is_infinite() { Speed::Instant } else { Speed::Times(speed) },
         seed: config.seed.as_ref().map(|seed| seed.value),
         faults: config.faults.clone(),
+        zones: config.zones.clone(),
         ..Options::default()
     }
 }
@@ -227,6 +229,18 @@ impl RemoteSim {
         response.map(|_| ()).map_err(|error| self.no_response(&error.without_url()))
     }
 
+    async fn add_zones(&self, zones: &[String]) -> Result<(), Failure> {
+        if zones.is_empty() {
+            return Ok(());
+        }
+        let url = format!("{}zones", self.registration.page());
+        let key = &self.registration.connection.admin_key;
+        let response =
+            self.client.post(url).header(KEY_HEADER, key).json(&json!({ "zones": zones })).send().await;
+        let response = response.and_then(reqwest::Response::error_for_status);
+        response.map(|_| ()).map_err(|error| self.no_response(&error.without_url()))
+    }
+
     fn no_response(&self, error: &(dyn Error + 'static)) -> Failure {
         Failure::new(Exit::Failed, format!("query {}", self.registration.holder))
             .caused_by(error)
@@ -290,7 +304,12 @@ mod tests {
     use landfall_sim::RegistrationOptions;
 
     fn config(speed: f64, place: Place) -> SimConfig {
-        SimConfig { speed: Sourced { value: speed, key: "sim.speed", place }, seed: None, faults: Vec::new() }
+        SimConfig {
+            speed: Sourced { value: speed, key: "sim.speed", place },
+            seed: None,
+            faults: Vec::new(),
+            zones: Vec::new(),
+        }
     }
 
     #[tokio::test]

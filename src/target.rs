@@ -314,7 +314,7 @@ mod tests {
             subscription: None,
             tenant: Some("contoso.com".into()),
             auth: AuthName::Auto,
-            sim: SimConfig { speed, seed: None, faults: Vec::new() },
+            sim: SimConfig { speed, seed: None, faults: Vec::new(), zones: Vec::new() },
             endpoints: own,
             consent: Consent::NotNeeded,
         }

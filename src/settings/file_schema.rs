@@ -247,6 +247,8 @@ pub struct Sim {
     pub seed: Option<u64>,
     /// Faults to inject.
     pub faults: Option<Vec<String>>,
+    /// DNS zones to create, so that names can be published and validated: "example.com".
+    pub zones: Option<Vec<String>>,
 }
 
 /// Endpoints other than those of public Azure.

@@ -105,6 +105,10 @@ pub struct SettingFlags {
     /// Fault to inject into the simulated cloud; may be repeated [env: LANDFALL_SIM_FAULTS]
     #[arg(long, visible_alias = "fault", value_name = "NAME[:WHEN]", long_help = faults())]
     sim_fault: Vec<String>,
+    /// DNS zone to create in the simulated cloud, so that names can be published and validated there; may be repeated
+    /// [env: LANDFALL_SIM_ZONES]
+    #[arg(long, value_name = "NAME")]
+    sim_zone: Vec<String>,
 }
 
 impl SettingFlags {
@@ -132,6 +136,7 @@ impl SettingFlags {
             None => (self.stable.clone(), self.canary.clone()),
         };
         let of_stable = if self.stable.is_some() { "stable" } else { "canary" };
+        let zones = (!self.sim_zone.is_empty()).then(|| self.sim_zone.join(","));
         let faults = (!self.sim_fault.is_empty()).then(|| self.sim_fault.join(","));
         let all = [
             ("cloud", "cloud", cloud.map(str::to_owned)),
@@ -168,6 +173,7 @@ impl SettingFlags {
             ("sim.speed", "speed", self.speed.clone()),
             ("sim.seed", "seed", self.seed.clone()),
             ("sim.faults", "sim-fault", faults),
+            ("sim.zones", "sim-zone", zones),
         ];
         all.into_iter().filter_map(|(key, flag, value)| Some((key, (flag, value?)))).collect()
     }

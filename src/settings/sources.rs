@@ -132,6 +132,7 @@ pub const ENVIRONMENT: &[(&str, &str)] = &[
     ("sim.speed", "LANDFALL_SIM_SPEED"),
     ("sim.seed", "LANDFALL_SIM_SEED"),
     ("sim.faults", "LANDFALL_SIM_FAULTS"),
+    ("sim.zones", "LANDFALL_SIM_ZONES"),
 ];
 
 /// The sources in their precedence, and the mistakes found so far.

@@ -46,6 +46,8 @@ pub struct SimConfig {
     pub seed: Option<Sourced<u64>>,
     /// The faults to inject.
     pub faults: Vec<String>,
+    /// The DNS zones to create.
+    pub zones: Vec<String>,
 }
 
 /// Endpoints that differ from public Azure's; `None` means public Azure's.
@@ -128,7 +130,22 @@ fn sim_config(sources: &mut Sources<'_>, file: &File) -> Option<SimConfig> {
     let listed = file.sim.faults.as_ref().map(|faults| faults.join(","));
     let faults = sources.pick("sim.faults", listed);
     let faults = faults.map_or(Some(Vec::new()), |given| sources.take(self::faults(&given)));
-    Some(SimConfig { speed: speed?, seed: seed?, faults: faults? })
+    let listed = file.sim.zones.as_ref().map(|zones| zones.join(","));
+    let zones = sources.pick("sim.zones", listed);
+    let zones = zones.map_or(Some(Vec::new()), |given| sources.take(self::zones(&given)));
+    Some(SimConfig { speed: speed?, seed: seed?, faults: faults?, zones: zones? })
+}
+
+/// Parses a list of zones.
+fn zones(given: &Sourced<String>) -> Result<Vec<String>, ConfigError> {
+    let zones = given.value.split(',').map(str::trim).filter(|zone| !zone.is_empty());
+    let zone = |zone: &str| match landfall_sim::is_zone_name(zone) {
+        true => Ok(zone.to_ascii_lowercase()),
+        false => Err(given
+            .wrong(format!("\"{zone}\" is not a name of a DNS zone"))
+            .hint("use a domain of at least two labels, such as example.com")),
+    };
+    zones.map(zone).collect()
 }
 
 /// Parses a list of faults; only the simulated cloud knows the valid ones.

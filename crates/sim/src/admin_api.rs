@@ -22,6 +22,7 @@
 //! * `GET`, `POST /_sim/acme`: the settings of the CAs and their counts. `{"ca": "staging", "settings":
 //!   {"bad_nonce_percent": 0}}` changes settings, `{"ca": "production", "paused": []}` replaces the paused names.
 //! * `GET /_sim/name-servers`: the zones, their name servers and the addresses of these.
+//! * `POST /_sim/zones`: creates DNS zones in the group `rg-dns`: `{"zones": ["example.com"]}`.
 //! * `POST /_sim/advance`: moves the clock by `{"seconds": 60}` of cloud time, or `{"real_seconds": 3600}`.
 
 use http::Method;
@@ -29,7 +30,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use crate::acme::admin as acme;
-use crate::arm::dns::publication;
+use crate::arm::dns::{self, publication};
 use crate::clock::{SimTime, Timing};
 use crate::dns_server::NameServers;
 use crate::fault::{self, Armed};
@@ -146,7 +147,7 @@ const LATEST: SimTime = SimTime(7_258_118_400_000);
 const NOT_SERVED: &str = "this simulated cloud is not served to other processes; run `landfall sim`\n";
 
 fn not_found() -> Reply {
-    let paths = "ledger, doors, ca.pem, serving, env, faults, limits, policies, acme, name-servers \
+    let paths = "ledger, doors, ca.pem, serving, env, faults, limits, policies, acme, name-servers, zones \
                  and advance";
     Reply::text(404, format!("there are /_sim/, /_sim/world, {paths}\n"))
 }
@@ -211,6 +212,7 @@ fn change(state: &mut CloudState, call: &AdminCall<'_>, path: &str) -> Option<Re
             Ok(()) => Reply::json(200, &acme::view(state)),
             Err(why) => Reply::text(400, format!("{why}\n")),
         },
+        (&Method::POST, "/_sim/zones") => add_zones(state, request, call.now),
         (&Method::POST, "/_sim/advance") => advance(state, request, call.timing),
         _ => return None,
     })
@@ -279,6 +281,22 @@ fn set_policies(state: &mut CloudState, request: &Request) -> Reply {
         Err(error) => return Reply::text(400, format!("failed to read the policies: {error}\n")),
     }
     Reply::json(200, &json!({ "policies": state.policies }))
+}
+
+fn add_zones(state: &mut CloudState, request: &Request, now: SimTime) -> Reply {
+    let body: Value = request.json().unwrap_or_default();
+    let zones: Option<Vec<&str>> =
+        body["zones"].as_array().and_then(|zones| zones.iter().map(Value::as_str).collect());
+    let Some(zones) = zones.filter(|zones| zones.iter().all(|zone| dns::is_zone_name(zone))) else {
+        return Reply::text(
+            400,
+            "the body must be {\"zones\": [\"example.com\"]}, with names of at least two labels\n",
+        );
+    };
+    for zone in &zones {
+        dns::add_zone(state, zone, now);
+    }
+    Reply::json(200, &json!({ "zones": zones }))
 }
 
 fn advance(state: &mut CloudState, request: &Request, timing: &Timing) -> Reply {

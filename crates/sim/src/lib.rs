@@ -56,6 +56,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use arm::dns::is_zone_name;
 pub use clock::Speed;
 pub use dns_server::NameServers;
 pub use in_process::InProcess;
@@ -121,6 +122,10 @@ impl Sim {
             }
         };
         state.arm(faults);
+        let now = state.now();
+        for zone in &options.zones {
+            arm::dns::add_zone(&mut state, zone, now);
+        }
         let listener = match options.port {
             Some(port) => TcpListener::bind((Ipv4Addr::LOCALHOST, port))
                 .await

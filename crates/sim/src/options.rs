@@ -17,6 +17,8 @@ pub struct Options {
     pub seed: Option<u64>,
     /// Faults in the form `name[@METHOD path-part][#n][*times]`; see the table in `fault`.
     pub faults: Vec<String>,
+    /// DNS zones to create, in the group `rg-dns`.
+    pub zones: Vec<String>,
     /// The available regions.
     pub locations: Vec<String>,
     /// Provider namespaces that are not registered yet.
@@ -46,6 +48,7 @@ impl Default for Options {
             speed: Speed::Times(60.0),
             seed: None,
             faults: Vec::new(),
+            zones: Vec::new(),
             locations: list(&[
                 "eastus",
                 "eastus2",

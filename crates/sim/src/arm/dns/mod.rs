@@ -10,6 +10,9 @@ mod resolve;
 mod tests;
 mod zones;
 
+pub(crate) use zones::add_zone;
+pub use zones::is_zone_name;
+
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 

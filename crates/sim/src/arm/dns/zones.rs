@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::arm::dns::{
     ZONE_KIND, Zone, async_operation, bad_request, check_etag, in_group, page, publication, record_sets,
@@ -10,6 +10,7 @@ use crate::arm::dns::{
 };
 use crate::arm::error::ArmError;
 use crate::arm::{Call, Route, id, roles, versions};
+use crate::clock::SimTime;
 use crate::dns_server;
 use crate::durations;
 use crate::request::Reply;
@@ -81,6 +82,40 @@ fn check_name(name: &str) -> Result<(), ArmError> {
         return Ok(());
     }
     Err(bad_request(format!("The zone name '{name}' is not a valid domain name of at least two labels.")))
+}
+
+/// The resource group of the zones that the options name.
+const OPTIONS_GROUP: &str = "rg-dns";
+
+/// Returns whether a zone can have this name.
+#[must_use]
+pub fn is_zone_name(name: &str) -> bool {
+    check_name(&name.to_ascii_lowercase()).is_ok()
+}
+
+/// Adds a zone without a request, in the group `rg-dns`; its name servers answer at once. Does nothing if there is a
+/// zone of that name, or if no zone can have it.
+pub(crate) fn add_zone(state: &mut CloudState, name: &str, now: SimTime) {
+    let name = name.to_ascii_lowercase();
+    if !is_zone_name(&name) || state.dns.zones.values().any(|zone| zone.name == name) {
+        return;
+    }
+    if !state.groups.contains_key(OPTIONS_GROUP) {
+        let location = state.locations.first().cloned().unwrap_or_default();
+        state.add_group(OPTIONS_GROUP, &location, &Value::Null, None, now);
+    }
+    let subscription = &state.subscription;
+    let id =
+        format!("/subscriptions/{subscription}/resourceGroups/{OPTIONS_GROUP}/providers/{ZONE_KIND}/{name}");
+    let zone = Zone {
+        etag: state.uuid("etag"),
+        tags: Map::new(),
+        name_servers: name_servers(state),
+        records: BTreeMap::new(),
+        name,
+        id,
+    };
+    state.dns.zones.insert(id::key(&zone.id), zone);
 }
 
 fn put(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
