@@ -33,7 +33,7 @@ async fn every_create_command_creates_its_object() {
             "create cronjob cj --image=busybox:1.37 --schedule='0 1 * * *' -- true",
             "cronjob.batch/cj created\n",
         ),
-        ("create quota q --hard=pods=3,cpu=500m --scopes=BestEffort", "resourcequota/q created\n"),
+        ("create quota q --hard=pods=3,cpu=500m", "resourcequota/q created\n"),
         (
             "create ingress i --class=web --rule='shop.example.com/a*=s:80,tls=t' --default-backend=s:http",
             "ingress.networking.k8s.io/i created\n",
@@ -73,10 +73,7 @@ async fn every_create_command_creates_its_object() {
         "exit 0 6"
     );
     assert_eq!(columns("cronjob cj", "{.spec.schedule} {.spec.concurrencyPolicy}").await, "0 1 * * * Allow");
-    assert_eq!(
-        columns("quota q", "{.spec.hard.pods} {.spec.hard.cpu} {.spec.scopes[0]}").await,
-        "3 500m BestEffort"
-    );
+    assert_eq!(columns("quota q", "{.spec.hard.pods} {.spec.hard.cpu}").await, "3 500m");
     assert_eq!(
         columns(
             "ingress i",

@@ -41,7 +41,7 @@ pub enum Type<'s> {
     /// An address range.
     Network,
     /// A type as a value.
-    Type,
+    Kind,
     /// A list.
     List(Rc<Type<'s>>),
     /// A map.
@@ -159,7 +159,7 @@ impl fmt::Display for Type<'_> {
             Self::Quantity => "kubernetes.Quantity",
             Self::Ip => "net.IP",
             Self::Network => "net.CIDR",
-            Self::Type => "type",
+            Self::Kind => "type",
             Self::Object(..) => "object",
             Self::List(items) => return write!(f, "list({items})"),
             Self::Map(key, value) => return write!(f, "map({key}, {value})"),
@@ -208,7 +208,7 @@ impl<'e, 's> Checker<'e, 's> {
             },
             ExprKind::Name(name) => match self.variables.iter().rev().find(|(own, _)| own == name) {
                 Some((_, known)) => known.clone(),
-                None if functions::TYPE_NAMES.contains(&name.as_str()) => Type::Type,
+                None if functions::TYPE_NAMES.contains(&name.as_str()) => Type::Kind,
                 None => self.error(expr.at, format!("undeclared reference to '{name}' (in container '')")),
             },
             ExprKind::Select { of, field, test, optional } => {

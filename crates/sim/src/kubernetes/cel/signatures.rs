@@ -105,7 +105,7 @@ fn read(text: &str) -> Type<'static> {
         "quantity" => Type::Quantity,
         "ip" => Type::Ip,
         "cidr" => Type::Network,
-        "type" => Type::Type,
+        "type" => Type::Kind,
         _ => match (inner("list"), inner("map"), inner("optional")) {
             (Some(items), ..) => Type::List(Rc::new(items)),
             (_, Some(values), _) => Type::Map(Rc::new(Type::Dyn), Rc::new(values)),

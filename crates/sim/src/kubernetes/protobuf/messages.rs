@@ -71,7 +71,6 @@ const KINDS: &[&str] = &[
     "Ingress",
     "Job",
     "Namespace",
-    "Pod",
     "PodDisruptionBudget",
     "PriorityClass",
     "ResourceQuota",
@@ -112,8 +111,6 @@ DeploymentStrategy 1:type:s 2:rollingUpdate:@RollingUpdateDeployment?
 RollingUpdateDeployment 1:maxUnavailable:x? 2:maxSurge:x?
 DeploymentStatus 1:observedGeneration:i 2:replicas:i 3:updatedReplicas:i 4:availableReplicas:i 5:unavailableReplicas:i 7:readyReplicas:i
 PodTemplateSpec 1:metadata:@ObjectMeta 2:spec:@PodSpec
-Pod 1:metadata:@ObjectMeta 2:spec:@PodSpec 3:status:@PodStatus
-PodStatus
 PodSpec 1:volumes:*@Volume 2:containers:*@Container 3:restartPolicy:s 4:terminationGracePeriodSeconds:i? 5:activeDeadlineSeconds:i? 6:dnsPolicy:s 7:nodeSelector:%s 8:serviceAccountName:s 9:serviceAccount:s 10:nodeName:s 11:hostNetwork:b 12:hostPID:b 13:hostIPC:b 14:securityContext:@PodSecurityContext? 15:imagePullSecrets:*@LocalObjectReference 16:hostname:s 17:subdomain:s 19:schedulerName:s 20:initContainers:*@Container 21:automountServiceAccountToken:b? 22:tolerations:*@Toleration 24:priorityClassName:s 25:priority:i? 29:runtimeClassName:s? 30:enableServiceLinks:b? 31:preemptionPolicy:s?
 PodSecurityContext 2:runAsUser:i? 3:runAsNonRoot:b? 4:supplementalGroups:*i 5:fsGroup:i? 6:runAsGroup:i? 9:fsGroupChangePolicy:s? 10:seccompProfile:@SeccompProfile?
 SeccompProfile 1:type:s 2:localhostProfile:s?
@@ -160,14 +157,14 @@ MetricTarget 1:type:s 2:value:q? 3:averageValue:q? 4:averageUtilization:i?
 
 Job 1:metadata:@ObjectMeta 2:spec:@JobSpec 3:status:@JobStatus
 JobSpec 1:parallelism:i? 2:completions:i? 3:activeDeadlineSeconds:i? 4:selector:@LabelSelector? 5:manualSelector:b? 6:template:@PodTemplateSpec 7:backoffLimit:i? 8:ttlSecondsAfterFinished:i? 9:completionMode:s? 10:suspend:b? 12:backoffLimitPerIndex:i? 13:maxFailedIndexes:i? 14:podReplacementPolicy:s? 15:managedBy:s?
-JobStatus
+JobStatus 2:startTime:t 3:completionTime:t 4:active:i 5:succeeded:i 6:failed:i 7:completedIndexes:s 9:ready:i? 10:failedIndexes:s? 11:terminating:i?
 CronJob 1:metadata:@ObjectMeta 2:spec:@CronJobSpec 3:status:@CronJobStatus
 CronJobSpec 1:schedule:s 2:startingDeadlineSeconds:i? 3:concurrencyPolicy:s 4:suspend:b? 5:jobTemplate:@JobTemplateSpec 6:successfulJobsHistoryLimit:i? 7:failedJobsHistoryLimit:i? 8:timeZone:s?
-CronJobStatus
+CronJobStatus 4:lastScheduleTime:t 5:lastSuccessfulTime:t
 JobTemplateSpec 1:metadata:@ObjectMeta 2:spec:@JobSpec
 ResourceQuota 1:metadata:@ObjectMeta 2:spec:@ResourceQuotaSpec 3:status:@ResourceQuotaStatus
 ResourceQuotaSpec 1:hard:%q 2:scopes:*s
-ResourceQuotaStatus
+ResourceQuotaStatus 1:hard:%q 2:used:%q
 PriorityClass 1:metadata:@ObjectMeta 2:value:i 3:globalDefault:b 4:description:s 5:preemptionPolicy:s?
 Ingress 1:metadata:@ObjectMeta 2:spec:@IngressSpec 3:status:@IngressStatus
 IngressSpec 1:defaultBackend:@IngressBackend? 2:tls:*@IngressTLS 3:rules:*@IngressRule 4:ingressClassName:s?

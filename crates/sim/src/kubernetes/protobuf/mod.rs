@@ -255,9 +255,9 @@ mod tests {
     #[test]
     fn the_fields_of_an_inline_message_are_those_of_its_parent() {
         let volume = [put(1, b"cache"), put(2, &put(2, b""))].concat();
-        let raw = put(2, &put(1, &volume));
-        let read = object(&envelope("v1", "Pod", &raw)).expect("it is read");
-        assert_eq!(read["spec"]["volumes"], json!([{"name": "cache", "emptyDir": {}}]));
+        let template = put(2, &put(1, &volume));
+        let read = object(&envelope("batch/v1", "Job", &put(2, &put(6, &template)))).expect("it is read");
+        assert_eq!(read["spec"]["template"]["spec"]["volumes"], json!([{"name": "cache", "emptyDir": {}}]));
     }
 
     #[test]
