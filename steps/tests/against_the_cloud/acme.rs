@@ -1,7 +1,9 @@
 //! A certificate by ACME: the order, its records, its resumption, and what prevents it.
 
-use crate::{fixture::Fixture, settings};
-use landfall_engine::{How, Kind, UndoOutcome};
+use crate::{fixture::Fixture, settings, verify};
+use jiff::Timestamp;
+use landfall_diagnose::verify::CheckId;
+use landfall_engine::{EnvironmentKey, How, Journal, Kind, Outcome, Run, Stop, TimeScale, UndoOutcome, up};
 use landfall_steps::certificate::{
     VaultCertificate,
     acme::{Acme, AcmeDirectory, KeyPlace, Propagation},
@@ -115,4 +117,45 @@ async fn a_self_signed_certificate_is_replaced_when_the_issuer_changes() {
     assert_eq!(fixture.up_ready().await.how("certificate"), Some(How::Changed));
     let after = held(&fixture);
     assert_eq!((after.acme.as_deref(), after.self_signed), (Some("production"), false));
+}
+
+#[tokio::test]
+async fn the_gateways_serve_a_chain_to_a_root_of_the_server_and_a_renewal_needs_no_journal() {
+    let mut fixture = verify::traffic().await;
+    fixture.settings.certificate.given = None;
+    fixture.settings.certificate.acme = Some(Arc::new(acme()));
+    zone(&fixture).await;
+    fixture.up_ready().await;
+    let verdict = verify::wait_for_failures(&fixture, &[]).await;
+    let detail = verify::detail(&verdict, CheckId::Certificate);
+    assert!(detail.contains("leads to a root of its ACME server"), "{detail}");
+
+    let (clients, settings) = (&fixture.clients, &fixture.settings);
+    let state = landfall_steps::renewal_state(clients, settings, Timestamp::now()).await.unwrap();
+    assert!(
+        !state.is_due && state.has_cluster && state.reason.starts_with("the server suggests"),
+        "{state:?}"
+    );
+    let later = state.due_at.checked_add(jiff::SignedDuration::from_secs(1)).unwrap();
+    assert!(landfall_steps::renewal_state(clients, settings, later).await.unwrap().is_due);
+
+    let before = held(&fixture).thumbprint;
+    let folder = tempfile::tempdir().unwrap();
+    let key = EnvironmentKey {
+        cloud: "sim".to_owned(),
+        subscription: clients.azure.id().to_owned(),
+        environment: settings.environment.clone(),
+    };
+    let journal = Journal::open(&folder.path().join("renew"), "renew", &key, "0.1.0").unwrap();
+    let (events, _seen) = tokio::sync::mpsc::unbounded_channel();
+    let time_scale = TimeScale::new(fixture.sim.connection().time_scale);
+    let run = Run { journal: journal.into(), time_scale, stop: Stop::new(), events };
+    let report = up(&landfall_steps::renewal_graph(clients, settings, true), &run).await.unwrap();
+    assert_eq!(report.outcome, Outcome::Ready, "{:#?}", report.errors);
+    let next = landfall_steps::record_attempt(clients, settings, true, None, Timestamp::now()).await.unwrap();
+    assert_eq!(next, None);
+    let renewed: VaultCertificate = run.journal.journal_state().0["certificate"].read_output().unwrap();
+    assert_ne!(renewed.thumbprint, before);
+    let verdict = verify::wait_for_failures(&fixture, &[]).await;
+    assert!(verify::detail(&verdict, CheckId::Certificate).contains("leads to a root"));
 }

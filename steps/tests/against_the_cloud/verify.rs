@@ -18,7 +18,7 @@ const SYNC_WORKLOAD: &str = "/apis/apps/v1/namespaces/default/deployments/tls-se
 /// The timeout of a test that waits for a state.
 const TEST_TIMEOUT: Duration = Duration::from_secs(180);
 
-async fn traffic() -> Fixture {
+pub async fn traffic() -> Fixture {
     Fixture::with(Options { speed: Speed::Instant, traffic: true, ..Options::default() }).await
 }
 
@@ -46,7 +46,7 @@ fn failed(verdict: &Verdict) -> Vec<&'static str> {
     verdict.failed().map(CheckId::name).collect()
 }
 
-fn detail(verdict: &Verdict, check: CheckId) -> &str {
+pub fn detail(verdict: &Verdict, check: CheckId) -> &str {
     &verdict.checks.iter().find(|one| one.check == check).unwrap().detail
 }
 
