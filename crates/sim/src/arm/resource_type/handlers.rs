@@ -153,6 +153,7 @@ fn draft(
     let created = existing.as_ref().map_or(call.now, |existing| existing.created);
     let mut desired = Resource::new(declared, id, created);
     desired.effective = call.timing.after(call.now, declared.propagation_seconds);
+    desired.owner = existing.as_ref().map_or_else(String::new, |existing| existing.owner.clone());
     desired.location = location;
     desired.tags = body["tags"].as_object().cloned().unwrap_or_default();
     desired.properties = properties;
