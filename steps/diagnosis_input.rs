@@ -27,7 +27,7 @@ fn certificate_roots(
     let acme = settings.certificate.acme.as_ref()?;
     held.filter(|held| held.acme.as_deref() == Some(&acme.directory.to_string()))?;
     match (&acme.directory, &acme.root) {
-        (AcmeDirectory::Production, _) => Some(clients.acme.roots().clone()),
+        (AcmeDirectory::Production, _) => Some(clients.acme.certificate_roots().clone()),
         (AcmeDirectory::Staging, _) => None,
         (AcmeDirectory::Url(_), Some(root)) => Some(Roots::Only(vec![root.clone()])),
         (AcmeDirectory::Url(_), None) => Some(Roots::System),

@@ -19,10 +19,13 @@ const AGE_MAX: Duration = Duration::from_secs(1);
 /// The recent responses by request. Clones share them.
 #[derive(Clone, Default)]
 pub(crate) struct RecentReads {
-    responses: Arc<Mutex<HashMap<String, Arc<Mutex<Option<Response>>>>>>,
+    responses: Arc<Mutex<HashMap<String, Slot>>>,
     /// The number of writes of this process so far. Each one makes all earlier responses outdated.
     writes: Arc<AtomicU64>,
 }
+
+/// The last response to a request; locked while a reader waits for it.
+type Slot = Arc<Mutex<Option<Response>>>;
 
 struct Response {
     requested: Instant,

@@ -59,7 +59,7 @@ impl Acme {
 
     /// Returns the authorities to which the certificates of the default server lead.
     #[must_use]
-    pub fn roots(&self) -> &Roots {
+    pub fn certificate_roots(&self) -> &Roots {
         &self.endpoints.acme_roots
     }
 

@@ -122,7 +122,7 @@ impl WrittenState {
 
     /// Returns the line for the changes since the last call; `None` without changes.
     pub(super) fn changes(&mut self, state: &mut CloudState) -> serde_json::Result<Option<Vec<u8>>> {
-        let rest = state.without_objects(|state| serde_json::to_vec(state))?;
+        let rest = state.without_objects(serde_json::to_vec)?;
         let mut changed = Vec::new();
         for (cluster, store) in state.clusters.stores() {
             let before = self.objects.entry(cluster.to_owned()).or_default();
