@@ -43,10 +43,12 @@ impl TxtSet {
     #[must_use]
     pub fn with(&self, values: &[&str]) -> Self {
         let mut set = self.clone();
-        let present = set.values();
         let mut records = set.properties["TXTRecords"].as_array().cloned().unwrap_or_default();
-        let missing = values.iter().filter(|value| !present.iter().any(|one| one == *value));
-        records.extend(missing.map(|value| json!({ "value": [value] })));
+        for value in values {
+            if !records.iter().any(|record| text(record) == *value) {
+                records.push(json!({ "value": [value] }));
+            }
+        }
         set.properties["TXTRecords"] = records.into();
         set
     }

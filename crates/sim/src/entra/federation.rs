@@ -1,7 +1,8 @@
 //! Sign-in of a managed identity with a token of another issuer.
 //!
 //! Source: "Microsoft identity platform and the OAuth 2.0 client credentials flow", third case, and the error codes of
-//! Microsoft Entra. The token endpoint answers alike for a wrong value and for a credential that it does not have yet.
+//! Microsoft Entra. The token endpoint gives the same answer for a wrong value and for a credential that it does not
+//! have yet.
 
 use http::StatusCode;
 use serde_json::Value;
