@@ -45,14 +45,12 @@ fn subresources_that_need_a_running_program_are_refused_by_name() {
     let pod =
         json!({"metadata": {"name": "web"}, "spec": {"containers": [{"name": "web", "image": "web:1"}]}});
     assert_eq!(cluster.post("/api/v1/namespaces/demo/pods", &pod).status, 201);
-    cluster.post("/api/v1/namespaces/demo/serviceaccounts", &json!({"metadata": {"name": "web"}}));
     for (method, path, part) in [
         (Method::POST, "pods/web/exec?command=sh&stdin=true", "pods/exec"),
         (Method::GET, "pods/web/exec?command=sh", "pods/exec"),
         (Method::POST, "pods/web/attach", "pods/attach"),
         (Method::GET, "pods/web/portforward", "pods/portforward"),
         (Method::GET, "pods/web/proxy/healthz/ready", "pods/proxy"),
-        (Method::POST, "serviceaccounts/web/token", "serviceaccounts/token"),
     ] {
         let target = format!("/api/v1/namespaces/demo/{path}");
         let refused = cluster.send(method, &target, "application/json", &Value::Null);
