@@ -67,6 +67,32 @@ fn subresources_that_need_a_running_program_are_refused_by_name() {
 }
 
 #[test]
+fn an_object_that_the_state_file_cannot_hold_is_refused() {
+    let mut cluster = Cluster::new();
+    let kind = json!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": {"name": "things.example.com"},
+        "spec": {
+            "group": "example.com", "scope": "Namespaced", "names": {"plural": "things", "kind": "Thing"},
+            "versions": [{"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": {
+                "type": "object", "x-kubernetes-preserve-unknown-fields": true}}}],
+        },
+    });
+    assert_eq!(cluster.post("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", &kind).status, 201);
+    cluster.now = cluster.now.plus_ms(60_000);
+    cluster.store.advance_to(cluster.now);
+    let thing = |name: &str, levels: usize| {
+        let deep = (0..levels).fold(json!("x"), |inner, _| json!({ "a": inner }));
+        json!({"apiVersion": "example.com/v1", "kind": "Thing", "metadata": {"name": name}, "spec": deep})
+    };
+    let things = "/apis/example.com/v1/namespaces/demo/things";
+    assert_eq!(cluster.post(things, &thing("shallow", 50)).status, 201);
+    assert_eq!(cluster.post(things, &thing("deep", 110)).status, 400);
+    let stored = serde_json::to_string(&cluster.store).unwrap();
+    assert!(serde_json::from_str::<Value>(&format!("{}{stored}{}", "[".repeat(6), "]".repeat(6))).is_ok());
+}
+
+#[test]
 fn conflicts_have_distinct_errors() {
     let mut cluster = Cluster::new();
     let body = config_map("p1", json!({"a": "1"}));

@@ -9,6 +9,9 @@ const OPERATIONS_MAX: usize = 10_000;
 /// The maximum size of all copies, in bytes of JSON. As many bytes limit the body of a request.
 const COPIES_MAX: usize = 3 * 1024 * 1024;
 
+/// The maximum depth of an object between two operations: a value is dropped level by level on the stack.
+const DEPTH_MAX: usize = 1_000;
+
 /// Returns an object after a list of operations.
 ///
 /// # Errors
@@ -72,12 +75,25 @@ fn apply(object: &mut Value, operation: &Value, copied: &mut usize) -> Result<()
     }
 }
 
+/// Returns the depth of a value; 1 for a text.
+pub fn depth(value: &Value) -> usize {
+    let inner = match value {
+        Value::Array(items) => items.iter().map(depth).max(),
+        Value::Object(fields) => fields.values().map(depth).max(),
+        _ => None,
+    };
+    1 + inner.unwrap_or(0)
+}
+
 fn split(path: &str) -> Result<(&str, String), String> {
     let (parent, last) = path.rsplit_once('/').ok_or_else(|| format!("no such path {path:?}"))?;
     Ok((parent, last.replace("~1", "/").replace("~0", "~")))
 }
 
 fn add(object: &mut Value, path: &str, value: Value) -> Result<(), String> {
+    if path.matches('/').count() + depth(&value) > DEPTH_MAX {
+        return Err(format!("{path} is nested more than {DEPTH_MAX} levels deep"));
+    }
     if path.is_empty() {
         *object = value;
         return Ok(());
@@ -139,6 +155,13 @@ mod tests {
             "{}",
             refused.message
         );
+    }
+
+    #[test]
+    fn copies_that_nest_the_object_into_itself_are_stopped() {
+        let nest = json!({"op": "copy", "from": "/a", "path": "/a/x"});
+        let body = Value::from(vec![nest; 1_005]).to_string();
+        assert_eq!(patched(&json!({"a": {}}), body.as_bytes()).unwrap_err().code, 422);
     }
 
     #[test]

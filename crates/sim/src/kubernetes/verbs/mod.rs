@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::admission;
 use super::conversion;
+use super::patch::json_patch;
 use super::path::{ResourcePath, Subresource};
 use super::response_format::ResponseFormat;
 use super::status::{StatusError, json_reply, with_warnings};
@@ -73,6 +74,10 @@ impl ApiCall<'_> {
     }
 }
 
+/// The maximum depth of an object. The state file nests it and its field ownership deeper, and only 127 levels can be
+/// read.
+const DEPTH_MAX: usize = 64;
+
 /// Validates an object and stores it, except in a dry run; returns the resulting object.
 ///
 /// # Errors
@@ -84,6 +89,12 @@ pub fn validate_and_store(
     object: Value,
     dry_run: bool,
 ) -> Result<Value, StatusError> {
+    if json_patch::depth(&object) > DEPTH_MAX {
+        let why = format!(
+            "the object is nested more than {DEPTH_MAX} levels deep, which the simulated cluster cannot store"
+        );
+        return Err(StatusError::bad_request(why));
+    }
     let (namespace, name) = names(&object);
     let definition = &draft.definition;
     if draft.live.is_none() && definition.namespaced {
