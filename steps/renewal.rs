@@ -65,6 +65,14 @@ pub async fn renewal_state(c: &Clients, s: &Settings, now: Timestamp) -> Result<
     let is_owned = stored.tags.get(names::OWNER) == Some(&mark);
     let acme = s.certificate.acme.as_ref();
     let self_signed = crate::certificate::is_self_signed(&stored);
+    if let (None, None, true, Some(directory)) =
+        (acme, &s.certificate.given, is_owned, stored.tags.get(acme::DIRECTORY_TAG))
+    {
+        return Err(StepError::new(Kind::Input, format!("renew certificate {}", s.certificate.name))
+            .cause(format!("the ACME server {directory} issued it, and certificate.issuer is not \"acme\""))
+            .hint("add --issuer acme, or certificate.issuer = \"acme\" to landfall.toml")
+            .leftover(Leftover::Nothing));
+    }
     if s.certificate.given.is_some() || !is_owned || (acme.is_none() && !self_signed) {
         return Err(StepError::new(Kind::Input, format!("renew certificate {}", s.certificate.name))
             .cause(match is_owned {

@@ -86,6 +86,8 @@ pub const CERTIFICATE_CREATE: f64 = 10.0;
 pub const CERTIFICATE_DELETE: f64 = 3.0;
 /// Recovery of a deleted certificate (observed, some seconds).
 pub const CERTIFICATE_RECOVER: f64 = 5.0;
+/// The `Retry-After` of a certificate's creation (recorded).
+pub const CERTIFICATE_RETRY_AFTER: f64 = 10.0;
 /// Update of only the tags of a managed cluster (inferred).
 pub const CLUSTER_TAGS: f64 = 20.0;
 /// The maximum wait of an ACME validation before its look-up (Pebble: 0–5 s).

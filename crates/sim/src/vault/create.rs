@@ -14,6 +14,7 @@ use super::error::VaultError;
 use super::policy::CertificateInfo;
 use super::self_signed::{self, SelfSigned};
 use super::{VaultCall, certificate_store, deleted};
+use crate::arm::operation::with_retry_after;
 use crate::arm::unavailable;
 use crate::clock::SimTime;
 use crate::durations;
@@ -134,7 +135,8 @@ pub(super) fn create(state: &mut CloudState, call: &VaultCall<'_>, name: &str) -
     let version = call.request.query("api-version").unwrap_or_default();
     let request_id = answer["request_id"].as_str().unwrap_or_default();
     let location = format!("{uri}certificates/{name}/pending?api-version={version}&request_id={request_id}");
-    Ok(Reply::json(202, &answer).with_header("location", &location).with_header("retry-after", "10"))
+    let reply = Reply::json(202, &answer).with_header("location", &location);
+    Ok(with_retry_after(reply, call.timing, Some(durations::CERTIFICATE_RETRY_AFTER)))
 }
 
 /// Checks that a certificate of that name can be written now.

@@ -51,7 +51,7 @@ async fn every_create_command_creates_its_object() {
             "clusterrolebinding.rbac.authorization.k8s.io/crb created\n",
         ),
     ] {
-        assert_eq!(fixture.kubectl(&format!("{line} -n x")).await.fine(), output, "{line}");
+        assert_eq!(fixture.kubectl(&format!("-n x {line}")).await.fine(), output, "{line}");
     }
     let columns = async |what: &str, path: &str| {
         fixture.kubectl(&format!("get {what} -n x -o 'jsonpath={path}'")).await.fine().to_owned()
