@@ -195,9 +195,12 @@ impl CloudState {
         self.origin("management")
     }
 
-    /// Returns `https://{host}.landfall.localhost:{port}`.
+    /// Returns `https://{host}.landfall.localhost:{port}`, without the default port as in every normalised URL.
     pub fn origin(&self, host: &str) -> String {
-        format!("https://{host}.{DOMAIN}:{}", self.port)
+        match self.port {
+            443 => format!("https://{host}.{DOMAIN}"),
+            port => format!("https://{host}.{DOMAIN}:{port}"),
+        }
     }
 
     /// Returns the audience of tokens for Resource Manager.
