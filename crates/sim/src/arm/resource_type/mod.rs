@@ -1,6 +1,6 @@
 //! Resource types that are declared as data: one [`ResourceType`], one store, one set of handlers.
 //!
-//! To add a type: a file with its [`ResourceType`], and one row in [`TABLE`](super::TABLE). Routes, rights,
+//! To add a type: a file with its [`ResourceType`], and one row in [`TABLE`]. Routes, rights,
 //! registration of the namespace, group membership, operations, preconditions, paging, deletion with the group and
 //! persistence follow from the declaration. A declaration names only what differs from [`ResourceType::new`]:
 //!
