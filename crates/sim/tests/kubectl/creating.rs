@@ -30,12 +30,12 @@ async fn every_create_command_creates_its_object() {
         ("run p --image=nginx:1.29", "pod/p created\n"),
         ("create job j --image=busybox:1.37 -- sh -c 'exit 0'", "job.batch/j created\n"),
         (
-            "create cronjob cj --image=busybox:1.37 --schedule='0 1 * * *' -- true",
+            "create cronjob cj --image=busybox:1.37 '--schedule=0 1 * * *' -- true",
             "cronjob.batch/cj created\n",
         ),
         ("create quota q --hard=pods=3,cpu=500m", "resourcequota/q created\n"),
         (
-            "create ingress i --class=web --rule='shop.example.com/a*=s:80,tls=t' --default-backend=s:http",
+            "create ingress i --class=web '--rule=shop.example.com/a*=s:80,tls=t' --default-backend=s:http",
             "ingress.networking.k8s.io/i created\n",
         ),
         (
