@@ -65,7 +65,7 @@ async fn finish_with(
     }
 }
 
-/// What the polls of an operation read.
+/// The resources that the polls of an operation read.
 enum Polls {
     /// Only the operation.
     Operation,

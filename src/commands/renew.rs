@@ -25,7 +25,7 @@ use tokio::sync::mpsc;
 /// The maximum time until the gateways serve a new version, in real time: the add-on polls the vault every two minutes.
 const SERVED_WITHIN: Duration = Duration::from_secs(600);
 
-/// What `renew` takes.
+/// The arguments of `renew`.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// Only report whether it is due

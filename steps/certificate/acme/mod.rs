@@ -48,7 +48,7 @@ pub(crate) const DIRECTORY_TAG: &str = "landfall-acme";
 /// The tag with the profile.
 pub(crate) const PROFILE_TAG: &str = "landfall-acme-profile";
 
-/// What an issuance needs besides the step.
+/// The settings and clients of an issuance, besides the step.
 #[derive(Clone)]
 pub(super) struct Issuer {
     pub(super) acme: std::sync::Arc<Acme>,

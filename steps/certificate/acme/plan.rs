@@ -22,7 +22,7 @@ pub(crate) struct Plan {
     pub(crate) names: Vec<String>,
     /// The record of each name.
     pub(crate) validations: Vec<Validation>,
-    /// What prevents the order.
+    /// The obstacles to the order.
     pub(crate) obstacles: Vec<Obstacle>,
     /// Effects that a person should know.
     pub(crate) notes: Vec<String>,

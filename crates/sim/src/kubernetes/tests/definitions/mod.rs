@@ -21,7 +21,7 @@ const OBJECTS: usize = 100;
 
 const REFERENCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/reference/crds");
 
-/// What an API server does with an object.
+/// The result that an API server gives for an object.
 #[derive(Debug, PartialEq)]
 pub struct Verdict {
     /// The object with its defaults, without unknown fields.
