@@ -196,9 +196,11 @@ fn shell_exports_contain_no_secret() {
     );
     let (server, _) = serve(&env, &[]);
     let shell = env.expect(0, &["sim", "env"]).stdout;
-    let secret = env.state().join("sim/principal.secret");
-    assert!(!shell.contains(&fs::read_to_string(&secret).unwrap()));
-    for file in [secret, env.state().join("sim/serving.json")] {
+    let secrets = ["principal.secret", "user.secret"].map(|name| env.state().join("sim").join(name));
+    for secret in &secrets {
+        assert!(!shell.contains(&fs::read_to_string(secret).unwrap()));
+    }
+    for file in secrets.into_iter().chain([env.state().join("sim/serving.json")]) {
         assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600, "{}", file.display());
     }
     let mut script = env.write("env.sh", &shell).into_os_string().into_string().unwrap();

@@ -150,6 +150,7 @@ impl Sim {
             .map(|registration| ServerRegistration::new(dir, holder, &connection, &registration));
         if let Some(registration) = &registration {
             persistence.replace(registration::SECRET, connection.client_secret.as_bytes())?;
+            persistence.replace(registration::PASSWORD, connection.user_password.as_bytes())?;
             let header = format!("{}: {}\n", admin_api::KEY_HEADER, connection.admin_key);
             persistence.replace(registration::HEADER, header.as_bytes())?;
             let text = serde_json::to_vec(registration).expect("plain values serialise");

@@ -20,6 +20,8 @@ use crate::options::ConnectionInfo;
 pub(crate) const FILE: &str = "serving.json";
 /// The file with the service principal's secret, for programs that read a secret from a file.
 pub(crate) const SECRET: &str = "principal.secret";
+/// The file with the password of the user, likewise.
+pub(crate) const PASSWORD: &str = "user.secret";
 /// The file with the header of the admin API, for curl.
 pub(crate) const HEADER: &str = "admin.header";
 /// The format version of the file.
@@ -136,8 +138,9 @@ impl ServerRegistration {
         let (authority, kubeconfig) = (quoted(&self.authority()), quoted(&self.kubeconfig));
         let (az, secret) = (quoted(&self.folder.join("azure")), self.folder.join(SECRET));
         let secret = self::quoted(&format!("@{}", secret.display()));
+        let password = self::quoted(&format!("@{}", self.folder.join(PASSWORD).display()));
         let header = self::quoted(&format!("@{}", self.folder.join(HEADER).display()));
-        let ConnectionInfo { arm, client_id, tenant, subscription, .. } = connection;
+        let ConnectionInfo { arm, client_id, tenant, subscription, user_name, .. } = connection;
         format!(
             "\
 # The simulated cloud that {holder} serves.
@@ -153,15 +156,19 @@ export LANDFALL_SIM_HEADER={header}
 # az keeps its clouds and its sign-in there; your own are untouched.
 export AZURE_CONFIG_DIR={az}
 export AZURE_CORE_INSTANCE_DISCOVERY=false AZURE_CORE_COLLECT_TELEMETRY=false
-# Once in a shell: landfall_az_login; then az as on Azure.
+# Once in a shell: landfall_az_login, or landfall_az_login --user to sign in as a person; then az as on Azure.
 landfall_az_login() {{
   # The port may have changed since the registration. The rest comes from {arm}/metadata/endpoints.
   az cloud set --name AzureCloud --output none --only-show-errors &&
   {{ az cloud unregister --name landfall --output none 2>/dev/null || true; }} &&
   az cloud register --name landfall --endpoint-resource-manager {arm} --output none &&
   az cloud set --name landfall --output none --only-show-errors &&
-  az login --service-principal --username {client_id} --tenant {tenant} \\
-    --password={secret} --output none &&
+  case \"${{1-}}\" in
+  --user) az login --username {user_name} --tenant {tenant} \\
+    --password={password} --output none --only-show-errors ;;
+  *) az login --service-principal --username {client_id} --tenant {tenant} \\
+    --password={secret} --output none ;;
+  esac &&
   az account set --subscription {subscription}
 }}
 ",
@@ -177,7 +184,7 @@ fn quoted(word: &str) -> String {
 
 /// Removes the registration files.
 pub(crate) fn withdraw(folder: &Path) {
-    for name in [FILE, SECRET, HEADER] {
+    for name in [FILE, SECRET, PASSWORD, HEADER] {
         match fs::remove_file(folder.join(name)) {
             Err(error) if error.kind() != ErrorKind::NotFound => {
                 tracing::warn!(%error, name, "a file of the server cannot be removed");

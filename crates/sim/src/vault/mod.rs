@@ -25,6 +25,7 @@ mod self_signed;
 pub(crate) use fault_hooks::soft_delete_certificate;
 pub(crate) use node_reader::NodeVaultReader;
 
+use crate::arm::versions::VAULT_CONTENTS as VERSIONS;
 use crate::clock::{SimTime, Timing};
 use crate::entra;
 use crate::fault::DelaySubject;
@@ -32,10 +33,6 @@ use crate::request::{Delivery, Reply, Request};
 use crate::state::{CloudState, uuid_from};
 use error::VaultError;
 use route::Target;
-
-/// The api-versions of the data plane.
-const VERSIONS: &[&str] =
-    &["7.0", "7.1", "7.2", "7.3", "7.4", "7.5", "7.6", "2025-06-01-preview", "2025-07-01"];
 
 /// Returns the api-versions of the data plane, newest last.
 #[cfg(test)]

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 
 use landfall_sim::{Options, Speed};
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 
@@ -100,18 +100,33 @@ async fn a_reopened_cloud_keeps_its_ports_and_its_root() {
     assert_eq!(file, served);
 }
 
-/// Returns a Python with the library `acme`.
-fn python() -> Option<String> {
+/// Returns a Python that can import these modules.
+pub fn python_with(modules: &str) -> Option<String> {
     let candidates = [std::env::var("LANDFALL_TEST_PYTHON").unwrap_or_default(), "python3".to_owned()];
     candidates.into_iter().filter(|python| !python.is_empty()).find(|python| {
-        let tried = Command::new(python).args(["-c", "import acme.client, josepy"]).output();
+        let tried = Command::new(python).args(["-c", &format!("import {modules}")]).output();
         tried.is_ok_and(|output| output.status.success())
     })
 }
 
+/// Runs a script with facts on its standard input, and returns its output and its errors.
+pub async fn run_python(python: &str, script: &Path, facts: &Value) -> (String, String) {
+    let mut child = Command::new(python)
+        .arg(script)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(facts.to_string().as_bytes()).unwrap();
+    let output = tokio::task::spawn_blocking(move || child.wait_with_output().unwrap()).await.unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (text(&output.stdout), text(&output.stderr))
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_library_of_certbot_gets_a_certificate() {
-    let Some(python) = python() else {
+    let Some(python) = python_with("acme.client, josepy") else {
         eprintln!("skipped: no Python with the library acme (LANDFALL_TEST_PYTHON names another one)");
         return;
     };
@@ -131,15 +146,6 @@ async fn the_library_of_certbot_gets_a_certificate() {
         "key": connection.admin_key,
     });
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/https/acme_client.py");
-    let mut child = Command::new(python)
-        .arg(script)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    child.stdin.take().unwrap().write_all(facts.to_string().as_bytes()).unwrap();
-    let output = tokio::task::spawn_blocking(move || child.wait_with_output().unwrap()).await.unwrap();
-    let chain = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert_eq!(chain.matches("BEGIN CERTIFICATE").count(), 2, "{}", String::from_utf8_lossy(&output.stderr));
+    let (chain, err) = run_python(&python, &script, &facts).await;
+    assert_eq!(chain.matches("BEGIN CERTIFICATE").count(), 2, "{err}");
 }

@@ -4,5 +4,6 @@ mod admin_api;
 mod certificates;
 mod client;
 mod resources;
+mod sdk;
 mod serving;
 mod signing_in;

@@ -12,18 +12,6 @@ use crate::arm::{Call, subscriptions};
 use crate::request::Reply;
 use crate::state::CloudState;
 
-/// The api-versions of both.
-pub(super) const VERSIONS: &[&str] = &[
-    "2019-04-01",
-    "2021-07-01",
-    "2022-08-01",
-    "2023-07-01",
-    "2024-03-01",
-    "2024-07-01",
-    "2024-11-01",
-    "2025-04-01",
-];
-
 /// Returns the VM families that the quota counts, each once.
 fn families() -> Vec<&'static str> {
     let mut families: Vec<&str> = sizes::ALL.iter().map(|size| size.family).collect();

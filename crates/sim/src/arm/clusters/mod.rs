@@ -40,6 +40,7 @@ use serde_json::{Value, json};
 use crate::aks::{self, ClusterInfo, Controllers};
 use crate::arm::error::ArmError;
 use crate::arm::provider::Provider;
+use crate::arm::versions::{self, CLUSTERS as VERSIONS};
 use crate::arm::{Call, Route, id};
 use crate::clock::{SimTime, Timing};
 use crate::kubernetes::store::{Objects, Store};
@@ -54,23 +55,6 @@ pub(crate) use public_addresses::public_addresses;
 
 /// The resource type.
 const KIND: &str = "Microsoft.ContainerService/managedClusters";
-/// The supported api-versions. The gateway properties are in stable versions from 2026-02-01 on.
-const VERSIONS: &[&str] = &[
-    "2023-10-01",
-    "2024-02-01",
-    "2024-05-01",
-    "2024-09-01",
-    "2025-01-01",
-    "2025-03-01",
-    "2025-05-01",
-    "2025-07-01",
-    "2025-10-01",
-    "2026-01-01",
-    "2026-02-01",
-    "2026-03-01",
-    "2026-06-01",
-    "2026-07-01",
-];
 
 /// The managed clusters, by lower-case id.
 #[derive(Clone, Default, Serialize, Deserialize)]
@@ -327,8 +311,8 @@ fn routes() -> Vec<Route> {
     const USAGES: &str =
         "/subscriptions/{subscription}/providers/Microsoft.Compute/locations/{location}/usages";
     vec![
-        Route::any("GET", SKUS, "Microsoft.Compute/skus", compute::VERSIONS, compute::skus),
-        Route::any("GET", USAGES, "Microsoft.Compute/locations/usages", compute::VERSIONS, compute::usages),
+        Route::any("GET", SKUS, "Microsoft.Compute/skus", versions::COMPUTE, compute::skus),
+        Route::any("GET", USAGES, "Microsoft.Compute/locations/usages", versions::COMPUTE, compute::usages),
         Route::new("PUT", one!("/{cluster}"), KIND, VERSIONS, put::put),
         Route::new("PATCH", one!("/{cluster}"), KIND, VERSIONS, update::patch),
         Route::new("GET", one!("/{cluster}"), KIND, VERSIONS, read::get),

@@ -5,12 +5,13 @@
 
 use serde_json::Value;
 
-use super::{VERSIONS, check_chars};
+use super::check_chars;
 use crate::arm::Call;
 use crate::arm::error::ArmError;
 use crate::arm::resource_type::{
     Draft, Hooks, Location, Properties, Resource, ResourceType, Write, parent_id,
 };
+use crate::arm::versions::IDENTITIES;
 use crate::clock::SimTime;
 use crate::durations;
 use crate::entra::Assertion;
@@ -21,7 +22,7 @@ const MAX: usize = 20;
 
 /// The type of federated credentials.
 pub const CREDENTIAL: ResourceType = ResourceType {
-    versions: VERSIONS,
+    versions: IDENTITIES,
     location: Location::None,
     check_name: |name| check_chars(name, 3..=120),
     properties: checked,

@@ -11,7 +11,7 @@ use crate::arm::error::ArmError;
 use crate::arm::resource_type::{
     Action, Draft, Hooks, Properties, Resource, ResourceType, Write, requested_id,
 };
-use crate::arm::{Call, groups, id};
+use crate::arm::{Call, groups, id, versions};
 use crate::clock::{SimTime, Timing};
 use crate::durations;
 use crate::request::Reply;
@@ -19,13 +19,9 @@ use crate::state::CloudState;
 
 pub use federated_credentials::CREDENTIAL;
 
-const VERSIONS: &[&str] = &["2018-11-30", "2023-01-31", "2023-07-31-preview", "2024-11-30"];
-/// The versions of the list of resources that use an identity.
-const ASSOCIATED_VERSIONS: &[&str] = &["2021-09-30-preview", "2022-01-31-preview"];
-
 /// The type of identities.
 pub const IDENTITY: ResourceType = ResourceType {
-    versions: VERSIONS,
+    versions: versions::IDENTITIES,
     check_name,
     properties: |_| Ok(Properties::new()),
     read_only: &["tenantId", "principalId", "clientId"],
@@ -34,7 +30,7 @@ pub const IDENTITY: ResourceType = ResourceType {
     lower_case_group: true,
     actions: &[Action {
         name: "listAssociatedResources",
-        versions: ASSOCIATED_VERSIONS,
+        versions: versions::ASSOCIATED_RESOURCES,
         handler: associated_resources,
     }],
     hooks: Hooks {

@@ -2,9 +2,10 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{API_VERSIONS, definitions};
+use super::definitions;
 use crate::arm::error::ArmError;
 use crate::arm::filter::ListScope;
+use crate::arm::versions::POLICIES as API_VERSIONS;
 use crate::arm::{Call, Route, id, middleware};
 use crate::request::Reply;
 use crate::state::CloudState;

@@ -4,8 +4,9 @@
 use serde_json::{Value, json};
 
 use super::expression::{Scope, evaluate};
-use super::{API_VERSIONS, Subject, rule};
+use super::{Subject, rule};
 use crate::arm::error::ArmError;
+use crate::arm::versions::POLICIES as API_VERSIONS;
 use crate::arm::{Call, Route, id};
 use crate::request::Reply;
 use crate::state::CloudState;

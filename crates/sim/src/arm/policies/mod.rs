@@ -31,18 +31,6 @@ pub(super) use assignments::drop_scope;
 pub(super) use effect::modified;
 pub(crate) use test_hooks::assign_tag;
 
-/// The supported api-versions of definitions and assignments.
-const API_VERSIONS: &[&str] = &[
-    "2019-09-01",
-    "2020-09-01",
-    "2021-06-01",
-    "2022-06-01",
-    "2023-04-01",
-    "2024-04-01",
-    "2024-05-01",
-    "2025-01-01",
-];
-
 /// The operator of a condition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -4,12 +4,11 @@ use serde_json::{Value, json};
 
 use super::{Operator, Policy, Subject, effect};
 use crate::arm::error::ArmError;
+use crate::arm::versions::POLICY_RESTRICTIONS as VERSIONS;
 use crate::arm::{Call, Route};
 use crate::request::Reply;
 use crate::state::CloudState;
 
-/// The supported api-versions. The response contains the effect of a policy from 2023-03-01 on.
-const VERSIONS: &[&str] = &["2023-03-01", "2024-10-01"];
 const KIND: &str = "Microsoft.PolicyInsights/checkPolicyRestrictions";
 const OF_SUBSCRIPTION: &str =
     "/subscriptions/{subscription}/providers/Microsoft.PolicyInsights/checkPolicyRestrictions";

@@ -4,14 +4,13 @@ use serde_json::{Value, json};
 
 use crate::arm::error::ArmError;
 use crate::arm::roles::builtin;
+use crate::arm::versions::PERMISSIONS as VERSIONS;
 use crate::arm::{Call, Route, id, middleware};
 use crate::request::Reply;
 use crate::state::CloudState;
 
 const KIND: &str = "Microsoft.Authorization/permissions";
 const ALL: &str = "/{scope*}/providers/Microsoft.Authorization/permissions";
-/// The supported api-versions.
-const VERSIONS: &[&str] = &["2015-07-01", "2018-01-01-preview", "2022-04-01"];
 
 pub(super) fn routes() -> Vec<Route> {
     vec![Route::new("GET", ALL, KIND, VERSIONS, list)]

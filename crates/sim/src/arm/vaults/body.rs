@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::{ROLES_BY_DEFAULT, Vault};
+use super::Vault;
 use crate::arm::error::ArmError;
+use crate::arm::versions::VAULTS_USE_ROLES;
 
 /// Writable properties; the service ignores all others.
 const SETTABLE: [&str; 12] = [
@@ -43,7 +44,7 @@ pub(super) fn fresh(desired: &Value, tenant: &str, api_version: &str) -> Result<
             properties[key] = value;
         }
     };
-    default(&mut properties, "enableRbacAuthorization", json!(api_version >= ROLES_BY_DEFAULT));
+    default(&mut properties, "enableRbacAuthorization", json!(api_version >= VAULTS_USE_ROLES));
     if properties["enableRbacAuthorization"] == false && properties["accessPolicies"].is_null() {
         return Err(bad("The parameter accessPolicies is not specified."));
     }

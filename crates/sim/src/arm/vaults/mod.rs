@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 
 use crate::arm::error::ArmError;
 use crate::arm::provider::Provider;
+use crate::arm::versions::VAULTS as VERSIONS;
 use crate::arm::{Call, Route, id, roles};
 use crate::clock::{SimTime, Timing};
 use crate::durations;
@@ -29,22 +30,6 @@ use crate::vault::certificate::{Certificates, VaultInfo};
 pub(crate) const KIND: &str = "Microsoft.KeyVault/vaults";
 /// The resource type of a soft-deleted vault; names the right to purge.
 const DELETED_KIND: &str = "Microsoft.KeyVault/locations/deletedVaults";
-/// The supported api-versions; all but the last default to access policies.
-const VERSIONS: &[&str] = &[
-    "2016-10-01",
-    "2018-02-14",
-    "2019-09-01",
-    "2021-10-01",
-    "2022-07-01",
-    "2022-11-01",
-    "2023-02-01",
-    "2023-07-01",
-    "2024-11-01",
-    "2025-05-01",
-    "2026-02-01",
-];
-/// The first api-version in which a new vault uses RBAC authorization by default.
-const ROLES_BY_DEFAULT: &str = "2026-02-01";
 
 /// The vaults, live and soft-deleted, by lower-case name.
 #[derive(Clone, Default, Serialize, Deserialize)]

@@ -65,7 +65,9 @@ pub(crate) fn create_soft_deleted(
     let desired = json!({
         "tenantId": tenant, "sku": {"family": "A", "name": "standard"}, "enableRbacAuthorization": true,
     });
-    let Ok(properties) = body::fresh(&desired, &tenant, super::ROLES_BY_DEFAULT) else { return false };
+    let Ok(properties) = body::fresh(&desired, &tenant, crate::arm::versions::VAULTS_USE_ROLES) else {
+        return false;
+    };
     let resource = json!({
         "id": format!("/subscriptions/{}/resourceGroups/{group}/providers/{KIND}/{name}", state.subscription),
         "name": name,

@@ -14,22 +14,13 @@ use crate::arm::id as arm_id;
 use crate::arm::identities::{self, IDENTITY};
 use crate::arm::networks::{ROUTE_TABLE, SECURITY_GROUP};
 use crate::arm::resource_type::{self, Resource, ResourceType};
+use crate::arm::versions;
 use crate::clock::SimTime;
 use crate::state::{CloudState, uuid_from};
 
 /// The type of virtual machine scale sets. Only clusters create them here.
 pub const SCALE_SET: ResourceType = ResourceType {
-    versions: &[
-        "2022-08-01",
-        "2022-11-01",
-        "2023-03-01",
-        "2023-07-01",
-        "2023-09-01",
-        "2024-03-01",
-        "2024-07-01",
-        "2024-11-01",
-        "2025-04-01",
-    ],
+    versions: versions::COMPUTE,
     is_writable: false,
     ..ResourceType::new("Microsoft.Compute/virtualMachineScaleSets")
 };
