@@ -1,7 +1,7 @@
 //! The supported api-versions of each resource type, oldest first, from the public REST specifications.
 //!
 //! As of 28 November 2026. The newest version of each list is at least the default of Azure's Python SDK of that day,
-//! which [`SDK_DEFAULTS`] names; the SDKs of other languages and az use the same or older ones.
+//! which [`SDK_DEFAULTS`] names, with those of az that differ; the SDKs of other languages use the same or older ones.
 
 /// The default version of an SDK package for the types that this cloud has, as published on 28 November 2026:
 /// package with its version, the list here, the default.
@@ -22,6 +22,9 @@ const SDK_DEFAULTS: &[(&str, &[&str], &str)] = &[
     ("azure-mgmt-resource-locks 1.0.0", LOCKS, "2020-05-01"),
     ("azure-mgmt-resource-policy 1.0.0", POLICIES, "2026-06-01"),
     ("azure-mgmt-resource-subscriptions 1.0.0", SUBSCRIPTIONS, "2022-12-01"),
+    ("azure-cli 2.91.0, identity", IDENTITIES, "2025-05-31-preview"),
+    ("azure-cli 2.91.0, identity federated-credential", IDENTITIES, "2025-01-31-preview"),
+    ("azure-cli 2.91.0, keyvault key", VAULT_CONTENTS, "7.6-preview.2"),
     ("azure-keyvault-certificates 4.12.0", VAULT_CONTENTS, "2026-04-01"),
     ("azure-keyvault-keys 4.11.3", VAULT_CONTENTS, "2025-07-01"),
     ("azure-keyvault-secrets 4.12.0", VAULT_CONTENTS, "2026-04-01"),
@@ -123,7 +126,14 @@ pub const POLICIES: &[&str] = &[
 /// Checks of a request against the policies. The response contains the effect of a policy from 2023-03-01 on.
 pub const POLICY_RESTRICTIONS: &[&str] = &["2023-03-01", "2024-10-01"];
 /// User-assigned identities and federated credentials.
-pub const IDENTITIES: &[&str] = &["2018-11-30", "2023-01-31", "2023-07-31-preview", "2024-11-30"];
+pub const IDENTITIES: &[&str] = &[
+    "2018-11-30",
+    "2023-01-31",
+    "2023-07-31-preview",
+    "2024-11-30",
+    "2025-01-31-preview",
+    "2025-05-31-preview",
+];
 /// The resources that an identity is assigned to, preview only.
 pub const ASSOCIATED_RESOURCES: &[&str] = &["2021-09-30-preview", "2022-01-31-preview"];
 /// Vaults; those before [`VAULTS_USE_ROLES`] default to access policies.
@@ -144,8 +154,19 @@ pub const VAULTS: &[&str] = &[
 /// The first version in which a new vault uses RBAC authorization by default.
 pub const VAULTS_USE_ROLES: &str = "2026-02-01";
 /// The data plane of vaults: certificates, keys, secrets.
-pub const VAULT_CONTENTS: &[&str] =
-    &["7.0", "7.1", "7.2", "7.3", "7.4", "7.5", "7.6", "2025-06-01-preview", "2025-07-01", "2026-04-01"];
+pub const VAULT_CONTENTS: &[&str] = &[
+    "7.0",
+    "7.1",
+    "7.2",
+    "7.3",
+    "7.4",
+    "7.5",
+    "7.6",
+    "7.6-preview.2",
+    "2025-06-01-preview",
+    "2025-07-01",
+    "2026-04-01",
+];
 /// Managed clusters and node pools. The gateway properties are in stable versions from 2026-02-01 on.
 pub const CLUSTERS: &[&str] = &[
     "2023-10-01",

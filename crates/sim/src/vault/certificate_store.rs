@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::certificate::{Certificate, VaultInfo, Version};
 use super::error::VaultError;
-use super::{VaultCall, page};
+use super::{VaultCall, page, plain_secret};
 use crate::arm::vaults::Vault;
 use crate::request::Reply;
 use crate::state::CloudState;
@@ -14,12 +14,16 @@ pub(super) fn list(state: &CloudState, call: &VaultCall<'_>, collection: &str) -
     let vault = vault(state, call);
     let uri = state.vault_uri(call.vault);
     let vault_info = vault.vault_info(&uri);
-    let items: Vec<Value> = vault
+    let mut items: Vec<Value> = vault
         .certificates
         .live
         .values()
         .map(|certificate| listed(certificate, certificate.newest(), &vault_info, collection, false))
         .collect();
+    if collection == "secrets" {
+        items.extend(plain_secret::items(&vault.certificates, &vault_info));
+        items.sort_by(|one, other| one["id"].as_str().cmp(&other["id"].as_str()));
+    }
     page::reply(state, call, &items)
 }
 
@@ -34,11 +38,14 @@ pub(super) fn versions(
     let uri = state.vault_uri(call.vault);
     let vault_info = vault.vault_info(&uri);
     let certificate = vault.certificates.live.get(&name.to_ascii_lowercase());
-    let items: Vec<Value> = certificate
+    let mut items: Vec<Value> = certificate
         .into_iter()
         .flat_map(|certificate| certificate.versions.iter().map(move |version| (certificate, version)))
         .map(|(certificate, version)| listed(certificate, version, &vault_info, collection, true))
         .collect();
+    if collection == "secrets" {
+        items.extend(plain_secret::versions(&vault.certificates, &vault_info, name));
+    }
     page::reply(state, call, &items)
 }
 

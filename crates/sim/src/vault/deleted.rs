@@ -105,15 +105,24 @@ pub(super) fn recover(state: &mut CloudState, call: &VaultCall<'_>, name: &str) 
     Ok(Reply::json(200, &body))
 }
 
+/// Checks that an object of a vault can be purged.
+///
+/// # Errors
+/// 403 if the vault has purge protection.
+pub(super) fn check_purge(vault: &Vault) -> Result<(), VaultError> {
+    if !vault.purge_protected() {
+        return Ok(());
+    }
+    let message = "Operation \"purge\" is not allowed because purge protection is enabled for this vault. Key Vault \
+                   service will automatically purge it after the retention period has passed.";
+    Err(VaultError::inner(403, "Forbidden", "ForbiddenByPolicy", message))
+}
+
 /// Purges a deleted certificate.
 pub(super) fn purge(state: &mut CloudState, call: &VaultCall<'_>, name: &str) -> Result<Reply, VaultError> {
     let vault = certificate_store::vault(state, call);
     find(vault, name, call.now)?;
-    if vault.purge_protected() {
-        let message = "Operation \"purge\" is not allowed because purge protection is enabled for this vault. Key Vault \
-                       service will automatically purge it after the retention period has passed.";
-        return Err(VaultError::inner(403, "Forbidden", "ForbiddenByPolicy", message));
-    }
+    check_purge(vault)?;
     let vault =
         state.vaults.reachable_mut(call.vault, call.now).expect("its certificate has just been found");
     vault.certificates.deleted.remove(&name.to_ascii_lowercase());

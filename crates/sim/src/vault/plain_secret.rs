@@ -1,17 +1,17 @@
-//! Secrets that belong to no certificate: set, read, tagged, deleted and recovered.
+//! Secrets that belong to no certificate: set, read, listed, tagged, deleted, recovered and purged.
 //!
-//! Source: "Set Secret", "Update Secret" and "Recover Deleted Secret" of the data plane, api-version 7.4 and later.
+//! Source: the operations of "Secrets" of the data plane, api-version 7.4 and later.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::VaultCall;
 use super::certificate::{Certificates, VaultInfo};
 use super::error::VaultError;
+use super::{VaultCall, page};
 use crate::request::Reply;
 use crate::state::CloudState;
 
-/// A secret with its newest version.
+/// A secret in its newest version.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct PlainSecret {
     name: String,
@@ -21,11 +21,26 @@ pub(crate) struct PlainSecret {
     tags: Option<Value>,
     created: i64,
     updated: i64,
-    /// True while it can only be recovered.
+    /// True while it can only be recovered or purged.
     deleted: bool,
+    /// The earlier versions, oldest first; they have none themselves.
+    #[serde(default)]
+    earlier: Vec<PlainSecret>,
 }
 
 impl PlainSecret {
+    /// Returns an item of a list.
+    fn item(&self, vault_info: &VaultInfo<'_>, versioned: bool) -> Value {
+        let mut item = self.bundle(vault_info, false);
+        if !versioned {
+            item["id"] = json!(format!("{}secrets/{}", vault_info.uri, self.name));
+        }
+        if self.deleted {
+            item["recoveryId"] = json!(format!("{}deletedsecrets/{}", vault_info.uri, self.name));
+        }
+        item
+    }
+
     fn bundle(&self, vault_info: &VaultInfo<'_>, with_value: bool) -> Value {
         let mut bundle = json!({
             "id": format!("{}secrets/{}/{}", vault_info.uri, self.name, self.version),
@@ -57,12 +72,74 @@ pub(super) fn live<'a>(certificates: &'a Certificates, name: &str) -> Option<&'a
     certificates.plain_secrets.get(&name.to_ascii_lowercase()).filter(|secret| !secret.deleted)
 }
 
-/// Returns a secret.
-pub(super) fn get(state: &CloudState, call: &VaultCall<'_>, name: &str) -> Option<Reply> {
+/// Returns a version of a secret, the newest by default; `None` if there is no secret of that name.
+///
+/// # Errors
+/// 404 for an unknown version.
+pub(super) fn get(
+    state: &CloudState,
+    call: &VaultCall<'_>,
+    name: &str,
+    version: Option<&str>,
+) -> Option<Result<Reply, VaultError>> {
     let vault = super::certificate_store::vault(state, call);
     let uri = state.vault_uri(call.vault);
     let secret = live(&vault.certificates, name)?;
-    Some(Reply::json(200, &secret.bundle(&vault.vault_info(&uri), true)))
+    let mut versions = std::iter::once(secret).chain(&secret.earlier);
+    let found = versions.find(|known| version.is_none_or(|version| known.version == version));
+    let missing = || not_found(&format!("{name}/{}", version.unwrap_or_default()));
+    let bundle = found.map(|found| found.bundle(&vault.vault_info(&uri), true));
+    Some(bundle.map(|bundle| Reply::json(200, &bundle)).ok_or_else(missing))
+}
+
+/// Returns the items of a list of all secrets.
+pub(super) fn items(certificates: &Certificates, vault_info: &VaultInfo<'_>) -> Vec<Value> {
+    let live = certificates.plain_secrets.values().filter(|secret| !secret.deleted);
+    live.map(|secret| secret.item(vault_info, false)).collect()
+}
+
+/// Returns the items of a list of the versions of one secret.
+pub(super) fn versions(certificates: &Certificates, vault_info: &VaultInfo<'_>, name: &str) -> Vec<Value> {
+    let secret = live(certificates, name);
+    let versions = secret.into_iter().flat_map(|secret| secret.earlier.iter().chain([secret]));
+    versions.map(|version| version.item(vault_info, true)).collect()
+}
+
+/// Lists the deleted secrets.
+///
+/// # Errors
+/// 400 if the page is invalid.
+pub(super) fn list_deleted(state: &CloudState, call: &VaultCall<'_>) -> Result<Reply, VaultError> {
+    let vault = super::certificate_store::vault(state, call);
+    let uri = state.vault_uri(call.vault);
+    let vault_info = vault.vault_info(&uri);
+    let deleted = vault.certificates.plain_secrets.values().filter(|secret| secret.deleted);
+    let items: Vec<Value> = deleted.map(|secret| secret.item(&vault_info, false)).collect();
+    page::reply(state, call, &items)
+}
+
+/// Returns a deleted secret, without its value.
+///
+/// # Errors
+/// 404 if none is deleted.
+pub(super) fn get_deleted(state: &CloudState, call: &VaultCall<'_>, name: &str) -> Result<Reply, VaultError> {
+    let vault = super::certificate_store::vault(state, call);
+    let uri = state.vault_uri(call.vault);
+    let found = vault.certificates.plain_secrets.get(&name.to_ascii_lowercase());
+    let found = found.filter(|secret| secret.deleted).ok_or_else(|| not_found(name))?;
+    Ok(Reply::json(200, &found.item(&vault.vault_info(&uri), true)))
+}
+
+/// Purges a deleted secret.
+///
+/// # Errors
+/// 404 if none is deleted, 403 if the vault has purge protection.
+pub(super) fn purge(state: &mut CloudState, call: &VaultCall<'_>, name: &str) -> Result<Reply, VaultError> {
+    get_deleted(state, call, name)?;
+    let vault = state.vaults.reachable_mut(call.vault, call.now).expect("its secret has just been found");
+    super::deleted::check_purge(vault)?;
+    vault.certificates.plain_secrets.remove(&name.to_ascii_lowercase());
+    Ok(Reply::empty(204))
 }
 
 /// Sets a secret.
@@ -92,6 +169,11 @@ pub(super) fn set(state: &mut CloudState, call: &VaultCall<'_>, name: &str) -> R
         );
         return Err(VaultError::inner(409, "Conflict", "ObjectIsDeletedButRecoverable", &message));
     }
+    let mut earlier = Vec::new();
+    if let Some(mut known) = vault.certificates.plain_secrets.remove(&key) {
+        earlier.append(&mut known.earlier);
+        earlier.push(known);
+    }
     let secret = PlainSecret {
         name: name.to_owned(),
         version,
@@ -101,6 +183,7 @@ pub(super) fn set(state: &mut CloudState, call: &VaultCall<'_>, name: &str) -> R
         created: now,
         updated: now,
         deleted: false,
+        earlier,
     };
     let bundle = secret.bundle(&vault.vault_info(&uri), true);
     vault.certificates.plain_secrets.insert(key, secret);

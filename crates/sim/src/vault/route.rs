@@ -43,7 +43,10 @@ enum RouteAction {
     SetSecret,
     UpdateSecret,
     DeleteSecret,
+    ListDeletedSecrets,
+    GetDeletedSecret,
     RecoverSecret,
+    PurgeSecret,
 }
 
 impl Target {
@@ -93,10 +96,12 @@ impl Target {
         match self.action {
             RouteAction::List => certificate_store::list(state, call, self.collection),
             RouteAction::Versions => certificate_store::versions(state, call, self.collection, name),
-            RouteAction::Get if self.collection == "secrets" => match plain_secret::get(state, call, name) {
-                Some(reply) => Ok(reply),
-                None => certificate_store::get(state, call, self.collection, name, version),
-            },
+            RouteAction::Get if self.collection == "secrets" => {
+                match plain_secret::get(state, call, name, version) {
+                    Some(reply) => reply,
+                    None => certificate_store::get(state, call, self.collection, name, version),
+                }
+            }
             RouteAction::Get => certificate_store::get(state, call, self.collection, name, version),
             RouteAction::Policy => certificate_store::policy(state, call, name),
             RouteAction::UpdatePolicy => certificate_store::update_policy(state, call, name),
@@ -114,6 +119,9 @@ impl Target {
             RouteAction::SetSecret => plain_secret::set(state, call, name),
             RouteAction::UpdateSecret => plain_secret::update(state, call, name),
             RouteAction::DeleteSecret => plain_secret::delete(state, call, name),
+            RouteAction::ListDeletedSecrets => plain_secret::list_deleted(state, call),
+            RouteAction::GetDeletedSecret => plain_secret::get_deleted(state, call, name),
+            RouteAction::PurgeSecret => plain_secret::purge(state, call, name),
             RouteAction::RecoverSecret => plain_secret::recover(state, call, name),
         }
     }
@@ -171,9 +179,12 @@ fn in_live(method: &Method, rest: &[&str], collection: &str) -> Result<ParsedRou
 
 fn in_deleted_secrets(method: &Method, rest: &[&str]) -> Result<ParsedRoute, VaultError> {
     match (method, rest) {
+        (&Method::GET, []) => Ok((DataOperation::List, RouteAction::ListDeletedSecrets, None)),
+        (&Method::GET, [_]) => Ok((DataOperation::Get, RouteAction::GetDeletedSecret, None)),
         (&Method::POST, [_, action]) if action.eq_ignore_ascii_case("recover") => {
             Ok((DataOperation::Recover, RouteAction::RecoverSecret, None))
         }
+        (&Method::DELETE, [_]) => Ok((DataOperation::Purge, RouteAction::PurgeSecret, None)),
         _ => Err(not_allowed(method, "deletedsecrets")),
     }
 }

@@ -61,7 +61,10 @@ async fn every_package_of_the_python_sdk_works_with_its_default_version() {
     assert_eq!(of("azure-mgmt-keyvault"), json!([true]));
     assert_eq!(of("azure-mgmt-authorization"), json!(["Key Vault Administrator"]));
     assert_eq!(of("azure-keyvault-certificates"), json!(["made"]));
-    assert_eq!(of("azure-keyvault-secrets"), json!(["sdk", "application/x-pkcs12"]));
+    assert_eq!(
+        of("azure-keyvault-secrets"),
+        json!([["y", "x"], ["word"], 2, ["word"], [404, "SecretNotFound"], "application/x-pkcs12"])
+    );
     assert_eq!(of("azure-mgmt-msi"), json!([["one"]]));
     assert_eq!(of("azure-mgmt-dns"), json!([["app.sdk.example.com."]]));
     assert_eq!(of("azure-mgmt-containerservice"), json!(["Succeeded", "clusterUser"]));

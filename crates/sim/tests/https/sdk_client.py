@@ -109,8 +109,14 @@ made = certificates.begin_create_certificate(
 ).result()
 reads("azure-keyvault-certificates", made.name)
 secrets = SecretClient(uri, credential, verify_challenge_resource=False)
-secrets.set_secret("word", "x", tags={"by": "sdk"})
-reads("azure-keyvault-secrets", secrets.get_secret("word").properties.tags["by"])
+first = secrets.set_secret("word", "x", tags={"by": "sdk"}).properties.version
+reads("azure-keyvault-secrets", [secrets.set_secret("word", "y").value, secrets.get_secret("word", first).value])
+reads("azure-keyvault-secrets", sorted(one.name for one in secrets.list_properties_of_secrets() if not one.managed))
+reads("azure-keyvault-secrets", len(list(secrets.list_properties_of_secret_versions("word"))))
+secrets.begin_delete_secret("word").wait()
+reads("azure-keyvault-secrets", [one.name for one in secrets.list_deleted_secrets()])
+secrets.purge_deleted_secret("word")
+reads("azure-keyvault-secrets", refused(lambda: secrets.get_secret("word")))
 reads("azure-keyvault-secrets", secrets.get_secret("made").properties.content_type)
 
 identities = ManagedServiceIdentityClient(credential, subscription, **common)
