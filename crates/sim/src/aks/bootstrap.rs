@@ -2,7 +2,9 @@
 
 use serde_json::json;
 
-use super::cluster_info::{VaultObject, VaultReadError, VaultReader};
+use super::cluster_info::{
+    TokenExchange, TokenExchangeError, VaultObject, VaultReadError, VaultReader,
+};
 use super::reconcile_context::ReconcileContext;
 use super::timers::Task;
 use super::{csi, gateway_api, mesh, node, storage_classes, system};
@@ -102,6 +104,10 @@ pub(super) fn namespace(name: &str) -> serde_json::Value {
 pub(super) struct NoVaults;
 
 impl VaultReader for NoVaults {
+    fn exchange(&self, _: SimTime, _: TokenExchange<'_>) -> Result<(), TokenExchangeError> {
+        Err(TokenExchangeError { url: String::new(), status: 0, body: "no such host".into() })
+    }
+
     fn read(
         &self,
         _: SimTime,

@@ -110,8 +110,40 @@ pub struct VaultReadError {
     pub body: String,
 }
 
-/// Access of a cluster's nodes to the vaults.
+/// The sign-in of a pod as an identity: the claims of its service account's token, and the identity.
+#[derive(Debug, Clone, Copy)]
+pub struct TokenExchange<'a> {
+    /// The tenant that is asked.
+    pub tenant: &'a str,
+    /// The client id of the identity.
+    pub client_id: &'a str,
+    /// The issuer of the token.
+    pub issuer: &'a str,
+    /// The subject of the token, `system:serviceaccount:<namespace>:<name>`.
+    pub subject: &'a str,
+    /// The audience of the token.
+    pub audience: &'a str,
+}
+
+/// An error response of the token endpoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenExchangeError {
+    /// The address of the endpoint.
+    pub url: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// The body of the response.
+    pub body: String,
+}
+
+/// Access of a cluster's nodes to the token endpoint and to the vaults.
 pub trait VaultReader {
+    /// Exchanges a token that this cluster issued for one of an identity.
+    ///
+    /// # Errors
+    /// The error response of the token endpoint.
+    fn exchange(&self, at: SimTime, wanted: TokenExchange<'_>) -> Result<(), TokenExchangeError>;
+
     /// Reads an object with the identity of that client id, at that time.
     ///
     /// `object_type` is `secret`, `cert` or `key`; without `version` it reads the current one.
@@ -128,8 +160,8 @@ pub trait VaultReader {
         version: Option<&str>,
     ) -> Result<VaultObject, VaultReadError>;
 
-    /// Returns the next time after `after` at which a response may change on its own: a role assignment takes
-    /// effect.
+    /// Returns the next time after `after` at which a response may change on its own: a role assignment or a
+    /// federated credential takes effect.
     fn grant_due(&self, after: SimTime) -> Option<SimTime>;
 
     /// Returns the time up to which nothing outside of the cluster changes, if it is known to be later than now.

@@ -8,7 +8,9 @@ use base64::engine::general_purpose::STANDARD;
 use p12_keystore::{Certificate, KeyStore, KeyStoreEntry, PrivateKey, PrivateKeyChain};
 use serde_json::{Value, json};
 
-use super::cluster_info::{ClusterInfo, Csi, VaultObject, VaultReadError, VaultReader};
+use super::cluster_info::{
+    ClusterInfo, Csi, TokenExchange, TokenExchangeError, VaultObject, VaultReadError, VaultReader,
+};
 use super::condition;
 use super::object::{list, text};
 use super::{Controllers, advance_to, bootstrap, next_due};
@@ -67,10 +69,24 @@ pub fn certificate_of(domain: &str, number: u32, rsa: bool) -> StoredCertificate
 pub struct FakeVault {
     pub certificates: BTreeMap<String, StoredCertificate>,
     pub readable_from: Option<SimTime>,
+    /// The subject whose tokens the token endpoint accepts.
+    pub trusted_subject: Option<String>,
     pub reads: RefCell<u32>,
 }
 
 impl VaultReader for FakeVault {
+    fn exchange(&self, _: SimTime, wanted: TokenExchange<'_>) -> Result<(), TokenExchangeError> {
+        if self.trusted_subject.as_deref() == Some(wanted.subject) {
+            return Ok(());
+        }
+        let why = format!(
+            "AADSTS70021: No matching federated identity record found for presented assertion. Assertion Subject: '{}'.",
+            wanted.subject
+        );
+        let body = json!({ "error": "invalid_request", "error_description": why }).to_string();
+        Err(TokenExchangeError { url: "https://login/token".into(), status: 400, body })
+    }
+
     fn read(
         &self,
         at: SimTime,

@@ -33,7 +33,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-pub use cluster_info::{ClusterInfo, Csi, VaultObject, VaultReadError, VaultReader};
+pub use cluster_info::{
+    ClusterInfo, Csi, TokenExchange, TokenExchangeError, VaultObject, VaultReadError, VaultReader,
+};
 
 use crate::clock::{SimTime, Timing};
 use crate::kubernetes::store::Store;

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::csi;
 use super::reconcile_context::ReconcileContext;
 
 const MANAGER: &str = "aks-addon-manager";
@@ -117,6 +118,14 @@ pub(super) fn install_secrets_store(cx: &mut ReconcileContext<'_>) {
     for (name, app, image) in SECRETS_STORE {
         daemon_set(cx, name, &json!({"app": app}), image);
     }
+    let driver = json!({
+        "apiVersion": "storage.k8s.io/v1", "kind": "CSIDriver", "metadata": {"name": csi::DRIVER},
+        "spec": {
+            "attachRequired": false, "podInfoOnMount": true, "volumeLifecycleModes": ["Ephemeral"],
+            "tokenRequests": [{"audience": csi::AUDIENCE}],
+        },
+    });
+    cx.put("csidrivers.storage.k8s.io", driver, MANAGER);
 }
 
 /// Removes the pods of the add-on; its kinds and their objects stay.
@@ -124,6 +133,7 @@ pub(super) fn remove_secrets_store(cx: &mut ReconcileContext<'_>) {
     for (name, _, _) in SECRETS_STORE {
         cx.store.remove("daemonsets.apps", NAMESPACE, name, cx.at);
     }
+    cx.store.remove("csidrivers.storage.k8s.io", "", csi::DRIVER, cx.at);
 }
 
 fn template(name: &str, labels: &Value, image: &str) -> Value {

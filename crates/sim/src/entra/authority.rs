@@ -55,7 +55,7 @@ pub(super) enum Tenant {
 }
 
 impl Tenant {
-    fn read(state: &CloudState, text: &str) -> Option<Self> {
+    pub(super) fn read(state: &CloudState, text: &str) -> Option<Self> {
         if text.eq_ignore_ascii_case(&state.directory.tenant) || text.eq_ignore_ascii_case(DOMAIN) {
             return Some(Self::Named);
         }

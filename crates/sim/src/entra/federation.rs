@@ -7,7 +7,8 @@
 use http::StatusCode;
 use serde_json::Value;
 
-use super::grant::OAuthError;
+use super::authority::Tenant;
+use super::grant::{OAuthError, unknown_application, unknown_tenant};
 use crate::clock::SimTime;
 use crate::entra::Principal;
 use crate::kubernetes::service_accounts::claims_of;
@@ -27,6 +28,54 @@ pub struct Assertion<'a> {
 /// The type of an assertion that is a JSON Web Token (RFC 7523 §2.2).
 pub(super) const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
+/// Checks that a credential of a managed identity has the values of an assertion.
+///
+/// # Errors
+/// 70021 without a matching credential.
+fn find_credential(
+    state: &CloudState,
+    principal: &Principal,
+    presented: Assertion<'_>,
+    now: SimTime,
+) -> Result<(), OAuthError> {
+    let identity = principal.resource_id.as_deref().unwrap_or_default();
+    if state.trusts_assertion(identity, presented, now) {
+        return Ok(());
+    }
+    let Assertion { issuer, subject, audience } = presented;
+    let why = format!(
+        "No matching federated identity record found for presented assertion. Assertion Issuer: '{issuer}'. Assertion \
+         Subject: '{subject}'. Assertion Audience: '{audience}'. \
+         https://docs.microsoft.com/azure/active-directory/develop/workload-identity-federation"
+    );
+    Err(OAuthError::bad("invalid_request", 70021, why))
+}
+
+/// Exchanges a token that a cluster has just issued to one of its pods, so that its signature and its lifetime are
+/// valid. The error has no ids and no time of the request: repeated failures have the same text, and the cluster
+/// counts them as one event.
+///
+/// # Errors
+/// The response of the token endpoint: 90002 for another tenant, 700016 for an unknown identity, 70021 without a
+/// matching credential.
+pub fn exchange(
+    state: &CloudState,
+    tenant: &str,
+    client_id: &str,
+    presented: Assertion<'_>,
+    now: SimTime,
+) -> Result<(), (u16, Value)> {
+    let exchanged = || {
+        if Tenant::read(state, tenant) != Some(Tenant::Named) {
+            return Err(unknown_tenant(tenant));
+        }
+        let found = state.directory.by_client_id(client_id);
+        let principal = found.ok_or_else(|| unknown_application(state, client_id))?;
+        find_credential(state, principal, presented, now)
+    };
+    exchanged().map_err(|error| error.without_request())
+}
+
 /// Checks the assertion of a managed identity.
 ///
 /// # Errors
@@ -45,16 +94,12 @@ pub(super) fn check(
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let audience = claims["aud"].as_array().map_or_else(|| text(&claims["aud"]), |list| text(&list[0]));
     let (issuer, subject) = (text(&claims["iss"]), text(&claims["sub"]));
-    let presented = Assertion { issuer: &issuer, subject: &subject, audience: &audience };
-    let identity = principal.resource_id.as_deref().unwrap_or_default();
-    if !state.trusts_assertion(identity, presented, now) {
-        let why = format!(
-            "No matching federated identity record found for presented assertion. Assertion Issuer: '{issuer}'. Assertion \
-             Subject: '{subject}'. Assertion Audience: '{audience}'. \
-             https://docs.microsoft.com/azure/active-directory/develop/workload-identity-federation"
-        );
-        return Err(OAuthError::bad("invalid_request", 70021, why));
-    }
+    find_credential(
+        state,
+        principal,
+        Assertion { issuer: &issuer, subject: &subject, audience: &audience },
+        now,
+    )?;
     let at = now.unix_seconds();
     let is_current = claims["exp"].as_i64().is_some_and(|exp| at < exp)
         && claims["nbf"].as_i64().is_none_or(|from| from <= at);

@@ -34,6 +34,16 @@ impl OAuthError {
         Self::new(StatusCode::BAD_REQUEST, error, number, description)
     }
 
+    /// Returns the status and the body, without the ids and the time of a request.
+    pub(super) fn without_request(self) -> (u16, Value) {
+        let body = json!({
+            "error": self.error,
+            "error_description": format!("AADSTS{}: {}", self.number, self.description),
+            "error_codes": [self.number],
+        });
+        (self.status.as_u16(), body)
+    }
+
     pub(super) fn into_reply(self, state: &CloudState, request: &Request, now: SimTime) -> Reply {
         let trace = uuid_from(state.seed, "trace", request.number);
         let correlation = request.header("client-request-id").unwrap_or(&trace).to_owned();
@@ -160,7 +170,7 @@ fn federated<'a>(
     Ok(found)
 }
 
-fn unknown_application(state: &CloudState, client: &str) -> OAuthError {
+pub(super) fn unknown_application(state: &CloudState, client: &str) -> OAuthError {
     let why = format!(
         "Application with identifier '{client}' was not found in the directory '{}'. This can happen if the application \
          has not been installed by the administrator of the tenant or consented to by any user in the tenant. You may have \

@@ -1,5 +1,5 @@
-//! Access to the vaults for the Secrets Store provider on a node: with the client id of an identity instead
-//! of a token.
+//! Access to the token endpoint and to the vaults for the Secrets Store provider on a node: with claims and client
+//! ids instead of tokens.
 
 use x509_parser::parse_x509_certificate;
 
@@ -7,16 +7,25 @@ use super::access::{self, DataOperation};
 use super::certificate_store;
 use super::error::VaultError;
 use super::firewall::{self, ClientLocation};
-use crate::aks::{VaultObject, VaultReadError, VaultReader};
-use crate::arm::roles;
+use crate::aks::{TokenExchange, TokenExchangeError, VaultObject, VaultReadError, VaultReader};
+use crate::arm::{identities, roles};
 use crate::clock::SimTime;
-use crate::entra::Caller;
+use crate::entra::{self, Assertion, Caller};
 use crate::state::CloudState;
 
 /// The vaults, roles and directory of the simulated cloud.
 pub(crate) struct NodeVaultReader<'a>(pub(crate) &'a CloudState);
 
 impl VaultReader for NodeVaultReader<'_> {
+    fn exchange(&self, at: SimTime, wanted: TokenExchange<'_>) -> Result<(), TokenExchangeError> {
+        let TokenExchange { tenant, client_id, issuer, subject, audience } = wanted;
+        let presented = Assertion { issuer, subject, audience };
+        entra::exchange(self.0, tenant, client_id, presented, at).map_err(|(status, body)| {
+            let url = format!("{}/{tenant}/oauth2/v2.0/token", self.0.origin("login"));
+            TokenExchangeError { url, status, body: body.to_string() }
+        })
+    }
+
     fn quiet_until(&self) -> Option<SimTime> {
         self.0.quiet_until
     }
@@ -72,7 +81,8 @@ impl VaultReader for NodeVaultReader<'_> {
     }
 
     fn grant_due(&self, after: SimTime) -> Option<SimTime> {
-        roles::grant_due(self.0, after)
+        let due = [roles::grant_due(self.0, after), identities::credential_due(self.0, after)];
+        due.into_iter().flatten().min()
     }
 }
 

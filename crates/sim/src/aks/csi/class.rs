@@ -10,6 +10,7 @@ use crate::aks::object::text;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Class {
     pub vault: String,
+    pub tenant: String,
     pub identity: Identity,
     pub objects: Vec<ObjectSpec>,
 }
@@ -70,8 +71,10 @@ pub(super) fn read(class: &Value) -> Result<Class, String> {
     if vault.is_empty() {
         return Err("keyvaultName is not set".into());
     }
-    if parameter("tenantId").is_empty() && parameter("tenantID").is_empty() {
-        return Err("tenantId is not set".into());
+    let tenant = ["tenantId", "tenantID"].map(parameter).into_iter().find(|tenant| !tenant.is_empty());
+    let Some(tenant) = tenant else { return Err("tenantId is not set".into()) };
+    if is_true("useVMManagedIdentity") && is_true("usePodIdentity") {
+        return Err("cannot enable both pod identity and user-assigned managed identity".into());
     }
     let identity = if is_true("useVMManagedIdentity") || is_true("usePodIdentity") {
         Identity::Node(parameter("userAssignedIdentityID"))
@@ -84,7 +87,7 @@ pub(super) fn read(class: &Value) -> Result<Class, String> {
     if objects.trim().is_empty() {
         return Err("objects is not set".into());
     }
-    Ok(Class { vault, identity, objects: read_objects(objects)? })
+    Ok(Class { vault, tenant, identity, objects: read_objects(objects)? })
 }
 
 fn read_objects(yaml: &str) -> Result<Vec<ObjectSpec>, String> {

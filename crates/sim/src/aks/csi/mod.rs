@@ -1,7 +1,8 @@
 //! The Secrets Store CSI driver and its Azure provider: vault objects as files of pods and as Secrets.
 //!
 //! The kubelet calls the driver to mount (`mount.rs`). The driver reads the class (`class.rs`) and requests
-//! the files from the provider (`provider.rs`). Then it records the mount, creates Secrets (`sync.rs`) and
+//! the files from the provider (`provider.rs`), which signs in with the node's identity or with the token of the
+//! pod's service account (`service_account.rs`). Then it records the mount, creates Secrets (`sync.rs`) and
 //! polls for new versions (`rotation.rs`). `material.rs` converts PFX and PEM. Contract:
 //! secrets-store-csi-driver.sigs.k8s.io and azure.github.io/secrets-store-csi-driver-provider-azure.
 
@@ -10,6 +11,7 @@ mod mount;
 mod pem_conversion;
 mod provider;
 mod rotation;
+mod service_account;
 mod sync;
 
 use std::collections::BTreeMap;
@@ -20,6 +22,7 @@ use serde_json::Value;
 pub(super) use mount::{mount, volumes_to_mount};
 pub(super) use pem_conversion::key_pair_error;
 pub(super) use rotation::{restart_rotation, rotate};
+pub(super) use service_account::AUDIENCE;
 pub(super) use sync::sync_secrets;
 
 use super::object::uid;
@@ -219,6 +222,37 @@ mod tests {
         assert!(failure(&fixture).ends_with(
             "driver name secrets-store.csi.k8s.io not found in the list of registered CSI drivers"
         ));
+    }
+
+    #[test]
+    fn a_class_with_a_client_id_exchanges_the_token_of_the_pods_service_account() {
+        let mut own = class(OBJECTS);
+        own["spec"]["parameters"] = json!({
+            "clientID": fixture::CLIENT, "keyvaultName": "kv-demo", "tenantId": "t", "objects": OBJECTS,
+        });
+        let mut fixture = fixture_with(own);
+        fixture.advance(4.0);
+        let message = failure(&fixture);
+        assert!(message.contains("error: failed to get objectType:secret, objectName:tls, objectVersion:: ClientAssertionCredential authentication failed."), "{message}");
+        assert!(message.contains("Assertion Subject: 'system:serviceaccount:default:default'"), "{message}");
+        assert!(!fixture.is_ready("holder"));
+        fixture.vault.trusted_subject = Some("system:serviceaccount:default:default".into());
+        fixture.advance(60.0);
+        assert!(fixture.is_ready("holder") && secret(&fixture).is_some());
+        let driver = fixture.get("csidrivers.storage.k8s.io", "", DRIVER).expect("the add-on is enabled");
+        assert_eq!(driver["spec"]["tokenRequests"], json!([{ "audience": AUDIENCE }]));
+    }
+
+    #[test]
+    fn without_its_service_account_a_pod_mounts_nothing() {
+        let mut holder = holder();
+        holder["spec"]["template"]["spec"]["serviceAccountName"] = json!("gone");
+        let mut fixture = ClusterFixture::running();
+        fixture.request(CLASSES, class(OBJECTS));
+        fixture.request("deployments.apps", holder);
+        fixture.advance(4.0);
+        let message = failure(&fixture);
+        assert!(message.ends_with("failed to fetch token: serviceaccounts \"gone\" not found"), "{message}");
     }
 
     #[test]

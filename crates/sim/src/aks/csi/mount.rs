@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{CLASSES, DRIVER, MANAGER, Mounted, POD_STATUSES, class_name, provider};
+use super::{CLASSES, DRIVER, MANAGER, Mounted, POD_STATUSES, class_name, provider, service_account};
 use crate::aks::object::{is_ending, list, name, namespace, owned_by, text, uid};
 use crate::aks::reconcile_context::{EventSpec, ReconcileContext};
 use crate::aks::timers::{ObjectRef, Task};
@@ -114,6 +114,9 @@ fn set_up_class(cx: &mut ReconcileContext<'_>, pod: &Value, volume: &Value) -> R
             "kubernetes.io/csi: mounter.SetUpAt failed to get CSI client: driver name {driver} not found in the list of registered CSI drivers"
         ));
     }
+    service_account::check(cx, pod).map_err(|why| {
+        format!("kubernetes.io/csi: mounter.SetUpAt failed to get service account token attributes: {why}")
+    })?;
     if volume.pointer("/csi/readOnly") != Some(&Value::Bool(true)) {
         return Err("rpc error: code = InvalidArgument desc = Readonly is not true in request".into());
     }
@@ -127,7 +130,7 @@ fn set_up_class(cx: &mut ReconcileContext<'_>, pod: &Value, volume: &Value) -> R
             "rpc error: code = Unknown desc = failed to get secretproviderclass {place}/{class}, error: SecretProviderClass.secrets-store.csi.x-k8s.io \"{class}\" not found"
         )
     })?;
-    let files = provider::fetch(cx, &spc, &[]).map_err(|why| {
+    let files = provider::fetch(cx, pod, &spc, &[]).map_err(|why| {
         format!(
             "rpc error: code = Unknown desc = failed to mount secrets store objects for pod {place}/{}, err: {why}",
             name(pod)

@@ -5,20 +5,25 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 use super::class::{Class, Identity, ObjectSpec};
-use super::{File, class, pem_conversion};
-use crate::aks::cluster_info::{VaultObject, VaultReadError};
+use super::{File, class, pem_conversion, service_account};
+use crate::aks::cluster_info::{TokenExchange, TokenExchangeError, VaultObject, VaultReadError};
 use crate::aks::object::text;
 use crate::aks::reconcile_context::ReconcileContext;
 
 /// The line that azcore prints between the parts of an error.
 const RULE: &str = "--------------------------------------------------------------------------------";
 
-/// Fetches every object of a class. `known` are the files of the last fetch: an unchanged version is not
-/// converted again.
+/// Fetches every object of a class for a pod. `known` are the files of the last fetch: an unchanged version is
+/// not converted again.
 ///
 /// # Errors
 /// The error message in the driver's events, from `rpc error:` or `error connecting` on.
-pub(super) fn fetch(cx: &ReconcileContext<'_>, spc: &Value, known: &[File]) -> Result<Vec<File>, String> {
+pub(super) fn fetch(
+    cx: &ReconcileContext<'_>,
+    pod: &Value,
+    spc: &Value,
+    known: &[File],
+) -> Result<Vec<File>, String> {
     let provider = text(spc, "/spec/provider");
     if provider != "azure" {
         return Err(format!(
@@ -30,7 +35,7 @@ pub(super) fn fetch(cx: &ReconcileContext<'_>, spc: &Value, known: &[File]) -> R
     let class = class::read(spc).map_err(failed)?;
     let mut files: Vec<File> = Vec::new();
     for wanted in &class.objects {
-        let file = fetch_one(cx, &class, wanted, known)
+        let file = fetch_one(cx, pod, &class, wanted, known)
             .map_err(|why| {
                 format!(
                     "failed to get objectType:{}, objectName:{}, objectVersion:{}: {why}",
@@ -47,6 +52,7 @@ pub(super) fn fetch(cx: &ReconcileContext<'_>, spc: &Value, known: &[File]) -> R
 
 fn fetch_one(
     cx: &ReconcileContext<'_>,
+    pod: &Value,
     class: &Class,
     wanted: &ObjectSpec,
     known: &[File],
@@ -60,7 +66,7 @@ fn fetch_one(
     if wanted.file().contains(['/', '\\']) || wanted.file().starts_with("..") {
         return Err(format!("file name {} is not valid", wanted.file()));
     }
-    let client_id = sign_in(cx, class)?;
+    let client_id = sign_in(cx, pod, class)?;
     let object = cx
         .vaults
         .read(cx.at, &class.vault, &client_id, &wanted.object_type, &wanted.object_name, wanted.version())
@@ -76,14 +82,23 @@ fn fetch_one(
     Ok(File { name: wanted.file().to_owned(), id, version: object.version, content })
 }
 
-/// Returns the client id that the vault sees, as the node's metadata service selects it.
-fn sign_in(cx: &ReconcileContext<'_>, class: &Class) -> Result<String, String> {
+/// Returns the client id that the vault sees: as the node's metadata service selects it, or that of the identity
+/// for which the pod's token is exchanged.
+fn sign_in(cx: &ReconcileContext<'_>, pod: &Value, class: &Class) -> Result<String, String> {
     let requested = match &class.identity {
         Identity::Node(requested) => requested,
         Identity::Workload(client_id) => {
-            return Err(format!(
-                "failed to acquire token: WorkloadIdentityCredential authentication failed. AADSTS700016: Application with identifier '{client_id}' was not found in the directory"
-            ));
+            let exchange = TokenExchange {
+                tenant: &class.tenant,
+                client_id,
+                issuer: cx.store.token_issuer.url(),
+                subject: &service_account::subject(pod),
+                audience: service_account::AUDIENCE,
+            };
+            return match cx.vaults.exchange(cx.at, exchange) {
+                Ok(()) => Ok(client_id.clone()),
+                Err(error) => Err(exchange_error(&error)),
+            };
         }
         Identity::Principal => {
             return Err("failed to get credentials, nodePublishSecretRef secret is not set".into());
@@ -109,6 +124,27 @@ fn metadata_error(why: &str) -> String {
     )
 }
 
+/// Formats an error of the token endpoint like the Azure SDK for Go.
+fn exchange_error(error: &TokenExchangeError) -> String {
+    let TokenExchangeError { url, status, .. } = error;
+    let body = indented(&error.body);
+    let phrase = reason_phrase(*status);
+    format!(
+        "ClientAssertionCredential authentication failed. \nPOST {url}\n{RULE}\nRESPONSE {status}: {status} {phrase}\n{RULE}\n{body}\n{RULE}\nTo troubleshoot, visit https://aka.ms/azsdk/go/identity/troubleshoot#client-assertion"
+    )
+}
+
+/// Returns a JSON body with an indent of two; another body as it is.
+fn indented(body: &str) -> String {
+    let parsed = serde_json::from_str::<Value>(body).ok();
+    parsed.and_then(|parsed| serde_json::to_string_pretty(&parsed).ok()).unwrap_or_else(|| body.to_owned())
+}
+
+fn reason_phrase(status: u16) -> &'static str {
+    let status = http::StatusCode::from_u16(status).ok();
+    status.and_then(|status| status.canonical_reason()).unwrap_or_default()
+}
+
 /// Formats an error of the vault like the Azure SDK for Go.
 fn describe(cx: &ReconcileContext<'_>, class: &Class, wanted: &ObjectSpec, error: &VaultReadError) -> String {
     let collection = match wanted.object_type.as_str() {
@@ -125,14 +161,7 @@ fn describe(cx: &ReconcileContext<'_>, class: &Class, wanted: &ObjectSpec, error
     if error.status == 0 {
         return format!("Get \"{url}\": dial tcp: lookup {host}: no such host");
     }
-    let phrase = http::StatusCode::from_u16(error.status)
-        .ok()
-        .and_then(|status| status.canonical_reason())
-        .unwrap_or_default();
-    let body = serde_json::from_str::<Value>(&error.body)
-        .ok()
-        .and_then(|body| serde_json::to_string_pretty(&body).ok())
-        .unwrap_or_else(|| error.body.clone());
+    let (phrase, body) = (reason_phrase(error.status), indented(&error.body));
     let code = match error.code.as_str() {
         "" => "ERROR CODE UNAVAILABLE".to_owned(),
         code => format!("ERROR CODE: {code}"),

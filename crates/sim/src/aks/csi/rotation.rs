@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{CLASSES, Mounted, mount, provider, sync};
+use super::{CLASSES, Mounted, mount, provider, service_account, sync};
 use crate::aks::object::{is_ending, namespace, object_ref, uid};
 use crate::aks::reconcile_context::{EventSpec, ReconcileContext};
 use crate::aks::timers::{ObjectRef, Task};
@@ -66,7 +66,9 @@ pub(in crate::aks) fn restart_rotation(cx: &mut ReconcileContext<'_>) {
 fn rotate_class(cx: &mut ReconcileContext<'_>, pod: &Value, class: &str, mounted: &Mounted) -> PollResult {
     let place = namespace(pod);
     let fetched = match cx.get(CLASSES, place, class) {
-        Some(spc) => provider::fetch(cx, &spc, &mounted.files),
+        Some(spc) => {
+            service_account::check(cx, pod).and_then(|()| provider::fetch(cx, pod, &spc, &mounted.files))
+        }
         None => Err(format!("SecretProviderClass.secrets-store.csi.x-k8s.io \"{class}\" not found")),
     };
     let files = match fetched {

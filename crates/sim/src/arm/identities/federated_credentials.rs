@@ -36,6 +36,12 @@ pub const CREDENTIAL: ResourceType = ResourceType {
     ..ResourceType::new("Microsoft.ManagedIdentity/userAssignedIdentities/federatedIdentityCredentials")
 };
 
+/// Returns the next time after `after` at which a credential takes effect.
+pub fn credential_due(state: &CloudState, after: SimTime) -> Option<SimTime> {
+    let all = state.tracked.of_kind(CREDENTIAL.kind);
+    all.map(|credential| credential.effective).filter(|at| *at > after).min()
+}
+
 impl CloudState {
     /// Returns whether a credential of an identity has exactly these values and has reached the token endpoint.
     pub fn trusts_assertion(&self, identity: &str, assertion: Assertion<'_>, now: SimTime) -> bool {

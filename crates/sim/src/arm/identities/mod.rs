@@ -17,7 +17,7 @@ use crate::durations;
 use crate::request::Reply;
 use crate::state::CloudState;
 
-pub use federated_credentials::CREDENTIAL;
+pub use federated_credentials::{CREDENTIAL, credential_due};
 
 /// The type of identities.
 pub const IDENTITY: ResourceType = ResourceType {
