@@ -90,6 +90,7 @@ fn action(action: Action) -> &'static str {
         Action::Refuse => "refuse",
         Action::Blocked { .. } => "blocked",
         Action::Disabled => "disabled",
+        Action::Delete => "delete",
     }
 }
 
@@ -123,6 +124,7 @@ fn row(step: &Planned, style: Styler) -> String {
         Action::Create => style.good("+"),
         Action::Change => style.warn("~"),
         Action::Wait | Action::Blocked { .. } | Action::Disabled => style.dim("·"),
+        Action::Delete => style.warn("-"),
         Action::Refuse => style.bad("!"),
     };
     let first = text::pad(&format!(" {glyph} {name}"), DETAIL);
@@ -154,6 +156,7 @@ fn description(step: &Planned, name: &str) -> String {
         (Action::Wait, None) if step.after.is_empty() => format!("{subject}: in progress"),
         (Action::Wait, None) => format!("checked after {}", after()),
         (Action::Disabled, _) => format!("{subject}: switched off, and created earlier; down deletes it"),
+        (Action::Delete, _) => format!("{subject}: no longer needed; deleted after {}", after()),
         (Action::Change, Some(why)) => format!("{subject}, to repair: {why}"),
         _ => subject.to_owned(),
     }
@@ -223,6 +226,7 @@ fn footer(shown: &PlanView<'_>, style: Styler) -> String {
     let counted = [
         (number(|action| action == Action::Create), "to create"),
         (number(|action| action == Action::Change), "to update"),
+        (number(|action| action == Action::Delete), "to delete"),
         (number(|action| action == Action::Wait), "to wait for"),
         (number(|action| action == Action::Ok), "in sync"),
         (number(|action| action == Action::Refuse), "refused"),

@@ -30,6 +30,8 @@ pub struct Context {
     history: History,
     time_scale: TimeScale,
     pub(crate) stop: Stop,
+    /// True if this resource alone is deleted, and its parents stay.
+    retired: bool,
     /// `None` while a speculative check runs before the step's turn.
     events: Option<mpsc::UnboundedSender<Event>>,
     timings: Arc<Mutex<StepTimings>>,
@@ -87,9 +89,15 @@ impl Context {
             history: History::Journal(run.journal.clone()),
             time_scale: run.time_scale,
             stop: run.stop.clone(),
+            retired: false,
             events: Some(run.events.clone()),
             timings: Arc::new(Mutex::new(StepTimings::begin(action))),
         }
+    }
+
+    /// Creates the context of the deletion of a resource that is no longer wanted, while everything else stays.
+    pub(crate) fn of_retirement(step: &'static str, run: &Run) -> Self {
+        Self { retired: true, ..Self::new(step, StepAction::Undo, run) }
     }
 
     /// Creates the context for a search, within this turn, for what a step created.
@@ -100,6 +108,7 @@ impl Context {
             history: self.history.clone(),
             time_scale: self.time_scale,
             stop: self.stop.clone(),
+            retired: self.retired,
             events: self.events.clone(),
             timings: self.timings.clone(),
         }
@@ -114,6 +123,7 @@ impl Context {
             history: History::ReadOnly(plan_context.journal_state.clone()),
             time_scale: plan_context.time_scale,
             stop: plan_context.stop.clone(),
+            retired: false,
             events: None,
             timings: Arc::new(Mutex::new(StepTimings::begin(StepAction::Check))),
         }
@@ -187,6 +197,12 @@ impl Context {
     /// Returns whether this step created its resource, in this run or an earlier one.
     pub fn owned(&self) -> bool {
         self.step_state().owned
+    }
+
+    /// Returns whether this undo deletes the resource alone, while the environment stays; see
+    /// [`Graph::retire_after`](crate::Graph::retire_after). Its parents are not deleted, so it must not rely on them.
+    pub fn retired(&self) -> bool {
+        self.retired
     }
 
     /// Returns whether a person adopted what this step found; see [`StepState::adopted`].

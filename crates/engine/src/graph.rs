@@ -17,6 +17,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 /// The counter that gives each graph of this process a number, so that a handle identifies its graph.
@@ -36,6 +37,9 @@ pub struct Graph {
     pub(crate) kept: BTreeMap<usize, String>,
     /// The steps that are switched off; see [`Graph::add_optional`].
     disabled: BTreeSet<usize>,
+    /// The step after which `up` deletes the resource of each of these steps while it is switched off; see
+    /// [`Graph::retire_after`].
+    retired_after: BTreeMap<usize, usize>,
     /// The output types of the steps that [`Graph::record_of`] refers to before they are added.
     announced: BTreeMap<&'static str, TypeId>,
 }
@@ -58,6 +62,7 @@ impl Graph {
             always_apply: false,
             kept: BTreeMap::new(),
             disabled: BTreeSet::new(),
+            retired_after: BTreeMap::new(),
             announced: BTreeMap::new(),
         }
     }
@@ -98,7 +103,7 @@ impl Graph {
     ///
     /// A disabled step is neither checked nor applied, and a plan or a report contains no line of it, unless
     /// an earlier run created its resource: a plan then says that `down` deletes it. `down` deletes an owned
-    /// resource of a disabled step like any other, in the same order.
+    /// resource of a disabled step like any other, in the same order. [`Graph::retire_after`] lets `up` delete it.
     ///
     /// # Panics
     ///
@@ -113,6 +118,38 @@ impl Graph {
             self.disabled.insert(handle.at.index);
         }
         handle.done()
+    }
+
+    /// Lets `up` delete the owned resource of a step that is switched off, once another step has succeeded: that
+    /// step proves that nothing uses the resource any more. Without this call only `down` deletes it.
+    ///
+    /// Resources are deleted after the last step of the run, dependents first.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the id is unknown, or the other step belongs to another graph.
+    pub fn retire_after(&mut self, id: &str, proof: Done) {
+        let index = self.nodes.iter().position(|node| node.id() == id);
+        let index = index.unwrap_or_else(|| panic!("no step {id}"));
+        let Done(proof) = proof;
+        assert_eq!(proof.graph, self.graph_id, "step {id} has a handle of another graph");
+        self.retired_after.insert(index, proof.index);
+    }
+
+    /// Returns the switched-off steps whose owned resources `up` deletes, dependents first, each with the step that
+    /// must have succeeded before.
+    pub(crate) fn retired(&self, journal_state: &JournalState) -> Vec<(usize, usize)> {
+        let owned = |index: usize| {
+            let step_state = journal_state.step_state(self.nodes[index].id());
+            step_state.is_some_and(|step_state| step_state.owned)
+        };
+        let disabled = self.disabled.iter().rev().filter(|&&index| owned(index));
+        disabled.filter_map(|&index| Some((index, self.proof_of_retirement(index)?))).collect()
+    }
+
+    /// Returns the step that must have succeeded before `up` deletes the resource of this one.
+    pub(crate) fn proof_of_retirement(&self, index: usize) -> Option<usize> {
+        self.retired_after.get(&index).copied().filter(|&proof| !self.is_disabled(proof))
     }
 
     /// Returns the reference to the record of a step that is added later.
@@ -220,6 +257,18 @@ impl Graph {
         self.nodes.iter().enumerate().map(describe).collect()
     }
 
+    /// Describes the steps that a run shows: those that are not switched off, and those whose resources it deletes.
+    pub(crate) fn steps_of_run(&self, journal_state: &JournalState) -> Vec<StepInfo> {
+        let retired = self.retired(journal_state);
+        let mut shown = self.steps();
+        for &(index, proof) in &retired {
+            shown[index].after = vec![self.nodes[proof].id()];
+            shown[index].typical_duration = Duration::ZERO;
+        }
+        let is_shown = |index: usize| !self.is_disabled(index) || retired.iter().any(|one| one.0 == index);
+        shown.into_iter().enumerate().filter(|(index, _)| is_shown(*index)).map(|(_, step)| step).collect()
+    }
+
     /// Describes the steps that are not switched off, dependencies first.
     pub fn enabled_steps(&self) -> Vec<StepInfo> {
         self.steps().into_iter().filter(|step| step.enabled).collect()
@@ -242,7 +291,6 @@ impl Graph {
 mod tests {
     use super::*;
     use crate::{Check, Context, StepError, UndoOutcome};
-    use std::time::Duration;
 
     /// A step with any input whose output is a number.
     struct Number<I>(u32, PhantomData<fn() -> I>);

@@ -67,7 +67,7 @@ impl<T> RecordOf<T> {
 
 /// An ordering edge: the step runs after another and receives no value from it.
 #[derive(Clone, Copy)]
-pub struct Done(StepRef);
+pub struct Done(pub(crate) StepRef);
 
 /// A step's index, and the number of its graph.
 #[derive(Clone, Copy)]

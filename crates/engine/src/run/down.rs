@@ -55,12 +55,7 @@ impl<'a> Down<'a> {
             .map(|node| journal_state.step_state(node.id()).is_some_and(|step_state| step_state.owned));
         let teardown_states = TeardownStates::new(containers(graph), owned);
         let walk = Walk::begin(graph, run, Schedule::backward(graph.sources.clone()), graph.steps());
-        let (nodes, parents) = (graph.nodes.clone(), graph.parents.clone());
-        Self {
-            walk,
-            known: Arc::new(DeletionContext { nodes, parents, journal_state, run: run.clone() }),
-            teardown_states,
-        }
+        Self { walk, known: Arc::new(DeletionContext::new(graph, run)), teardown_states }
     }
 
     fn start_ready(&mut self) -> Result<(), JournalError> {
@@ -237,7 +232,7 @@ fn containers(graph: &Graph) -> Vec<Vec<usize>> {
 }
 
 /// The data that the deletion of a step's resource needs.
-struct DeletionContext {
+pub(super) struct DeletionContext {
     nodes: Vec<Arc<dyn Node>>,
     parents: Vec<Vec<usize>>,
     journal_state: JournalState,
@@ -245,9 +240,15 @@ struct DeletionContext {
 }
 
 impl DeletionContext {
+    /// Returns the context for the resources that the journal records now.
+    pub(super) fn new(graph: &Graph, run: &Run) -> Self {
+        let (nodes, parents) = (graph.nodes.clone(), graph.parents.clone());
+        Self { nodes, parents, journal_state: run.journal.journal_state(), run: run.clone() }
+    }
+
     /// Deletes the resource of the last output, and what a later attempt may have created in addition: it may
     /// have another id. A resource that was only found is never touched.
-    async fn delete(&self, index: usize, cx: &Context) -> Result<UndoOutcome, StepError> {
+    pub(super) async fn delete(&self, index: usize, cx: &Context) -> Result<UndoOutcome, StepError> {
         let node = &self.nodes[index];
         let step_state = self.journal_state.step_state(node.id()).expect("only what is ours is taken away");
         let Some(node_output) = step_state.owned_output().and_then(|value| node.decode(value)) else {

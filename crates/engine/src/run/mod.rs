@@ -7,6 +7,7 @@ mod discover;
 mod down;
 mod plan;
 mod report;
+mod retirement;
 mod speculative;
 mod teardown_state;
 mod up;
@@ -121,6 +122,19 @@ impl<'a, T: Send + 'static> Walk<'a, T> {
         Ok(self.schedule.fail(index))
     }
 
+    /// Records that the resource of a switched-off step could not be deleted. It blocks no step.
+    fn not_retired(&mut self, index: usize, error: StepError, elapsed: Duration) -> Result<(), JournalError> {
+        let step = self.graph.nodes[index].id();
+        if error.kind == Kind::Interrupted {
+            self.run.emit(EventKind::Interrupted { step });
+            return Ok(());
+        }
+        let entry = Entry::Failed { step: step.into(), error: error.clone() };
+        self.run.record(entry, EventKind::Failed { step, error: error.clone(), elapsed })?;
+        self.report.failed(step, error);
+        Ok(())
+    }
+
     fn warned(&mut self, index: usize, warnings: Vec<String>) {
         let step = self.graph.nodes[index].id();
         self.report.warnings.extend(warnings.into_iter().map(|warning| (step.to_owned(), warning)));
@@ -136,7 +150,8 @@ impl<'a, T: Send + 'static> Walk<'a, T> {
     fn close(mut self) -> Result<Report, JournalError> {
         let stopped = self.run.stop.level() >= StopLevel::Graceful;
         let completed_as_planned = self.deferred && self.report.failed == 0 && !stopped;
-        let outcome = if self.schedule.complete() || completed_as_planned {
+        let is_complete = self.schedule.complete() && self.report.failed == 0;
+        let outcome = if is_complete || completed_as_planned {
             Outcome::Ready
         } else if self.report.failed == 0 || stopped {
             Outcome::Interrupted

@@ -79,6 +79,8 @@ pub enum Action {
     },
     /// The step is switched off, and an earlier run created its resource: `down` deletes it.
     Disabled,
+    /// The step is switched off, and the resource of an earlier run would be deleted.
+    Delete,
 }
 
 impl Planned {
@@ -254,7 +256,10 @@ impl<'a> Walk<'a> {
     fn skip(&mut self, index: usize) {
         let node = &self.graph.nodes[index];
         if self.plan_context.journal_state.step_state(node.id()).is_some_and(|step_state| step_state.owned) {
-            self.planned[index] = Some(Planned::new(&**node, Action::Disabled, None, Vec::new(), true));
+            let proof = self.graph.proof_of_retirement(index);
+            let action = if proof.is_some() { Action::Delete } else { Action::Disabled };
+            let after = proof.map(|proof| self.graph.nodes[proof].id()).into_iter().collect();
+            self.planned[index] = Some(Planned::new(&**node, action, None, after, true));
         }
     }
 

@@ -3,6 +3,7 @@
 use super::{
     Turn, Walk,
     report::{Report, Span},
+    retirement,
     speculative::{SpeculativeCheck, SpeculativeChecks},
     with_deadline,
 };
@@ -24,6 +25,8 @@ use tokio::time::Instant;
 
 /// Brings every step to ready, as concurrently as the edges allow.
 ///
+/// At the end it deletes the resources that [`Graph::retire_after`] names.
+///
 /// A failed step blocks only its dependents. A second call resumes: it finds existing resources and attaches
 /// to operations in progress.
 ///
@@ -34,9 +37,12 @@ pub async fn up(graph: &Graph, run: &Run) -> Result<Report, JournalError> {
     let mut up = Up::begin(graph, run);
     loop {
         up.start_ready();
-        let Some(turn) = up.walk.next().await else { return up.walk.close() };
+        let Some(turn) = up.walk.next().await else { break };
         up.end(turn)?;
     }
+    let ended = up.ended;
+    retirement::retire(&mut up.walk, |index| ended[index].is_some()).await?;
+    up.walk.close()
 }
 
 struct Up<'a> {
@@ -49,7 +55,8 @@ struct Up<'a> {
 
 impl<'a> Up<'a> {
     fn begin(graph: &'a Graph, run: &'a Run) -> Self {
-        let walk = Walk::begin(graph, run, Schedule::forward(graph.sources.clone()), graph.enabled_steps());
+        let steps = graph.steps_of_run(&run.journal.journal_state());
+        let walk = Walk::begin(graph, run, Schedule::forward(graph.sources.clone()), steps);
         let speculative = SpeculativeChecks::begin(graph, run, &run.journal.journal_state());
         let steps = graph.nodes.len();
         Self { walk, speculative, outputs: Outputs(vec![None; steps]), ended: vec![None; steps] }
