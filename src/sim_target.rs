@@ -49,11 +49,12 @@ pub enum SimHandle {
 /// Fails if it cannot be opened, if another run holds it for longer than [`WAIT_MAX`], and if the serving
 /// process has other options than these settings.
 pub async fn open(config: &SimConfig, folder: &Path, traffic: bool) -> Result<SimHandle, Failure> {
-    let found = find(folder, &Options { traffic, ..options(config) }).await?;
-    if let SimHandle::RemoteSim(remote) = &found {
+    let mut found = find(folder, &Options { traffic, ..options(config) }).await?;
+    if let SimHandle::RemoteSim(remote) = &mut found {
         remote.check_options(config)?;
         remote.arm_faults(&config.faults).await?;
         remote.add_zones(&config.zones).await?;
+        remote.read_clock().await?;
     }
     Ok(found)
 }
@@ -239,6 +240,20 @@ impl RemoteSim {
             self.client.post(url).header(KEY_HEADER, key).json(&json!({ "zones": zones })).send().await;
         let response = response.and_then(reqwest::Response::error_for_status);
         response.map(|_| ()).map_err(|error| self.no_response(&error.without_url()))
+    }
+
+    /// Reads the clock, which may have been advanced since the server started.
+    async fn read_clock(&mut self) -> Result<(), Failure> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct World {
+            ahead_seconds: f64,
+        }
+        let read = self.read("world").await.map_err(|error| self.no_response(&*error))?;
+        if let Ok(World { ahead_seconds }) = serde_json::from_slice(&read) {
+            self.registration.connection.clock_ahead_ms = (ahead_seconds * 1000.0) as i64;
+        }
+        Ok(())
     }
 
     fn no_response(&self, error: &(dyn Error + 'static)) -> Failure {

@@ -14,9 +14,10 @@ use crate::{
     },
     sim_target::{self, SimHandle},
 };
+use jiff::SignedDuration;
 use landfall_cloud::{
-    AddressMap, ArmClient, Clients, Clusters, Credential, Endpoints, RequestCounter, Roots, Secret, SignIn,
-    SignInFacts, Vaults,
+    AddressMap, ArmClient, Clients, Clock, Clusters, Credential, Endpoints, RequestCounter, Roots, Secret,
+    SignIn, SignInFacts, Vaults,
     acme::Acme,
     arm::{Subscription, SubscriptionClient},
 };
@@ -135,6 +136,7 @@ fn connect_sim(sim: SimHandle) -> Result<Target, Failure> {
         acme_staging: url(&facts.acme_staging)?,
         acme_roots: Roots::Only(facts.acme_roots),
         name_servers: facts.name_servers,
+        clock: Clock::ahead_by(SignedDuration::from_millis(facts.clock_ahead_ms)),
     };
     if !endpoints.is_loopback() {
         return Err(Failure::new(Exit::Input, "connect to the simulated cloud")

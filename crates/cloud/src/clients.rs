@@ -1,7 +1,7 @@
 //! The clients of one run, and the clusters that it has opened.
 
 use crate::{
-    ApiError, Endpoints, RequestCounter, Secret, Transport,
+    ApiError, Clock, Endpoints, RequestCounter, Secret, Transport,
     acme::Acme,
     arm::{self, SubscriptionClient},
     kubernetes::{Cluster, ClusterOrigin, Connection, ProxyRules},
@@ -26,6 +26,14 @@ pub struct Clients {
     pub clusters: Clusters,
     /// The diagnosis of a stalled certificate sync.
     pub sync_diagnosis: Arc<dyn SyncDiagnosis>,
+}
+
+impl Clients {
+    /// Returns the clock of the cloud.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        self.acme.clock()
+    }
 }
 
 /// A usable cluster.

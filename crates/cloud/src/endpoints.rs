@@ -1,6 +1,6 @@
 //! Endpoints of a cloud: the only difference between one cloud and another.
 
-use crate::{EndpointOwner, Transport};
+use crate::{Clock, EndpointOwner, Transport};
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 use url::Url;
 
@@ -36,6 +36,8 @@ pub struct Endpoints {
     /// The addresses (UDP and TCP) of name servers by host name, in lower case without the trailing dot. The names of
     /// others are resolved, and answer at port 53.
     pub name_servers: BTreeMap<String, SocketAddr>,
+    /// The clock of the cloud.
+    pub clock: Clock,
 }
 
 /// The certificate authorities to trust.
@@ -70,6 +72,7 @@ impl Endpoints {
             acme_staging: fixed("https://acme-staging-v02.api.letsencrypt.org/directory"),
             acme_roots: Roots::System,
             name_servers: BTreeMap::new(),
+            clock: Clock::default(),
         }
     }
 

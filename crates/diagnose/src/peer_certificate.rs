@@ -15,7 +15,7 @@
 
 use jiff::Timestamp;
 use landfall_cloud::{
-    Roots,
+    Clock, Roots,
     certificate::{ChainFault, Leaf, chain_faults},
 };
 use rustls::{
@@ -29,7 +29,10 @@ use rustls::{
     pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject},
     server::ParsedCertificate,
 };
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 /// The trust anchors.
 #[derive(Debug)]
@@ -40,6 +43,8 @@ pub(crate) struct Trust {
     system: Option<Arc<dyn ServerCertVerifier>>,
     /// The roots to which the certificate must lead; `None` for one that is only pinned.
     issuer: Option<Arc<dyn ServerCertVerifier>>,
+    /// The clock of the cloud that dates the certificates.
+    clock: Clock,
 }
 
 /// The acceptance of presented certificates.
@@ -66,7 +71,7 @@ pub(crate) struct PeerCertificate {
 
 impl Trust {
     /// Returns the trust in the vault's certificate.
-    pub(crate) fn new(pin: &[u8], leaf: Leaf, roots: Option<&Roots>) -> Self {
+    pub(crate) fn new(pin: &[u8], leaf: Leaf, roots: Option<&Roots>, clock: &Clock) -> Self {
         let provider = Arc::new(aws_lc_rs::default_provider());
         // On a machine without root certificates no certificate has a trusted root, which is a valid result.
         let system = rustls_platform_verifier::Verifier::new(provider).ok();
@@ -76,7 +81,7 @@ impl Trust {
             Some(Roots::System) => system.clone(),
             Some(Roots::Only(pems)) => verifier(pems),
         };
-        Self { pin: pin.to_vec(), leaf, system, issuer }
+        Self { pin: pin.to_vec(), leaf, system, issuer, clock: clock.clone() }
     }
 
     /// Returns whether this is the trust in that certificate.
@@ -94,11 +99,14 @@ impl Trust {
         self.issuer.is_some()
     }
 
+    /// Returns the current time of the cloud.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
     /// Checks the vault's own certificate: it needs no root, but a matching name and valid dates.
-    fn pinned(&self, leaf: &CertificateDer<'_>, name: &ServerName<'_>, now: UnixTime) -> Result<(), Error> {
+    fn pinned(&self, leaf: &CertificateDer<'_>, name: &ServerName<'_>, now: Timestamp) -> Result<(), Error> {
         verify_server_name(&ParsedCertificate::try_from(leaf)?, name)?;
-        let now = i64::try_from(now.as_secs()).ok().and_then(|second| Timestamp::from_second(second).ok());
-        let now = now.ok_or_else(|| Error::General("the clock is beyond the calendar".to_owned()))?;
         match () {
             () if now < self.leaf.not_before => Err(CertificateError::NotValidYet.into()),
             () if now > self.leaf.not_after => Err(CertificateError::Expired.into()),
@@ -167,13 +175,14 @@ impl RecordingVerifier {
         chain: &[CertificateDer<'_>],
         is_vault_certificate: bool,
         is_trusted_by_system: bool,
+        now: Timestamp,
     ) {
         let others: Vec<&[u8]> = chain.iter().map(AsRef::as_ref).collect();
         let peer_certificate = PeerCertificate {
             leaf: Leaf::from_der(leaf).ok(),
             is_vault_certificate,
             is_trusted_by_system,
-            chain_faults: chain_faults(leaf, &others, Timestamp::now()),
+            chain_faults: chain_faults(leaf, &others, now),
         };
         *self.peer_certificate.lock().expect("nothing panics while it is held") = Some(peer_certificate);
     }
@@ -186,18 +195,21 @@ impl ServerCertVerifier for RecordingVerifier {
         chain: &[CertificateDer<'_>],
         name: &ServerName<'_>,
         _: &[u8],
-        now: UnixTime,
+        _: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         let (trust, pinned) = match &self.acceptance {
             Acceptance::Any => {
-                self.record(leaf, chain, false, false);
+                self.record(leaf, chain, false, false, Timestamp::now());
                 return Ok(ServerCertVerified::assertion());
             }
             Acceptance::Trusted { trust, pinned } => (trust, *pinned),
         };
+        let at = trust.now();
+        let now =
+            UnixTime::since_unix_epoch(Duration::from_secs(at.as_second().try_into().unwrap_or_default()));
         let is_vault_certificate = trust.is_pinned_to(leaf);
         let system_result = trust.verify_with_system_roots(leaf, chain, name, now);
-        self.record(leaf, chain, is_vault_certificate, system_result.is_ok());
+        self.record(leaf, chain, is_vault_certificate, system_result.is_ok(), at);
         match pinned {
             false => system_result,
             true if is_vault_certificate && trust.issuer.is_some() => match &trust.issuer {
@@ -205,7 +217,7 @@ impl ServerCertVerifier for RecordingVerifier {
                 None => Err(CertificateError::UnknownIssuer.into()),
             },
             true if is_vault_certificate => {
-                trust.pinned(leaf, name, now).map(|()| ServerCertVerified::assertion())
+                trust.pinned(leaf, name, at).map(|()| ServerCertVerified::assertion())
             }
             true => Err(Error::General("it is not the vault's newest version".to_owned())),
         }
@@ -240,15 +252,15 @@ impl ServerCertVerifier for RecordingVerifier {
 mod tests {
     use super::*;
     use landfall_cloud::certificate::Material;
-    use std::time::Duration;
 
     fn verified(pin: &Material, peer_certificate: &Material, name: &str, at: Timestamp) -> Result<(), Error> {
-        let trust = Arc::new(Trust::new(pin.certificate(), pin.leaf().clone(), None));
+        let clock = Clock::reading(move || at);
+        let trust = Arc::new(Trust::new(pin.certificate(), pin.leaf().clone(), None, &clock));
         let (_, verifier) =
             RecordingVerifier::connection(Acceptance::Trusted { trust, pinned: true }).unwrap();
         let (leaf, name) =
             (CertificateDer::from(peer_certificate.certificate()), ServerName::try_from(name).unwrap());
-        let now = UnixTime::since_unix_epoch(Duration::from_secs(at.as_second() as u64));
+        let now = UnixTime::now();
         let verified = verifier.verify_server_cert(&leaf, &[], &name, &[], now).map(drop);
         let recorded = verifier.peer_certificate().unwrap();
         assert_eq!(recorded.leaf.unwrap().thumbprint_sha1, peer_certificate.leaf().thumbprint_sha1);

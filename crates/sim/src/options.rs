@@ -118,6 +118,9 @@ pub struct ConnectionInfo {
     /// The addresses of the name servers, for UDP and TCP.
     #[serde(default)]
     pub name_servers: NameServers,
+    /// How far the clock of the cloud is ahead of the system's, in milliseconds.
+    #[serde(default)]
+    pub clock_ahead_ms: i64,
     /// The seed of all ids.
     pub seed: u64,
     /// The speed factor; infinite at instant speed, which is null in JSON.
@@ -163,6 +166,7 @@ impl ConnectionInfo {
             acme_staging: directory(CaName::Staging),
             acme_roots: vec![state.acme.root_pem(CaName::Production).to_owned()],
             name_servers,
+            clock_ahead_ms: state.clock_offset_ms,
             seed: state.seed,
             time_scale: timing.speed.factor(),
         }

@@ -38,6 +38,7 @@ pub fn resolve(own: &Endpoints) -> landfall_cloud::Endpoints {
         acme_staging: public.acme_staging,
         acme_roots: public.acme_roots,
         name_servers: public.name_servers,
+        clock: public.clock,
     }
 }
 

@@ -3,7 +3,7 @@
 
 use crate::{kubectl::Kubectl, settings};
 use landfall_cloud::{
-    ArmClient, Credential, Endpoints, RequestCounter, Roots, Secret, SignIn, SignInFacts, Vaults,
+    ArmClient, Clock, Credential, Endpoints, RequestCounter, Roots, Secret, SignIn, SignInFacts, Vaults,
     arm::{self, Condition, SubscriptionClient, WriteResult},
     environment_description::Environment,
 };
@@ -428,6 +428,7 @@ async fn received_events(
 /// Creates the clients, as the program does.
 fn clients(sim: &Sim) -> Clients {
     let facts = sim.connection().clone();
+    let clock_ahead_ms = sim.read(|state| state.clock_offset_ms);
     let endpoints = Endpoints {
         login: facts.login.parse().unwrap(),
         arm: facts.arm.parse().unwrap(),
@@ -441,6 +442,7 @@ fn clients(sim: &Sim) -> Clients {
         acme_staging: facts.acme_staging.parse().unwrap(),
         acme_roots: Roots::Only(facts.acme_roots),
         name_servers: facts.name_servers,
+        clock: Clock::ahead_by(jiff::SignedDuration::from_millis(clock_ahead_ms)),
     };
     let sign_in = SignIn::ServicePrincipal {
         tenant: facts.tenant,

@@ -2,7 +2,7 @@
 
 use crate::{settings, snapshot::Snapshot, transport::ObservedTransport};
 use landfall_cloud::{
-    ArmClient, Credential, Endpoints, RequestCounter, Roots, Secret, SignIn, SignInFacts, Vaults,
+    ArmClient, Clock, Credential, Endpoints, RequestCounter, Roots, Secret, SignIn, SignInFacts, Vaults,
     arm::SubscriptionClient,
 };
 use landfall_diagnose::rotation_diagnosis::RotationDiagnosis;
@@ -205,6 +205,12 @@ impl Environment {
         (Run { journal: journal.into(), time_scale, stop: Stop::new(), events: send }, receive)
     }
 
+    /// Returns the clock of the cloud.
+    pub fn clock(&self) -> Clock {
+        let sim = self.sim.clone();
+        Clock::reading(move || sim.read(CloudState::now).timestamp())
+    }
+
     /// Creates the clients again, as a new process does.
     pub fn clients(&self) -> Clients {
         let facts = self.sim.connection().clone();
@@ -222,6 +228,7 @@ impl Environment {
             acme_roots: Roots::Only(facts.acme_roots),
             // Nothing answers at this address: the clock is paused, and real name servers keep real time.
             name_servers: [("none.localhost".to_owned(), ([127, 0, 0, 1], 9).into())].into(),
+            clock: self.clock(),
         };
         let sign_in = SignIn::ServicePrincipal {
             tenant: facts.tenant,

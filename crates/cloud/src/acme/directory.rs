@@ -1,7 +1,7 @@
 //! The directory of a server and its metadata (RFC 8555 §7.1.1, RFC 9773 §3, draft-aaron-acme-profiles).
 
 use super::{error, transport::AcmeTransport};
-use crate::{ApiError, ApiErrorKind, http_client::HttpClient};
+use crate::{ApiError, ApiErrorKind, Clock, http_client::HttpClient};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use url::Url;
@@ -75,8 +75,8 @@ pub struct Server {
 }
 
 impl Server {
-    pub(super) async fn open(client: HttpClient, url: &Url) -> Result<Self, ApiError> {
-        let transport = AcmeTransport::new(client);
+    pub(super) async fn open(client: HttpClient, url: &Url, clock: &Clock) -> Result<Self, ApiError> {
+        let transport = AcmeTransport::new(client, clock);
         let (status, body) = transport.get(url).await?;
         if status >= 400 {
             return Err(error::unusable(&transport.last()));

@@ -53,7 +53,7 @@ pub(super) fn from_problem(problem: &Problem, last: &Exchange) -> ApiError {
     }
     error.retry_after = last.retry_after;
     if code == RATE_LIMITED && error.retry_after.is_none() {
-        error.retry_after = named_wait(&error.message, Timestamp::now());
+        error.retry_after = named_wait(&error.message, last.answered_at);
     }
     if let Some(remedy) = remedy(&code) {
         error = error.with_remedy(remedy);
@@ -155,7 +155,7 @@ mod tests {
         let problem: Problem = serde_json::from_slice(&body).unwrap();
         from_problem(
             &problem,
-            &Exchange { method: "POST", path: "/order".into(), status: Some(status), retry_after: None },
+            &Exchange { method: "POST", path: "/order".into(), status: Some(status), ..Exchange::default() },
         )
     }
 

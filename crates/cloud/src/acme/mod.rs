@@ -25,7 +25,7 @@ pub use order::{Authorization, Order, OrderStatus};
 pub use renewal::{RenewalWindow, certificate_id};
 pub use signing_request::{LocalKey, SigningRequest};
 
-use crate::{ApiError, Endpoints, RequestCounter, Roots, http_client::HttpClient, resolve};
+use crate::{ApiError, Clock, Endpoints, RequestCounter, Roots, http_client::HttpClient, resolve};
 use url::Url;
 
 /// The size limit of an answer, in decoded bytes. A chain has some kilobytes.
@@ -63,6 +63,12 @@ impl Acme {
         &self.endpoints.acme_roots
     }
 
+    /// Returns the clock of the cloud.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.endpoints.clock
+    }
+
     /// Returns the client of the name servers.
     #[must_use]
     pub fn name_servers(&self) -> NameServers {
@@ -81,6 +87,6 @@ impl Acme {
         let is_local = resolve::is_loopback_host(directory);
         let client = HttpClient::for_server(&endpoints, is_local, &self.request_counter)?
             .with_response_limit(RESPONSE_BYTES_MAX);
-        Server::open(client, directory).await
+        Server::open(client, directory, &self.endpoints.clock).await
     }
 }

@@ -3,7 +3,7 @@
 //! `instant-acme` drops the headers of an error and requires a JSON body. The record keeps what the caller needs.
 
 use super::error;
-use crate::{ApiError, error::from_sdk, http_client::HttpClient, retry};
+use crate::{ApiError, Clock, error::from_sdk, http_client::HttpClient, retry};
 use azure_core::{
     Bytes,
     http::{
@@ -13,11 +13,12 @@ use azure_core::{
 };
 use http_body_util::BodyExt as _;
 use instant_acme::{BodyWrapper, BytesResponse, Error};
+use jiff::Timestamp;
 use std::{
     future::Future,
     pin::Pin,
     sync::{Arc, Mutex},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 use url::Url;
 
@@ -31,18 +32,21 @@ pub(super) struct Exchange {
     pub(super) path: String,
     pub(super) status: Option<u16>,
     pub(super) retry_after: Option<Duration>,
+    /// The time of the answer.
+    pub(super) answered_at: Timestamp,
 }
 
 /// The transport of one server. Clones share the record.
 #[derive(Clone)]
 pub(super) struct AcmeTransport {
     client: HttpClient,
+    clock: Clock,
     last: Arc<Mutex<Exchange>>,
 }
 
 impl AcmeTransport {
-    pub(super) fn new(client: HttpClient) -> Self {
-        Self { client, last: Arc::default() }
+    pub(super) fn new(client: HttpClient, clock: &Clock) -> Self {
+        Self { client, clock: clock.clone(), last: Arc::default() }
     }
 
     /// Returns the last request and its answer.
@@ -76,7 +80,9 @@ impl AcmeTransport {
         let (status, headers, body) = response.deconstruct();
         let status = u16::from(status);
         exchange.status = Some(status);
-        exchange.retry_after = retry::unbounded_retry_after(&headers, SystemTime::now());
+        let now = self.clock.now();
+        exchange.retry_after = retry::unbounded_retry_after(&headers, now.into());
+        exchange.answered_at = now;
         self.record(exchange);
         Ok((status, headers, body.collect().await?))
     }

@@ -211,8 +211,9 @@ impl<'a> Verification<'a> {
                 Leaf::from_der(&stored.cer).map_err(|error| self.failed(ReadFailure::Unreadable(error)))?;
             // Loading the system's root certificates is slow, so it happens once per certificate.
             let trusted = trust.take().filter(|trust| trust.is_pinned_to(&stored.cer));
-            let trusted =
-                trusted.unwrap_or_else(|| Arc::new(Trust::new(&stored.cer, leaf, self.roots.as_ref())));
+            let trusted = trusted.unwrap_or_else(|| {
+                Arc::new(Trust::new(&stored.cer, leaf, self.roots.as_ref(), self.clients.clock()))
+            });
             let context = CheckContext {
                 client: Client::new(address_map().await, Some(trusted.clone()), limits),
                 trust: trusted.clone(),

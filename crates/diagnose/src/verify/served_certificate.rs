@@ -7,7 +7,6 @@ use super::{
     outcome::{CheckOutcome, Fault},
 };
 use crate::{http_probe::RequestError, peer_certificate::PeerCertificate};
-use jiff::Timestamp;
 use std::collections::BTreeSet;
 
 /// Checks the served certificate of every host.
@@ -28,7 +27,7 @@ pub(super) async fn check(context: &CheckContext<'_>) -> CheckOutcome {
         Fault::new(format!("{} is not among its names: {}", host_port.host, leaf.names.join(", ")))
             .hint("use one that covers every host: landfall rotate --pfx FILE")
     }));
-    if leaf.not_after <= Timestamp::now() {
+    if leaf.not_after <= context.trust.now() {
         let ended = format!("it expired on {}", leaf.not_after.strftime("%Y-%m-%d"));
         faults.push(Fault::new(ended).hint("landfall rotate replaces it"));
     }
