@@ -5,9 +5,13 @@ use crate::{
     exit::Exit,
     failure::Failure,
     render::stream::{self, Terminal},
-    settings::{checks::endpoints::Consent, target::TargetConfig},
+    settings::{
+        checks::{acme, endpoints::Consent},
+        target::TargetConfig,
+    },
 };
 use std::io::BufRead;
+use url::Url;
 
 /// A cloud that may receive credentials. Only [`ask`] creates one.
 #[derive(Clone, Copy)]
@@ -53,5 +57,34 @@ pub fn ask<'a>(
     match read.is_ok() && answer.trim() == "yes" {
         true => Ok(Allowed(place)),
         false => Err(refused.hint("type yes, or give --config FILE, to use them")),
+    }
+}
+
+/// Asks a person whether the ACME server that only a tag of the certificate names may be used, if landfall does not know
+/// it. Everyone who may write to the vault can change a tag.
+///
+/// # Errors
+/// Exit 2 without a terminal, and if the answer is not `yes`.
+pub fn ask_for_directory(url: &Url, terminal: &Terminal) -> Result<(), Failure> {
+    if acme::is_known(url) {
+        return Ok(());
+    }
+    let refused = Failure::new(Exit::Input, format!("use the ACME server {url}")).cause(
+        "only a tag of the certificate names it, and landfall does not know it; no request was sent to it",
+    );
+    let hint = format!(
+        "to use it, set certificate.issuer = \"acme\" and certificate.acme.directory = \"{url}\", and pass the file with \
+         --config"
+    );
+    if !terminal.answers {
+        return Err(refused.hint(hint));
+    }
+    stream::err()
+        .write(&format!("A tag of the certificate names the ACME server {url}.\nType yes to use it: "));
+    let mut answer = String::new();
+    let read = std::io::stdin().lock().read_line(&mut answer);
+    match read.is_ok() && answer.trim() == "yes" {
+        true => Ok(()),
+        false => Err(refused.hint(hint)),
     }
 }

@@ -54,7 +54,7 @@ pub use landfall_cloud::{Clients, ClusterSession, Clusters};
 pub use manifests::DOMAIN;
 pub use objects::{Applied, FIELD_MANAGER, ObjectRef, foreign::listed};
 pub use recorded_names::RenamedSetting;
-pub use renewal::{RenewalState, record_attempt, renewal_graph, renewal_state};
+pub use renewal::{RenewalState, RenewalTarget};
 pub use resource_spec::{ListedResource, Resources};
 pub use role_assignment::RoleAssignments;
 pub use rotation_result::{Rotation, rotation, unfinished_rotation};

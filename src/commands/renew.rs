@@ -3,6 +3,7 @@
 
 use crate::{
     cli_context::CliContext,
+    endpoint_consent,
     exit::{self, Exit},
     failure::Failure,
     render::{
@@ -16,8 +17,8 @@ use crate::{
 use clap::ValueEnum;
 use jiff::Timestamp;
 use landfall_diagnose::verify::{CheckId, State, VerifyTimeouts};
-use landfall_engine::{EnvironmentKey, Journal, JournalState, Outcome, Run, Stop};
-use landfall_steps::{RenewalState, record_attempt, renewal_graph, renewal_state};
+use landfall_engine::{EnvironmentKey, Graph, Journal, JournalState, Outcome, Report, Run, StepError, Stop};
+use landfall_steps::{RenewalState, RenewalTarget, settings::Settings};
 use serde_json::json;
 use std::{path::Path, sync::Arc, time::Duration};
 use tokio::sync::mpsc;
@@ -74,38 +75,51 @@ async fn renew(
     config: &LoadedConfig,
     target: &Target,
 ) -> Result<Exit, Failure> {
-    let now = Timestamp::now();
-    let state =
-        renewal_state(&target.clients, &config.settings, now).await.map_err(|error| failure(&error))?;
+    let found =
+        RenewalTarget::find(&target.clients, &config.settings).await.map_err(|error| failure(&error))?;
+    if let Some(url) = found.directory_of_tag() {
+        endpoint_consent::ask_for_directory(url, &cli_context.terminal)?;
+    }
+    let state = found.state(&target.clients).await;
     if args.dry_run || !(state.is_due || args.force) {
         print_state(cli_context, &state);
         return Ok(Exit::Success);
     }
     if let Some(until) = state.not_before.filter(|_| !args.force) {
-        return Err(Failure::new(Exit::Failed, "renew the certificate")
-            .cause(format!("the last {} failed", text::count(state.failures, "attempt")))
-            .hint(format!("the next attempt is due at {}; --force tries it now", time(until))));
+        let failure = Failure::new(Exit::Failed, "renew the certificate")
+            .cause(format!("the last {} failed", text::count(state.failures, "attempt")));
+        let failure = state.error.iter().fold(failure, |failure, cause| failure.cause(cause));
+        return Err(failure.hint(format!("the next attempt is due at {}; --force tries it now", time(until))));
     }
     cli_context.say(&run::heading(cli_context, "renew", target));
     let folder = tempfile::tempdir().map_err(|error| {
         Failure::new(Exit::Failed, "create a folder for the progress of the renewal").caused_by(&error)
     })?;
-    let (exit, journal_state) = order(cli_context, config, target, folder.path(), state.has_cluster).await?;
-    let named = not_before(&journal_state);
-    let recorded =
-        record_attempt(&target.clients, &config.settings, exit == Exit::Success, named, Timestamp::now())
-            .await;
-    match recorded {
-        Ok(Some(next)) => cli_context.say(&format!("\nThe next attempt is due at {}.", time(next))),
-        Ok(None) => {}
-        Err(error) => {
-            cli_context.warn(&format!("the result is not recorded in the vault: {}", error.message))
+    let graph = found.graph(&target.clients, state.has_cluster);
+    let (report, journal_state) = order(cli_context, config, target, folder.path(), &graph).await?;
+    if report.outcome == Outcome::Failed {
+        let cause = report.errors.first().map(|(_, error)| cause(error)).unwrap_or_default();
+        let named = not_before(&journal_state);
+        match found.record_failure(&target.clients, &cause, named).await {
+            Ok(next) => cli_context.say(&format!("\nThe next attempt is due at {}.", time(next))),
+            Err(error) => {
+                cli_context.warn(&format!("the failure is not recorded in the vault: {}", error.message));
+            }
         }
     }
-    if exit != Exit::Success || !state.has_cluster {
-        return Ok(exit);
+    if report.outcome != Outcome::Ready || !state.has_cluster {
+        return Ok(exit::of_report(&report));
     }
-    served(cli_context, config, target, &journal_state).await
+    served(cli_context, found.settings(), target, &journal_state).await
+}
+
+/// Returns the error in one line, for the next run.
+fn cause(error: &StepError) -> String {
+    let code = error.code.iter().cloned();
+    code.chain([format!("failed to {}", error.message)])
+        .chain(error.causes.iter().cloned())
+        .collect::<Vec<_>>()
+        .join(": ")
 }
 
 /// Runs the steps of the renewal with a journal that ends with this process.
@@ -114,8 +128,8 @@ async fn order(
     config: &LoadedConfig,
     target: &Target,
     folder: &Path,
-    has_cluster: bool,
-) -> Result<(Exit, JournalState), Failure> {
+    graph: &Graph,
+) -> Result<(Report, JournalState), Failure> {
     let key = EnvironmentKey {
         cloud: target.cloud.to_owned(),
         subscription: target.clients.azure.id().to_owned(),
@@ -123,7 +137,6 @@ async fn order(
     };
     let journal = Journal::open(&folder.join("renew"), "renew", &key, env!("CARGO_PKG_VERSION"));
     let journal = Arc::new(journal.map_err(|error| Failure::of_journal(&error))?);
-    let graph = renewal_graph(&target.clients, &config.settings, has_cluster);
     let (events, seen) = mpsc::unbounded_channel();
     let (say, sentences) = mpsc::unbounded_channel();
     let stop = Stop::new();
@@ -131,7 +144,7 @@ async fn order(
     signals::listen(stop, say);
     let mut display = cli_context.display(ProgressState::default(), target.cloud, target.time_scale);
     let running = async {
-        let report = landfall_engine::up(&graph, &run).await;
+        let report = landfall_engine::up(graph, &run).await;
         // The display ends when the last sender is dropped.
         drop(run);
         report
@@ -142,21 +155,20 @@ async fn order(
         stream::err()
             .line(&format!("\n{}", failed_run::errors(&report, cli_context.terminal.err).join("\n\n")));
     }
-    Ok((exit::of_report(&report), journal.journal_state()))
+    Ok((report, journal.journal_state()))
 }
 
 /// Waits until the gateways serve the new version.
 async fn served(
     cli_context: &CliContext,
-    config: &LoadedConfig,
+    settings: &Settings,
     target: &Target,
     journal_state: &JournalState,
 ) -> Result<Exit, Failure> {
     cli_context.say("\nThe vault has the new certificate; waiting until the gateways serve it.");
     let timeouts = VerifyTimeouts { retry_timeout: SERVED_WITHIN, ..VerifyTimeouts::default() };
     let verdict =
-        super::verify::run_certificate_check(cli_context, &config.settings, journal_state, target, timeouts)
-            .await?;
+        super::verify::run_certificate_check(cli_context, settings, journal_state, target, timeouts).await?;
     let certificate = verdict.checks.iter().find(|check| check.check == CheckId::Certificate);
     let passed = certificate.is_none_or(|check| matches!(check.state, State::Ok | State::Skipped));
     match cli_context.is_json() {
@@ -172,7 +184,7 @@ async fn served(
     Ok(if passed { Exit::Success } else { Exit::Failed })
 }
 
-fn failure(error: &landfall_engine::StepError) -> Failure {
+fn failure(error: &StepError) -> Failure {
     let failure = Failure::new(exit::of_kind(error.kind), error.message.clone());
     let failure = error.causes.iter().fold(failure, |failure, cause| failure.cause(cause));
     failure.hint(crate::failure::hint(error))

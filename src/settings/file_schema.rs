@@ -165,7 +165,7 @@ pub struct Acme {
     /// The wait for the DNS records: "600s" asks the name servers at most this long, "wait 120s" only waits.
     #[schemars(extend("default" = "600s"))]
     pub propagation: Option<String>,
-    /// Whether the first order is rehearsed at the staging server; by default only for "production".
+    /// Run the first order at the staging server before the real one; by default only for "production".
     pub rehearse: Option<bool>,
     /// The place of the private key: "vault", which it never leaves, or "local", for vaults that create none.
     #[schemars(extend("default" = "vault"))]

@@ -4,7 +4,6 @@ use super::{
     Certificate, Replaced, ReplacementTicket, VaultCertificate, acme, import::has_chain_of, renewal,
 };
 use crate::{key_vault::Vault, names, settings::Renewal};
-use jiff::Timestamp;
 use landfall_cloud::{certificate::Leaf, vault::StoredCertificate};
 use landfall_engine::{Change, Check, Context, Kind, Leftover, StepError};
 use serde_json::json;
@@ -89,13 +88,13 @@ impl Certificate {
             return None;
         }
         let backstop = renewal::backstop(stored.not_before, stored.not_after);
-        if self.issuer.is_some() && self.renewal != Some(Renewal::Now) && backstop <= Timestamp::now() {
+        if self.issuer.is_some() && self.renewal != Some(Renewal::Now) && backstop <= self.clock.now() {
             let wanted = "more than a third of its lifetime left";
             return Some(differs("valid until", &held.not_after.to_string(), wanted));
         }
         match self.renewal? {
             Renewal::Now => Some(differs("thumbprint", &held.thumbprint, "a new one")),
-            Renewal::WhenLeft(days) if held.expires_within(days, Timestamp::now()) => {
+            Renewal::WhenLeft(days) if held.expires_within(days, self.clock.now()) => {
                 let wanted = format!("at least {days} days from now");
                 Some(differs("valid until", &held.not_after.to_string(), &wanted))
             }
@@ -158,7 +157,7 @@ impl Certificate {
                 _ => Check::InSync(held),
             };
         }
-        if held.not_after <= Timestamp::now() {
+        if held.not_after <= self.clock.now() {
             return differs("valid until", &held.not_after.to_string(), "in the future");
         }
         if let Some(changed) = self.issuer_changed(stored) {

@@ -21,6 +21,7 @@ use crate::{
 };
 use jiff::Timestamp;
 use landfall_cloud::{
+    Clock,
     arm::SubscriptionClient,
     certificate::{Leaf, Material},
     environment_description::CertificateRef,
@@ -43,6 +44,9 @@ pub struct Certificate {
     given: Option<Arc<Material>>,
     issuer: Option<acme::Issuer>,
     renewal: Option<Renewal>,
+    clock: Clock,
+    /// True if the tags of the certificate keep the progress of an order, for a run without a state folder.
+    progress_in_tags: bool,
     records: Records,
 }
 
@@ -111,8 +115,16 @@ impl Certificate {
                 planner: acme::Planner::new(&c.azure, c.acme.name_servers(), acme, s),
             }),
             renewal: s.certificate.renewal,
+            clock: c.clock().clone(),
+            progress_in_tags: false,
             records: *records,
         }
+    }
+
+    /// Returns the step of a renewal, which also keeps its progress in the tags of the certificate.
+    #[must_use]
+    pub(crate) fn with_progress_in_tags(self) -> Self {
+        Self { progress_in_tags: true, ..self }
     }
 
     fn held(&self, stored: &StoredCertificate) -> VaultCertificate {
@@ -301,10 +313,14 @@ impl Step for Certificate {
     /// the version there is the one that landfall imported. That vault retains it for its retention period.
     async fn undo(&self, cx: &Context, held: VaultCertificate) -> Result<UndoOutcome, StepError> {
         self.remove_leftovers(cx, &cx.past_of(self.records.certificate.id())).await?;
+        let vault = cx.output_of(self.records.vault);
+        if let Some(vault) = vault.as_ref().filter(|_| held.acme.is_some()) {
+            self.remove_renewal_leftovers(cx, vault).await?;
+        }
         if cx.owns(self.records.vault) {
             return Ok(UndoOutcome::DeletedWithParent);
         }
-        let Some(vault) = cx.output_of(self.records.vault) else { return Ok(UndoOutcome::AlreadyDeleted) };
+        let Some(vault) = vault else { return Ok(UndoOutcome::AlreadyDeleted) };
         let what = format!("delete certificate {} from {}", self.name, vault.name);
         if self.azure.vault(&self.group, &vault.name).await.context(&what)?.is_none() {
             return Ok(UndoOutcome::AlreadyDeleted);

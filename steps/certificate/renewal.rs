@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 /// The lifetime below which a certificate is renewed at its half.
-const SHORT_LIFETIME: SignedDuration = SignedDuration::from_hours(10 * 24);
+pub(crate) const SHORT_LIFETIME: SignedDuration = SignedDuration::from_hours(10 * 24);
 
 /// Returns the latest time to start a renewal: one third of the lifetime is left, or one half of a lifetime below ten
 /// days. <https://letsencrypt.org/docs/integration-guide/>

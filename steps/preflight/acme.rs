@@ -8,7 +8,6 @@ use crate::{
     graph::Records,
     settings::Settings,
 };
-use jiff::Timestamp;
 use landfall_cloud::{ApiError, ApiErrorKind, arm::SubscriptionClient};
 use landfall_engine::Context;
 use std::sync::Arc;
@@ -45,7 +44,7 @@ impl AcmeCheck {
         let directory = self.acme.directory.to_string();
         // The step itself checks a renewal.
         let is_in_place = held.is_some_and(|held| {
-            held.acme.as_deref() == Some(&directory) && held.not_after > Timestamp::now()
+            held.acme.as_deref() == Some(&directory) && held.not_after > self.client.clock().now()
         });
         // A run that was interrupted in the middle of its order checks it itself.
         let has_order = cx.past_of(records.certificate.id()).ticket.is_some();
@@ -57,7 +56,8 @@ impl AcmeCheck {
         let (plan, server) =
             tokio::join!(self.planner.plan(), self.client.open(url, self.acme.root.as_deref()));
         let (mut plan, server) = (plan?, server?);
-        self.planner.check(&mut plan, &server).await;
+        // The account is in the vault; the step itself compares it.
+        self.planner.check(&mut plan, &server, None).await;
         check_profile(&self.acme, &server, &mut plan);
         if server.directory().needs_external_account() && self.acme.registration.external.is_none() {
             plan.obstacles.push(Obstacle {

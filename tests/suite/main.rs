@@ -30,6 +30,7 @@ mod manifests;
 mod overridden;
 mod plan;
 mod preflight;
+mod renew;
 mod restricted_machine;
 mod resume;
 mod rotation;

@@ -21,7 +21,10 @@ use aws_lc_rs::digest;
 use azure_core::http::Response;
 use azure_security_keyvault_certificates::{
     CertificateClient, CertificateClientOptions,
-    models::{Certificate, ImportCertificateParameters},
+    models::{
+        Certificate, CertificateClientUpdateCertificatePropertiesOptions, ImportCertificateParameters,
+        UpdateCertificatePropertiesParameters,
+    },
 };
 use azure_security_keyvault_secrets::{SecretClient, SecretClientOptions};
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -194,6 +197,31 @@ impl Vault {
             Ok(response) => stored(response, "POST", &path),
             Err(error) => Err(from_sdk(error, "POST", &path)),
         }
+    }
+
+    /// Replaces the tags of a version.
+    ///
+    /// # Errors
+    /// Returns the error of the request.
+    pub async fn set_certificate_tags(
+        &self,
+        name: &str,
+        version: &str,
+        tags: &BTreeMap<String, String>,
+    ) -> Result<(), ApiError> {
+        let path = format!("/certificates/{name}/{version}");
+        let failed = |error| from_sdk(error, "PATCH", &path);
+        let body = UpdateCertificatePropertiesParameters {
+            tags: Some(tags.clone().into_iter().collect()),
+            ..UpdateCertificatePropertiesParameters::default()
+        };
+        let body = body.try_into().map_err(|error| failed(error).with_sent(SendStatus::Never))?;
+        let options = CertificateClientUpdateCertificatePropertiesOptions {
+            certificate_version: Some(version.to_owned()),
+            ..CertificateClientUpdateCertificatePropertiesOptions::default()
+        };
+        let sent = self.client.update_certificate_properties(name, body, Some(options)).await;
+        sent.map(drop).map_err(failed)
     }
 
     /// Returns all versions of a certificate in the vault's order; empty if none has this name.

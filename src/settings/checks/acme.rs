@@ -90,11 +90,10 @@ pub fn read(
 /// Adds a directory that landfall does not know to the endpoints that need consent.
 pub fn consent(sources: &Sources<'_>, acme: Option<&Acme>, consent: Consent) -> Consent {
     let Some(AcmeDirectory::Url(url)) = acme.map(|acme| &acme.directory) else { return consent };
-    let is_known = is_loopback_host(url) || url.host_str().is_some_and(|host| KNOWN_HOSTS.contains(&host));
     let Place::File { file, .. } = sources.place("certificate.acme.directory") else { return consent };
     let is_from_file =
         sources.pick("certificate.acme.directory", Some("")).is_some_and(|given| given.value.is_empty());
-    if is_known || !is_from_file || sources.file_is_named() {
+    if is_known(url) || !is_from_file || sources.file_is_named() {
         return consent;
     }
     let line = format!("certificate.acme.directory = {url}");
@@ -105,6 +104,11 @@ pub fn consent(sources: &Sources<'_>, acme: Option<&Acme>, consent: Consent) -> 
             Consent::Needed { file, endpoints }
         }
     }
+}
+
+/// Returns whether a directory needs no consent: of a known authority, or on this machine.
+pub fn is_known(url: &Url) -> bool {
+    is_loopback_host(url) || url.host_str().is_some_and(|host| KNOWN_HOSTS.contains(&host))
 }
 
 fn unused_table(sources: &Sources<'_>) -> Result<(), ConfigError> {

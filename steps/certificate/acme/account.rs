@@ -17,6 +17,8 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::{collections::BTreeMap, time::Duration};
 
+/// The field of the secret's value with the authorities of a private server.
+const ROOT: &str = "root";
 /// The tag with the directory.
 const DIRECTORY: &str = "acme-directory";
 /// The tag with the account's address.
@@ -38,6 +40,9 @@ impl Issuance<'_> {
             Some(stored) => stored,
             None => self.create_key(&name, directory).await?,
         };
+        if self.acme.root != root(&stored.value) && directory == self.acme.directory.to_string() {
+            self.keep_root(&name, directory, &stored).await?;
+        }
         let key = parse(&stored.value).ok_or_else(|| {
             StepError::new(Kind::Failed, format!("read the account key in secret {name}"))
                 .cause("its value is not the account key that landfall stores")
@@ -99,6 +104,27 @@ impl Issuance<'_> {
         Ok(address)
     }
 
+    /// Keeps the authorities of the server beside the key, for a renewal without settings.
+    async fn keep_root(&self, name: &str, directory: &str, stored: &StoredSecret) -> Result<(), StepError> {
+        let what = format!("store the authorities of {directory} in {}", self.vault.name);
+        let Ok(mut content) = serde_json::from_str::<Value>(stored.value.expose()) else { return Ok(()) };
+        content[ROOT] = json!(self.acme.root);
+        let value = Secret::new(content.to_string());
+        let write = || async { self.client.set_secret(name, &value, "application/json", &stored.tags).await };
+        self.granted(&what, write).await
+    }
+
+    /// Returns the address of the registered account; `None` if there is none yet.
+    pub(super) async fn registered(
+        &self,
+        server: &Server,
+        directory: &str,
+    ) -> Result<Option<String>, StepError> {
+        let stored = self.secret(&secret_name(directory)).await?;
+        let known = stored.and_then(|stored| ticket::address(server.url(), stored.tags.get(ADDRESS)?));
+        Ok(known.map(String::from))
+    }
+
     async fn secret(&self, name: &str) -> Result<Option<StoredSecret>, StepError> {
         let what = format!("read secret {name} in {}", self.vault.name);
         self.granted(&what, || async { self.client.secret(name).await }).await
@@ -107,9 +133,11 @@ impl Issuance<'_> {
     async fn create_key(&self, name: &str, directory: &str) -> Result<StoredSecret, StepError> {
         let what = format!("store the account key in {}", self.vault.name);
         let key = AccountKey::generate().context(&what)?;
-        let value = Secret::new(
-            json!({ "directory": directory, "key_pkcs8": URL_SAFE_NO_PAD.encode(key.pkcs8()) }).to_string(),
-        );
+        let mut content = json!({ "directory": directory, "key_pkcs8": URL_SAFE_NO_PAD.encode(key.pkcs8()) });
+        if let Some(root) = self.acme.root.as_ref().filter(|_| directory == self.acme.directory.to_string()) {
+            content[ROOT] = json!(root);
+        }
+        let value = Secret::new(content.to_string());
         let tags = BTreeMap::from([
             (names::OWNER.to_owned(), self.mark.to_owned()),
             (DIRECTORY.to_owned(), directory.chars().take(256).collect()),
@@ -161,6 +189,12 @@ fn parse(value: &Secret<String>) -> Option<AccountKey> {
     let read: Value = serde_json::from_str(value.expose()).ok()?;
     let key = URL_SAFE_NO_PAD.decode(read["key_pkcs8"].as_str()?).ok()?;
     Some(AccountKey::from_pkcs8(key))
+}
+
+/// Returns the authorities of a private server from the value of its secret.
+pub(super) fn root(value: &Secret<String>) -> Option<String> {
+    let read: Value = serde_json::from_str(value.expose()).ok()?;
+    read[ROOT].as_str().map(str::to_owned)
 }
 
 #[cfg(test)]

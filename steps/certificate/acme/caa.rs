@@ -7,12 +7,14 @@ use landfall_cloud::{
 };
 
 /// Returns the obstacle of a name whose CAA records forbid the authority. The nearest record set up the tree decides;
-/// in the zones of the subscription those of Resource Manager, above them those of the public DNS.
+/// in the zones of the subscription those of Resource Manager, above them those of the public DNS. `account` is the
+/// address of the account, or an empty text if there is none yet; `None` if it is not known (RFC 8657).
 pub(super) async fn check(
     name_servers: &NameServers,
     name: &str,
     zones: &[(Zone, Vec<Record>)],
     identities: &[String],
+    account: Option<&str>,
 ) -> Option<Obstacle> {
     if identities.is_empty() {
         return None;
@@ -26,9 +28,9 @@ pub(super) async fn check(
             None => name_servers.caa(at).await.unwrap_or_default(),
         };
         if !properties.is_empty() {
-            return match allows(&properties, is_wildcard, identities) {
+            return match allows(&properties, is_wildcard, identities, account) {
                 true => None,
-                false => Some(forbidden(name, at, &properties, is_wildcard, identities)),
+                false => Some(forbidden(name, at, &properties, is_wildcard, identities, account)),
             };
         }
         match at.split_once('.') {
@@ -53,7 +55,12 @@ fn property(text: &str) -> Option<(String, String)> {
     Some((tag.to_ascii_lowercase(), value.trim().trim_matches('"').to_owned()))
 }
 
-fn allows(properties: &[(String, String)], is_wildcard: bool, identities: &[String]) -> bool {
+fn allows(
+    properties: &[(String, String)],
+    is_wildcard: bool,
+    identities: &[String],
+    account: Option<&str>,
+) -> bool {
     let of = |tag: &str| -> Vec<&str> {
         properties.iter().filter(|(known, _)| known == tag).map(|(_, value)| value.as_str()).collect()
     };
@@ -63,16 +70,25 @@ fn allows(properties: &[(String, String)], is_wildcard: bool, identities: &[Stri
         values = of("issuewild");
     }
     // Without one of them, such as with iodef alone, every authority may issue.
-    values.is_empty() || values.iter().any(|value| is_allowed(value, identities))
+    values.is_empty() || values.iter().any(|value| is_allowed(value, identities, account))
 }
 
-fn is_allowed(value: &str, identities: &[String]) -> bool {
-    let mut parts = value.split(';').map(str::trim);
-    let issuer = parts.next().unwrap_or_default();
-    let methods =
-        parts.filter_map(|part| part.split_once('=')).find(|(key, _)| key.trim() == "validationmethods");
+fn is_allowed(value: &str, identities: &[String], account: Option<&str>) -> bool {
+    let issuer = value.split(';').next().unwrap_or_default().trim();
+    let methods = parameter(value, "validationmethods");
+    let of_account = parameter(value, "accounturi");
     identities.iter().any(|identity| identity.eq_ignore_ascii_case(issuer))
-        && methods.is_none_or(|(_, methods)| methods.split(',').any(|method| method.trim() == "dns-01"))
+        && methods.is_none_or(|methods| methods.split(',').any(|method| method.trim() == "dns-01"))
+        && of_account.is_none_or(|uri| account.is_none_or(|account| account == uri))
+}
+
+/// Returns the value of a parameter after the issuer.
+fn parameter<'a>(value: &'a str, key: &str) -> Option<&'a str> {
+    let parameters = value.split(';').skip(1).filter_map(|part| part.split_once('='));
+    parameters
+        .map(|(name, value)| (name.trim(), value.trim()))
+        .find(|(name, _)| *name == key)
+        .map(|(_, value)| value)
 }
 
 fn forbidden(
@@ -81,13 +97,26 @@ fn forbidden(
     properties: &[(String, String)],
     is_wildcard: bool,
     identities: &[String],
+    account: Option<&str>,
 ) -> Obstacle {
     let shown: Vec<String> = properties.iter().map(|(tag, value)| format!("{tag} \"{value}\"")).collect();
     let tag = if is_wildcard { "issuewild" } else { "issue" };
-    Obstacle::refused(
-        format!("the CAA records of {at} do not allow a certificate for {name}: {}", shown.join(", ")),
-        format!("add a CAA record at {at}: 0 {tag} \"{}\"", identities[0]),
-    )
+    let why = format!("the CAA records of {at} do not allow a certificate for {name}: {}", shown.join(", "));
+    // Only the account is another one.
+    if allows(properties, is_wildcard, identities, None) {
+        let own = match account {
+            Some(account) if !account.is_empty() => format!("the account of this environment is {account}"),
+            _ => "this environment has no account yet".to_owned(),
+        };
+        let fix = match account {
+            Some(account) if !account.is_empty() => {
+                format!("add a CAA record at {at}: 0 {tag} \"{}; accounturi={account}\"", identities[0])
+            }
+            _ => format!("remove accounturi from the CAA record at {at} for the first order"),
+        };
+        return Obstacle::refused(format!("{why}; {own}"), fix);
+    }
+    Obstacle::refused(why, format!("add a CAA record at {at}: 0 {tag} \"{}\"", identities[0]))
 }
 
 #[cfg(test)]
@@ -96,7 +125,7 @@ mod tests {
 
     fn allowed(records: &[&str], is_wildcard: bool) -> bool {
         let properties: Vec<_> = records.iter().filter_map(|record| property(record)).collect();
-        allows(&properties, is_wildcard, &["letsencrypt.org".to_owned()])
+        allows(&properties, is_wildcard, &["letsencrypt.org".to_owned()], Some("https://ca.example/acct/7"))
     }
 
     #[test]
@@ -108,5 +137,7 @@ mod tests {
         assert!(allowed(&["0 iodef \"mailto:a@b.c\""], true));
         assert!(!allowed(&["0 issue \"letsencrypt.org; validationmethods=http-01\""], false));
         assert!(allowed(&["0 issue \"letsencrypt.org; validationmethods=dns-01,http-01\""], false));
+        assert!(allowed(&["0 issue \"letsencrypt.org; accounturi=https://ca.example/acct/7\""], false));
+        assert!(!allowed(&["0 issue \"letsencrypt.org; accounturi=https://ca.example/acct/8\""], false));
     }
 }

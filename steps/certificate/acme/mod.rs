@@ -16,12 +16,15 @@ mod plan;
 mod propagation;
 mod request;
 mod settings;
+mod tags;
 mod ticket;
 mod txt;
 
 pub use plan::NAMES_MAX;
 pub(crate) use plan::{Obstacle, Plan, Planner};
 pub use settings::{Acme, AcmeDirectory, KeyPlace, Propagation};
+pub use tags::RenewalProgress;
+pub(crate) use tags::settings_of;
 
 use super::{Certificate, Replaced};
 use crate::{
@@ -29,8 +32,8 @@ use crate::{
     key_vault::Vault,
     names,
 };
-use jiff::Timestamp;
 use landfall_cloud::{
+    ApiError,
     acme::{LocalKey, Server},
     arm::SubscriptionClient,
     certificate::{Leaf, Material, chain_digest},
@@ -40,6 +43,7 @@ use landfall_engine::{Context, Kind, Leftover, StepError, StepState};
 use order::Purpose;
 use std::collections::BTreeMap;
 use ticket::OrderTicket;
+use tokio::sync::Mutex;
 use txt::TxtWriter;
 use url::Url;
 
@@ -72,9 +76,17 @@ pub(crate) fn directory_url<'a>(acme: &'a Acme, client: &'a landfall_cloud::acme
     }
 }
 
-/// Returns the name of the secret with the account key.
-pub(crate) fn account_secret(acme: &Acme) -> String {
-    account::secret_name(&acme.directory.to_string())
+/// Reads the authorities of a private server, which its account key's secret contains.
+///
+/// # Errors
+/// Returns the error of the request.
+pub(crate) async fn recorded_root(
+    vault: &vault::Vault,
+    directory: &AcmeDirectory,
+) -> Result<Option<String>, ApiError> {
+    let AcmeDirectory::Url(url) = directory else { return Ok(None) };
+    let secret = vault.secret(&account::secret_name(url.as_str())).await?;
+    Ok(secret.and_then(|secret| account::root(&secret.value)))
 }
 
 /// One issuance.
@@ -86,7 +98,10 @@ struct Issuance<'a> {
     vault: &'a Vault,
     client: vault::Vault,
     azure: &'a SubscriptionClient,
+    planner: &'a Planner,
     mark: &'a str,
+    /// The tags of the version that is being renewed, if they keep the progress; with that version.
+    progress_tags: Option<(String, Mutex<BTreeMap<String, String>>)>,
     /// The leaf of the replaced certificate, DER, if the same directory issued it.
     replaces: Option<Vec<u8>>,
     /// True if whatever is pending under the name is owned: the vault is, or the certificate.
@@ -96,6 +111,29 @@ struct Issuance<'a> {
 impl Issuance<'_> {
     fn writer(&self) -> TxtWriter<'_> {
         TxtWriter { azure: self.azure, mark: self.mark }
+    }
+
+    /// Saves the progress: in the journal, and for a renewal in the tags of the renewed version too.
+    async fn save(&self, ticket: &OrderTicket) -> Result<(), StepError> {
+        self.cx.save_ticket(ticket)?;
+        let Some((version, written)) = &self.progress_tags else { return Ok(()) };
+        let mut written = written.lock().await;
+        let before = RenewalProgress::of(&written);
+        let mut after = before.clone();
+        after.take(ticket);
+        // The next run may remove a value again. So its removal alone is not worth a request.
+        let is_known = after.values.is_subset(&before.values);
+        if is_known && (&after.order, after.not_before) == (&before.order, before.not_before) {
+            return Ok(());
+        }
+        let mut tags = written.clone();
+        after.write(&mut tags);
+        let what = format!("write the tags of certificate {}", self.step.name);
+        let name = &self.step.name;
+        self.granted(&what, || async { self.client.set_certificate_tags(name, version, &tags).await })
+            .await?;
+        *written = tags;
+        Ok(())
     }
 }
 
@@ -120,7 +158,11 @@ impl Certificate {
             vault,
             client: self.vaults.at(&vault.uri).context(&what)?,
             azure: &self.azure,
+            planner: &issuer.planner,
             mark: &self.mark,
+            progress_tags: stored
+                .filter(|_| self.progress_in_tags)
+                .map(|stored| (stored.version.clone(), Mutex::new(stored.tags.clone()))),
             replaces: stored.filter(same_directory).map(|stored| stored.cer.clone()),
             is_vault_content_owned: cx.owns(self.records.vault)
                 || stored.is_some_and(|stored| self.is_owned(cx, &stored.tags)),
@@ -129,7 +171,7 @@ impl Certificate {
         let same =
             known.as_ref().filter(|known| known.is_for(&directory, acme.profile.as_deref(), &known.names));
         if let Some((until, why)) = same.and_then(|known| known.not_before.as_ref())
-            && *until > Timestamp::now()
+            && *until > self.clock.now()
         {
             return Err(order::too_early(&what, *until, why));
         }
@@ -149,6 +191,9 @@ impl Certificate {
                 }
             }
         };
+        if let Some(stored) = stored.filter(|_| ticket.order.url.is_none()) {
+            RenewalProgress::of(&stored.tags).resume(&mut ticket, &plan);
+        }
         ticket.not_before = None;
         ticket.replaces = stored.map(|stored| Replaced {
             thumbprint: stored.thumbprint_sha1_hex.clone(),
@@ -156,7 +201,8 @@ impl Certificate {
         });
         let server = issuance.open(issuer.directory(), acme.root.as_deref(), &what).await?;
         if ticket.order.url.is_none() {
-            issuer.planner.check(&mut plan, &server).await;
+            let account = issuance.registered(&server, &directory).await?.unwrap_or_default();
+            issuer.planner.check(&mut plan, &server, Some(&account)).await;
             check_profile(acme, &server, &mut plan);
         }
         for note in &plan.notes {
@@ -170,6 +216,36 @@ impl Certificate {
             issuance.rehearse(&plan, &mut ticket).await?;
         }
         issuance.issue_for_key(&server, &plan, &mut ticket).await
+    }
+
+    /// Removes what an interrupted renewal left in the zones. Its progress is in the tags of the certificate, so a vault
+    /// that is gone or refuses leaves nothing to find.
+    pub(super) async fn remove_renewal_leftovers(
+        &self,
+        cx: &Context,
+        vault: &Vault,
+    ) -> Result<(), StepError> {
+        let Some(issuer) = &self.issuer else { return Ok(()) };
+        let what = format!("read the progress of a renewal in {}", vault.name);
+        if self.azure.vault(&self.group, &vault.name).await.context(&what)?.is_none() {
+            return Ok(());
+        }
+        let client = self.vaults.at(&vault.uri).context(&what)?;
+        let stored = match client.certificate(&self.name).await {
+            Ok(stored) => stored.filter(|stored| self.is_owned(cx, &stored.tags)),
+            Err(error) => {
+                cx.note(format!("the progress of a renewal is not readable: {}", error.message));
+                None
+            }
+        };
+        let progress = stored.map(|stored| RenewalProgress::of(&stored.tags)).unwrap_or_default();
+        if progress.values.is_empty() {
+            return Ok(());
+        }
+        let plan = issuer.planner.plan().await.context(&what)?;
+        let mut ticket = OrderTicket::default();
+        progress.resume(&mut ticket, &plan);
+        TxtWriter { azure: &self.azure, mark: &self.mark }.remove(cx, &ticket.order.values).await
     }
 
     /// Removes what an interrupted order left in zones and vault, whatever the settings are now.
@@ -233,7 +309,7 @@ impl Issuance<'_> {
         self.run_order(&account, plan, ticket, Purpose::TrialOrder, &key.csr).await?;
         ticket.rehearsed = true;
         ticket.trial = ticket::Progress::default();
-        self.cx.save_ticket(ticket)
+        self.save(ticket).await
     }
 
     /// Runs the order for the key at its place, and stores the certificate.
@@ -245,7 +321,7 @@ impl Issuance<'_> {
     ) -> Result<StoredCertificate, StepError> {
         let directory = self.acme.directory.to_string();
         let mut account = self.account(server, &directory).await?;
-        let tags = self.tags(&directory);
+        let tags = tags::of_order(self.acme, self.planner, self.mark);
         if self.acme.key == KeyPlace::Local {
             let key = local_key(&ticket.names).await?;
             let chain = self.run_order(&account, plan, ticket, Purpose::Certificate, &key.csr).await?;
@@ -263,7 +339,7 @@ impl Issuance<'_> {
         };
         if !request.has_key_of(&chain[0]) {
             ticket.order.url = None;
-            self.cx.save_ticket(ticket)?;
+            self.save(ticket).await?;
             return Err(request::wrong_key(&what));
         }
         self.merge(ticket, &chain, tags, &what).await
@@ -309,7 +385,7 @@ impl Issuance<'_> {
         let request = request::readable(&key.csr)?;
         if !request.has_key_of(&chain[0]) {
             ticket.order.url = None;
-            self.cx.save_ticket(ticket)?;
+            self.save(ticket).await?;
             return Err(StepError::new(Kind::Failed, what)
                 .cause("the order belongs to an interrupted run, whose key is lost")
                 .hint("run again, which orders again")
@@ -319,17 +395,6 @@ impl Issuance<'_> {
         ticket.imports = Some(material.leaf().thumbprint_sha1.clone());
         self.cx.save_ticket(ticket)?;
         self.step.import_with(self.cx, self.vault, &material, tags).await
-    }
-
-    fn tags(&self, directory: &str) -> BTreeMap<String, String> {
-        let mut tags = BTreeMap::from([
-            (names::OWNER.to_owned(), self.mark.to_owned()),
-            (DIRECTORY_TAG.to_owned(), directory.chars().take(256).collect()),
-        ]);
-        if let Some(profile) = &self.acme.profile {
-            tags.insert(PROFILE_TAG.to_owned(), profile.clone());
-        }
-        tags
     }
 }
 

@@ -74,7 +74,9 @@ impl Issuance<'_> {
                         Err(error) => return Err(self.abandoned(ticket, purpose, error, &what).await?),
                     }
                 }
-                OrderStatus::Processing => self.poll_until(&order, &what, OrderStatus::Processing).await?,
+                OrderStatus::Processing => {
+                    self.poll_while(&order, OrderStatus::Processing, issuance(), &what).await?;
+                }
                 OrderStatus::Valid => {
                     let read = self.settled(|| async { order.lock().await.certificate().await }).await?;
                     let chain = read.context(&what)?;
@@ -116,7 +118,7 @@ impl Issuance<'_> {
             }
             self.remove_values(ticket, purpose).await?;
             purpose.progress(ticket).url = None;
-            self.cx.save_ticket(ticket)?;
+            self.save(ticket).await?;
         }
         let replaces = self.replaces.as_deref().filter(|_| purpose == Purpose::Certificate);
         let profile = match purpose {
@@ -139,10 +141,10 @@ impl Issuance<'_> {
         };
         let order = match order {
             Ok(order) => order,
-            Err(error) => return Err(self.limited(ticket, error, what)?),
+            Err(error) => return Err(self.limited(ticket, error, what).await?),
         };
         purpose.progress(ticket).url = Some(stored(&directory, order.url()));
-        self.cx.save_ticket(ticket)?;
+        self.save(ticket).await?;
         Ok(order)
     }
 
@@ -180,7 +182,7 @@ impl Issuance<'_> {
             let missing: Vec<TxtValue> =
                 values.iter().filter(|value| !progress.values.contains(value)).cloned().collect();
             progress.values.extend(missing);
-            self.cx.save_ticket(ticket)?;
+            self.save(ticket).await?;
             self.writer().publish(self.cx, &values).await?;
             let (servers, propagation) = (self.acme_client.name_servers(), self.acme.propagation);
             propagation::wait(self.cx, &servers, propagation, &validations, &values, &self.writer()).await?;
@@ -195,21 +197,22 @@ impl Issuance<'_> {
                 }
             }
         }
-        let failed = self.poll_validation(order, what).await?;
+        let failed = self.poll_while(order, OrderStatus::Pending, validation(), what).await?;
         match failed {
             Some(error) => Err(self.abandoned(ticket, purpose, error, what).await?),
             None => Ok(()),
         }
     }
 
-    /// Waits until the order leaves the state pending, or an authorization fails: some servers leave the order pending
-    /// then. Returns the failure.
-    async fn poll_validation(&self, order: &Mutex<Order>, what: &str) -> Result<Option<ApiError>, StepError> {
-        let wait = Wait::new(
-            "the authority to validate the names",
-            Duration::from_secs(10),
-            Duration::from_secs(600),
-        );
+    /// Waits until the order leaves a state. An authorization of a pending order may fail, and some servers leave the
+    /// order pending then. Returns that failure.
+    async fn poll_while(
+        &self,
+        order: &Mutex<Order>,
+        leaves: OrderStatus,
+        wait: Wait,
+        what: &str,
+    ) -> Result<Option<ApiError>, StepError> {
         self.cx
             .wait_until(wait, async || {
                 let mut order = order.lock().await;
@@ -218,8 +221,11 @@ impl Issuance<'_> {
                     read => read.context(what)?,
                 };
                 let retry_after = order.retry_after();
-                if status != OrderStatus::Pending {
+                if status != leaves {
                     return Ok(Poll::Ready(None));
+                }
+                if status != OrderStatus::Pending {
+                    return Ok(Poll::not_before("being issued", retry_after));
                 }
                 let all = match order.authorizations().await {
                     Err(error) if is_transient(&error) => return Ok(operation::no_response(&error, None)),
@@ -230,33 +236,6 @@ impl Issuance<'_> {
                 }
                 let valid = all.iter().filter(|one| one.is_valid).count();
                 Ok(Poll::not_before(format!("{valid} of {} names validated", all.len()), retry_after))
-            })
-            .await
-    }
-
-    async fn poll_until(
-        &self,
-        order: &Mutex<Order>,
-        what: &str,
-        leaves: OrderStatus,
-    ) -> Result<(), StepError> {
-        let wait = Wait::new(
-            "the authority to issue the certificate",
-            Duration::from_secs(5),
-            Duration::from_secs(600),
-        );
-        self.cx
-            .wait_until(wait, async || {
-                let mut order = order.lock().await;
-                let status = match order.refresh().await {
-                    Err(error) if is_transient(&error) => return Ok(operation::no_response(&error, None)),
-                    read => read.context(what)?,
-                };
-                let retry_after = order.retry_after();
-                Ok(match status == leaves {
-                    true => Poll::not_before("being issued", retry_after),
-                    false => Poll::Ready(()),
-                })
             })
             .await
     }
@@ -298,8 +277,8 @@ impl Issuance<'_> {
         if !error.is("rateLimited") {
             purpose.progress(ticket).url = None;
         }
-        self.cx.save_ticket(ticket)?;
-        self.limited(ticket, error, what)
+        self.save(ticket).await?;
+        self.limited(ticket, error, what).await
     }
 
     /// Removes the values of an order from the zones.
@@ -314,18 +293,23 @@ impl Issuance<'_> {
         }
         self.writer().remove(self.cx, &values).await?;
         purpose.progress(ticket).values.clear();
-        self.cx.save_ticket(ticket)
+        self.save(ticket).await
     }
 
     /// Records a limit of the server, so that the next run does not ask before its end.
-    fn limited(&self, ticket: &mut OrderTicket, error: ApiError, what: &str) -> Result<StepError, StepError> {
+    async fn limited(
+        &self,
+        ticket: &mut OrderTicket,
+        error: ApiError,
+        what: &str,
+    ) -> Result<StepError, StepError> {
         if !error.is("rateLimited") {
             return self.refused(error, what);
         }
         let wait = error.retry_after.unwrap_or(LIMIT_DEFAULT);
-        let until = Timestamp::now().checked_add(wait).unwrap_or(Timestamp::MAX);
+        let until = self.step.clock.now().checked_add(wait).unwrap_or(Timestamp::MAX);
         ticket.not_before = Some((until, error.message.clone()));
-        self.cx.save_ticket(ticket)?;
+        self.save(ticket).await?;
         Ok(too_early(what, until, &error.message))
     }
 
@@ -353,6 +337,14 @@ impl Issuance<'_> {
             })
             .await
     }
+}
+
+fn validation() -> Wait {
+    Wait::new("the authority to validate the names", Duration::from_secs(10), Duration::from_secs(600))
+}
+
+fn issuance() -> Wait {
+    Wait::new("the authority to issue the certificate", Duration::from_secs(5), Duration::from_secs(600))
 }
 
 /// Returns whether another attempt may succeed at once. A limit lasts for hours.

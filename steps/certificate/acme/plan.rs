@@ -98,6 +98,11 @@ impl Planner {
         }
     }
 
+    /// Returns the zone and its resource group, as far as the settings choose them.
+    pub(super) fn chosen_zone(&self) -> (Option<String>, Option<String>) {
+        (self.zone.clone(), self.group.clone())
+    }
+
     /// Returns the desired names: the given ones, or the domain, its wildcard, and every host that they do not cover.
     pub(crate) fn names(&self) -> Vec<String> {
         desired_names(&self.names, &self.domain, &self.hosts)
@@ -146,8 +151,8 @@ impl Planner {
     }
 
     /// Adds what only the public DNS and the server know: whether the zones are delegated, and whether CAA records allow
-    /// the authority.
-    pub(crate) async fn check(&self, plan: &mut Plan, server: &Server) {
+    /// the authority. `account` is the address of the account, empty if there is none yet, `None` if it is not known.
+    pub(crate) async fn check(&self, plan: &mut Plan, server: &Server, account: Option<&str>) {
         let mut used: Vec<&Zone> = plan.validations.iter().map(|one| &one.zone).collect();
         used.sort_by(|one, other| one.id.cmp(&other.id));
         used.dedup_by(|one, other| one.id == other.id);
@@ -162,7 +167,8 @@ impl Planner {
         }
         for validation in &plan.validations {
             let identities = server.directory().caa_identities();
-            found.extend(caa::check(&self.name_servers, &validation.name, &plan.zones, identities).await);
+            let name = &validation.name;
+            found.extend(caa::check(&self.name_servers, name, &plan.zones, identities, account).await);
         }
         plan.obstacles.extend(found);
         plan.obstacles.dedup();

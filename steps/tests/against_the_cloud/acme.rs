@@ -1,12 +1,15 @@
 //! A certificate by ACME: the order, its records, its resumption, and what prevents it.
 
 use crate::{fixture::Fixture, settings, verify};
-use jiff::Timestamp;
+use landfall_cloud::vault::StoredCertificate;
 use landfall_diagnose::verify::CheckId;
-use landfall_engine::{EnvironmentKey, How, Journal, Kind, Outcome, Run, Stop, TimeScale, UndoOutcome, up};
-use landfall_steps::certificate::{
-    VaultCertificate,
-    acme::{Acme, AcmeDirectory, KeyPlace, Propagation},
+use landfall_engine::{How, Kind, Outcome, UndoOutcome};
+use landfall_steps::{
+    RenewalTarget,
+    certificate::{
+        VaultCertificate,
+        acme::{Acme, AcmeDirectory, KeyPlace, Propagation},
+    },
 };
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -39,7 +42,7 @@ pub fn decoded(text: &str) -> Vec<u8> {
     base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(text).unwrap()
 }
 
-async fn with(acme: Acme) -> (Fixture, String) {
+pub async fn with(acme: Acme) -> (Fixture, String) {
     let mut fixture = Fixture::without_cluster().await;
     fixture.settings.certificate.given = None;
     fixture.settings.certificate.acme = Some(Arc::new(acme));
@@ -51,9 +54,21 @@ fn held(fixture: &Fixture) -> VaultCertificate {
     fixture.journal_state().0["certificate"].read_output().unwrap()
 }
 
-async fn challenge_records(fixture: &Fixture, zone: &str) -> Value {
+pub async fn challenge_records(fixture: &Fixture, zone: &str) -> Value {
     let set = fixture.clients.azure.txt_set(zone, "_acme-challenge").await.unwrap();
     set.map_or(Value::Null, |set| json!(set.values()))
+}
+
+/// Finds the certificate as a renewal does.
+pub async fn renewal(fixture: &Fixture) -> RenewalTarget {
+    RenewalTarget::find(&fixture.clients, &fixture.settings).await.unwrap()
+}
+
+/// Returns the newest version in the vault.
+pub async fn stored(fixture: &Fixture) -> StoredCertificate {
+    let body = fixture.get(&fixture.vault_id()).await;
+    let vault = fixture.clients.vaults.at(body["properties"]["vaultUri"].as_str().unwrap()).unwrap();
+    vault.certificate("gateway-tls-cert").await.unwrap().unwrap()
 }
 
 #[tokio::test]
@@ -130,32 +145,26 @@ async fn the_gateways_serve_a_chain_to_a_root_of_the_server_and_a_renewal_needs_
     let detail = verify::detail(&verdict, CheckId::Certificate);
     assert!(detail.contains("leads to a root of its ACME server"), "{detail}");
 
-    let (clients, settings) = (&fixture.clients, &fixture.settings);
-    let state = landfall_steps::renewal_state(clients, settings, Timestamp::now()).await.unwrap();
+    // The vault has all that a renewal needs, so neither the settings nor the journal are used.
+    let complete = fixture.settings.clone();
+    fixture.settings.certificate.acme = None;
+    let state = renewal(&fixture).await.state(&fixture.clients).await;
     assert!(
         !state.is_due && state.has_cluster && state.reason.starts_with("the server suggests"),
         "{state:?}"
     );
-    let later = state.due_at.checked_add(jiff::SignedDuration::from_secs(1)).unwrap();
-    assert!(landfall_steps::renewal_state(clients, settings, later).await.unwrap().is_due);
+    let now = fixture.clients.clock().now();
+    fixture.advance(state.due_at.duration_since(now) + jiff::SignedDuration::from_secs(1));
+    let target = renewal(&fixture).await;
+    assert!(target.state(&fixture.clients).await.is_due);
 
     let before = held(&fixture).thumbprint;
-    let folder = tempfile::tempdir().unwrap();
-    let key = EnvironmentKey {
-        cloud: "sim".to_owned(),
-        subscription: clients.azure.id().to_owned(),
-        environment: settings.environment.clone(),
-    };
-    let journal = Journal::open(&folder.path().join("renew"), "renew", &key, "0.1.0").unwrap();
-    let (events, _seen) = tokio::sync::mpsc::unbounded_channel();
-    let time_scale = TimeScale::new(fixture.sim.connection().time_scale);
-    let run = Run { journal: journal.into(), time_scale, stop: Stop::new(), events };
-    let report = up(&landfall_steps::renewal_graph(clients, settings, true), &run).await.unwrap();
-    assert_eq!(report.outcome, Outcome::Ready, "{:#?}", report.errors);
-    let next = landfall_steps::record_attempt(clients, settings, true, None, Timestamp::now()).await.unwrap();
-    assert_eq!(next, None);
-    let renewed: VaultCertificate = run.journal.journal_state().0["certificate"].read_output().unwrap();
-    assert_ne!(renewed.thumbprint, before);
+    let result = fixture.renew(&target).await;
+    assert_eq!(result.report.outcome, Outcome::Ready, "{:#?}", result.report.errors);
+    let stored = stored(&fixture).await;
+    assert_ne!(stored.thumbprint_sha1_hex, before);
+    fixture.settings = complete;
     let verdict = verify::wait_for_failures(&fixture, &[]).await;
     assert!(verify::detail(&verdict, CheckId::Certificate).contains("leads to a root"));
+    assert!(!renewal(&fixture).await.state(&fixture.clients).await.is_due);
 }

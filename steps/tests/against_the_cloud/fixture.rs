@@ -14,7 +14,8 @@ use landfall_engine::{
 };
 use landfall_sim::{Options, RequestRecord, Sim, Speed};
 use landfall_steps::{
-    Clients, Clusters, Resources, TeardownPreconditions, deployment, description, preconditions,
+    Clients, Clusters, RenewalTarget, Resources, TeardownPreconditions, deployment, description,
+    preconditions,
     settings::{Settings, Teardown},
 };
 use serde_json::Value;
@@ -83,6 +84,13 @@ impl Fixture {
         self.clients = clients(&self.sim);
     }
 
+    /// Advances the clock of the cloud, and replaces the clients.
+    pub fn advance(&mut self, by: jiff::SignedDuration) {
+        let ms = i64::try_from(by.as_millis()).unwrap();
+        self.sim.change(|state, _| state.clock_offset_ms += ms).unwrap();
+        self.reconnect();
+    }
+
     /// Changes the properties of a cluster or a vault directly, and waits for the end.
     pub async fn change(&self, id: &str, change: impl FnOnce(&mut Value)) {
         let mut body = self.get(id).await;
@@ -117,6 +125,24 @@ impl Fixture {
     /// Runs `up`, and cuts the run off at the start of such a step's change.
     pub async fn up_until(&self, until: impl Fn(&'static str) -> bool) -> RunResult {
         self.run_graph(&self.graph(), until).await
+    }
+
+    /// Runs a renewal as a process without a state folder does; cut off at the start of such a step's change.
+    pub async fn renew(&self, target: &RenewalTarget) -> RunResult {
+        let state = target.state(&self.clients).await;
+        let graph = target.graph(&self.clients, state.has_cluster);
+        let folder = TempDir::new().unwrap();
+        let (run, events) = self.run_in(&folder.path().join("renew"), "renew").await;
+        let report = up(&graph, &run).await.unwrap();
+        drop(run);
+        let events = received_events(events, |_| false, Stop::new()).await;
+        if report.outcome == Outcome::Failed {
+            target
+                .record_failure(&self.clients, &format!("{:?}", report.errors[0].1.causes), None)
+                .await
+                .unwrap();
+        }
+        RunResult { report, events }
     }
 
     /// Runs `up` of another graph over the same journal.
@@ -231,6 +257,10 @@ impl Fixture {
     }
 
     async fn run(&self, command: &str) -> (Run, UnboundedReceiver<Event>) {
+        self.run_in(&self.state(), command).await
+    }
+
+    async fn run_in(&self, folder: &std::path::Path, command: &str) -> (Run, UnboundedReceiver<Event>) {
         let (send, receive) = unbounded_channel();
         let key = EnvironmentKey {
             cloud: "sim".to_owned(),
@@ -238,7 +268,7 @@ impl Fixture {
             environment: self.settings.environment.clone(),
         };
         let journal = loop {
-            match Journal::open(&self.state(), command, &key, "0.1.0") {
+            match Journal::open(folder, command, &key, "0.1.0") {
                 // The checks of a run that was cut off release the journal at their next poll.
                 Err(OpenError::Locked { .. }) => tokio::task::yield_now().await,
                 opened => break opened.unwrap(),

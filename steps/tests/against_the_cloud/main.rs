@@ -29,6 +29,7 @@ mod pebble;
 mod preflight;
 mod quiet_manifests;
 mod real_cluster;
+mod renewal;
 mod restrictions;
 mod roles;
 mod script;

@@ -15,13 +15,13 @@ use landfall_steps::certificate::acme::{Acme, AcmeDirectory, KeyPlace, Propagati
 use std::{sync::Arc, time::Duration};
 
 /// The steps up to the certificate; the rest of the environment has its own sweep.
-const STEPS: [&str; 7] =
+pub const STEPS: [&str; 7] =
     ["preflight", "features", "resource-group", "network", "key-vault", "vault-officer", "certificate"];
 
 /// The parts of the requests of an order.
 const REQUESTS: [&str; 5] = ["acme", "TXT", "/certificates/", "/secrets/", "at the end"];
 
-fn by_acme(env: &mut Environment) {
+pub fn by_acme(env: &mut Environment) {
     env.settings.certificate.given = None;
     env.settings.certificate.acme = Some(Arc::new(Acme {
         directory: AcmeDirectory::Production,
@@ -45,7 +45,7 @@ async fn run(env: &Environment, command: Command) -> Result<(), String> {
 }
 
 /// Returns what an order left behind.
-fn leftovers(env: &Environment) -> Vec<String> {
+pub fn leftovers(env: &Environment) -> Vec<String> {
     let sim = serde_json::to_value(env.sim.read(CloudState::clone)).unwrap();
     let mut found = Vec::new();
     if sim["dns"].to_string().contains("_acme-challenge") {

@@ -12,7 +12,7 @@ use landfall_engine::{
 };
 use landfall_sim::{InProcess, Options, Speed, clock::SimTime, fault::Armed, state::CloudState};
 use landfall_steps::{
-    Clients, Clusters, deployment,
+    Clients, Clusters, RenewalTarget, deployment,
     settings::{Renewal, Settings, Teardown},
 };
 use std::{
@@ -33,6 +33,8 @@ pub enum Command {
     Down,
     /// A run like `Up` that requests another certificate: the given one, else a new self-signed one.
     Rotate,
+    /// A renewal, as a process without a state folder runs it.
+    Renew,
 }
 
 /// An environment and its simulated cloud.
@@ -62,7 +64,7 @@ pub fn replayable<T>(seed: u64, run: impl Future<Output = T>) -> T {
 }
 
 /// Creates a folder in memory if possible: a run syncs its journal to disk about fifty times.
-fn home() -> TempDir {
+pub fn home() -> TempDir {
     let memory = Path::new("/dev/shm");
     if memory.is_dir() { TempDir::new_in(memory) } else { TempDir::new() }.unwrap()
 }
@@ -134,13 +136,16 @@ impl Environment {
 
     /// Like `run`, with a changed graph.
     pub async fn run_with(&self, command: Command, change: impl FnOnce(&mut Graph)) -> End {
+        if command == Command::Renew {
+            return self.renew().await;
+        }
         let clients = self.clients();
         let mut graph = self.graph_of(&clients, command);
         change(&mut graph);
         let (run, events) = self.open(command, &clients).await;
         let walk = async {
             let report = match command {
-                Command::Up | Command::Rotate => up(&graph, &run).await,
+                Command::Up | Command::Rotate | Command::Renew => up(&graph, &run).await,
                 Command::Down => down(&graph, &run).await,
             };
             report.unwrap()
@@ -149,6 +154,40 @@ impl Environment {
             biased;
             () = self.transport.stopped() => End::Cut,
             report = walk => {
+                drop(run);
+                End::Reported(report, received_events(events).await)
+            }
+        }
+    }
+
+    /// Renews the certificate as a process without a state folder does. Without a renewal that is due, the report is empty.
+    async fn renew(&self) -> End {
+        let clients = self.clients();
+        let folder = home();
+        let (run, events) = self.open_in(&folder.path().join("renew"), "renew", &clients).await;
+        let attempt = async {
+            let target =
+                RenewalTarget::find(&clients, &self.settings).await.map_err(|error| format!("{error:?}"))?;
+            let state = target.state(&clients).await;
+            if !state.is_due || state.not_before.is_some() {
+                return Ok(None);
+            }
+            let report = up(&target.graph(&clients, state.has_cluster), &run).await.unwrap();
+            if report.outcome == Outcome::Failed {
+                let recorded = target.record_failure(&clients, &report_text(&report), None).await;
+                recorded.map_err(|error| format!("{error:?}"))?;
+            }
+            Ok::<_, String>(Some(report))
+        };
+        tokio::select! {
+            biased;
+            () = self.transport.stopped() => End::Cut,
+            report = attempt => {
+                let report = report.unwrap_or_else(|why| panic!("{why}"));
+                let report = match report {
+                    Some(report) => report,
+                    None => up(&Graph::default(), &run).await.unwrap(),
+                };
                 drop(run);
                 End::Reported(report, received_events(events).await)
             }
@@ -183,19 +222,30 @@ impl Environment {
     }
 
     async fn open(&self, command: Command, clients: &Clients) -> (Run, UnboundedReceiver<Event>) {
+        let command = match command {
+            Command::Up => "up",
+            Command::Down => "down",
+            Command::Rotate => "rotate",
+            Command::Renew => "renew",
+        };
+        self.open_in(&self.state(), command, clients).await
+    }
+
+    /// Opens the journal of a folder.
+    pub async fn open_in(
+        &self,
+        folder: &Path,
+        command: &str,
+        clients: &Clients,
+    ) -> (Run, UnboundedReceiver<Event>) {
         let (send, receive) = unbounded_channel();
         let key = EnvironmentKey {
             cloud: "sim".to_owned(),
             subscription: clients.azure.id().to_owned(),
             environment: self.settings.environment.clone(),
         };
-        let command_name = match command {
-            Command::Up => "up",
-            Command::Down => "down",
-            Command::Rotate => "rotate",
-        };
         let journal = loop {
-            match Journal::open(&self.state(), command_name, &key, "0.1.0") {
+            match Journal::open(folder, command, &key, "0.1.0") {
                 // The tasks of a cut-off run release the journal at their next poll.
                 Err(OpenError::Locked { .. }) => tokio::task::yield_now().await,
                 opened => break opened.unwrap(),

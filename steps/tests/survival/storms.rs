@@ -141,7 +141,7 @@ fn run_storm_with(seed: u64, verbose: bool, shared: bool) -> Result<StormResult,
             }
             let mut wrong = match command {
                 // A fault that is still armed may have acted after the last check.
-                Command::Up | Command::Rotate => {
+                Command::Up | Command::Rotate | Command::Renew => {
                     let expected = expected(scenario);
                     let expected_state =
                         if command == Command::Up { &expected.up } else { &expected.rotated };

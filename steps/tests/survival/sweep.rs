@@ -23,7 +23,7 @@ use std::{
 };
 
 /// Changes the settings, from the recorded run on.
-type SettingsChange = fn(&mut Environment);
+pub type SettingsChange = fn(&mut Environment);
 
 /// A recorded run, and its expected results.
 pub struct RecordedRun {
@@ -44,14 +44,27 @@ pub fn record(
     recorded: Command,
     settings: SettingsChange,
 ) -> RecordedRun {
+    let run_before = async |env: &mut Environment| {
+        for command in before {
+            env.run_to_success(*command).await.unwrap();
+        }
+    };
+    record_after(first, run_before, recorded, settings)
+}
+
+/// Like [`record`], with any preparation before the recorded run.
+pub fn record_after(
+    first: SettingsChange,
+    before: impl AsyncFn(&mut Environment),
+    recorded: Command,
+    settings: SettingsChange,
+) -> RecordedRun {
     replayable(1, async {
         let mut env = Environment::new(fresh(), START_TIME, Speed::Instant);
         first(&mut env);
         let foreign_resources = ForeignResources::create(&env).await;
         let down = inventory::collect(&env.sim.read(CloudState::clone));
-        for command in before {
-            env.run_to_success(*command).await.unwrap();
-        }
+        before(&mut env).await;
         settings(&mut env);
         let recorder = Recorder::on(&env, &env.transport);
         env.run_to_success(recorded).await.unwrap();
