@@ -107,8 +107,10 @@ impl Conditions {
 fn fault(rng: &mut Rng, scenario: Scenario) -> Armed {
     // In a foreign group, a deleted vault of the same name is foreign, and a person must decide about it.
     let heals = |fault: &Fault| {
-        let separate =
-            UNREADABLE.contains(fault) || *fault == Fault::PolicyModifies || fault.concerns_orders();
+        let separate = UNREADABLE.contains(fault)
+            || *fault == Fault::PolicyModifies
+            || fault.concerns_orders()
+            || fault.concerns_operator();
         fault.heals() && !separate && !(scenario.shared_group && *fault == Fault::VaultSoftDeleted)
     };
     let healing: Vec<Fault> = Fault::ALL.iter().copied().filter(heals).collect();

@@ -7,7 +7,7 @@ use super::cluster_info::{
 };
 use super::reconcile_context::ReconcileContext;
 use super::timers::Task;
-use super::{csi, gateway_api, mesh, node, storage_classes, system};
+use super::{app_routing, csi, gateway_api, mesh, node, storage_classes, system};
 use crate::clock::SimTime;
 use crate::kubernetes::schema::documents;
 
@@ -74,6 +74,10 @@ fn adapt_addons(cx: &mut ReconcileContext<'_>, before: Option<&super::ClusterInf
     }
     if cluster_info.gateway_api && !before.is_some_and(|before| before.gateway_api) {
         cx.schedule_once(GATEWAY_API_SERVED, Task::InstallGatewayApi);
+    }
+    let operator = &cluster_info.app_routing;
+    if operator.is_some() && before.is_none_or(|before| before.app_routing != *operator) {
+        app_routing::schedule_start(cx);
     }
     match (before.is_some_and(|before| before.istio), cluster_info.istio) {
         (false, true) => {

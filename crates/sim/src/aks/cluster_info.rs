@@ -33,6 +33,8 @@ pub struct ClusterInfo {
     /// True if the Istio implementation of application routing is enabled
     /// (`webAppRouting.gatewayAPIImplementations`).
     pub istio: bool,
+    /// The operator of application routing (`webAppRouting.enabled`); `None` if it is disabled.
+    pub app_routing: Option<AppRouting>,
     /// The Key Vault secrets provider add-on; `None` if it is disabled.
     pub csi: Option<Csi>,
     /// The client id of the kubelet identity, which the nodes have besides that of the add-on.
@@ -58,6 +60,7 @@ impl Default for ClusterInfo {
             subnet: "10.224.0.0/16".into(),
             gateway_api: false,
             istio: false,
+            app_routing: None,
             csi: None,
             kubelet_client_id: None,
             vault_suffix: "vault.azure.net".into(),
@@ -71,6 +74,18 @@ impl ClusterInfo {
     pub fn minor(&self) -> u32 {
         self.kubernetes_version.split('.').nth(1).and_then(|minor| minor.parse().ok()).unwrap_or(34)
     }
+}
+
+/// The settings of the application routing operator.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AppRouting {
+    /// The type of the NGINX that the add-on creates (`nginx.defaultIngressControllerType`).
+    pub default_nginx: String,
+    /// True if workload identity is enabled, without which there is no ExternalDNS.
+    pub workload_identity: bool,
+    /// The id of the cluster, from which the owner ids of records derive.
+    pub owner_id: String,
 }
 
 /// The Key Vault secrets provider add-on.

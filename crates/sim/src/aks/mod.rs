@@ -9,6 +9,7 @@
 //! `look`. If it must wait, add a `Task` that `perform` passes to it.
 
 mod aggregated_api;
+pub(crate) mod app_routing;
 mod balancer;
 mod bootstrap;
 mod cluster_info;
@@ -33,8 +34,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use app_routing::{Endpoint, RecordSync};
 pub use cluster_info::{
-    ClusterInfo, Csi, TokenExchange, TokenExchangeError, VaultObject, VaultReadError, VaultReader,
+    AppRouting, ClusterInfo, Csi, TokenExchange, TokenExchangeError, VaultObject, VaultReadError, VaultReader,
 };
 
 use crate::clock::{SimTime, Timing};
@@ -90,6 +92,12 @@ pub struct Controllers {
     /// True if the creation of load balancers fails.
     #[serde(default)]
     balancers_fail: bool,
+    /// The runs of ExternalDNS.
+    #[serde(default)]
+    pub(crate) record_syncs: app_routing::SyncState,
+    /// True if the operator of application routing reacts late to the next change.
+    #[serde(default)]
+    operator_late: bool,
 }
 
 impl Controllers {
@@ -116,6 +124,16 @@ impl Controllers {
     /// Lets every load balancer fail that has no address yet.
     pub(crate) fn fail_balancers(&mut self) {
         self.balancers_fail = true;
+    }
+
+    /// Delays the reaction of the application routing operator to the next change.
+    pub(crate) fn delay_operator(&mut self) {
+        self.operator_late = true;
+    }
+
+    /// Ends the ExternalDNS of a Deployment after a run that failed at that time.
+    pub(crate) fn fail_sync(&mut self, deployment: &str, at: SimTime) {
+        self.timers.insert(at, Task::FailSync { deployment: deployment.to_owned() });
     }
 
     /// Delays the address of the next load balancer.
@@ -226,6 +244,7 @@ fn reconcile_all(cx: &mut ReconcileContext<'_>) {
     balancer::reconcile_all(cx);
     mesh::reconcile_all(cx);
     gateway::schedule_reconcile(cx);
+    app_routing::schedule_reconcile(cx);
     let watched = [crate::kubernetes::aggregation::RESOURCE, "services", "endpoints"];
     cx.run_if_changed("aggregation", &watched, aggregated_api::reconcile_all);
 }
@@ -249,6 +268,11 @@ fn perform(cx: &mut ReconcileContext<'_>, task: Task) {
         Task::Balance { service, attempt } => balancer::assign(cx, &service, attempt),
         Task::Release { service } => balancer::release(cx, &service),
         Task::ReconcileGateways => gateway::reconcile(cx),
+        Task::StartOperator => app_routing::start(cx),
+        Task::ReconcileOperator => app_routing::reconcile(cx),
+        Task::SyncRecords { deployment } => app_routing::sync(cx, &deployment),
+        Task::FailSync { deployment } => app_routing::fail(cx, &deployment),
+        Task::RestartPod { pod } => app_routing::restart(cx, &pod),
     }
 }
 

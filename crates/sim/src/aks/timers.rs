@@ -52,6 +52,16 @@ pub(super) enum Task {
     /// Reconciles all gateways and routes.
     #[serde(rename = "look-at-gateways")]
     ReconcileGateways,
+    /// Starts the operator of application routing.
+    StartOperator,
+    /// Reconciles the objects of the operator.
+    ReconcileOperator,
+    /// Runs the loop of an ExternalDNS once.
+    SyncRecords { deployment: ObjectRef },
+    /// Ends an ExternalDNS whose run failed, by the UID of its Deployment.
+    FailSync { deployment: String },
+    /// Starts the failed container of a pod again.
+    RestartPod { pod: ObjectRef },
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

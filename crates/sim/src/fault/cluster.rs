@@ -80,6 +80,38 @@ pub(super) const ROWS: &[Row] = &[
         Injection::Before(|state, context| fault_hooks::stop(state, &context.id())),
     ),
     row(
+        Fault::OperatorLate,
+        "operator-late",
+        ("PATCH", "/gateways/"),
+        (
+            "the operator of application routing reacts to the next change 120 s of cloud time later",
+            "waits for what the gateway serves, because the operator writes no status",
+        ),
+        true,
+        Injection::Before(|state, context| {
+            uid(context).is_some_and(|uid| {
+                fault_hooks::with_controllers_by_uid(state, &uid, Controllers::delay_operator)
+            })
+        }),
+    ),
+    row(
+        Fault::ExternalDnsEarly,
+        "external-dns-early",
+        ("PATCH", "/externaldnses/"),
+        (
+            "the next ExternalDNS starts before the workload identity webhook: its pod crash-loops until it is deleted",
+            "deletes the pod, which is then created with an identity",
+        ),
+        true,
+        Injection::Before(|state, context| {
+            uid(context).is_some_and(|uid| {
+                fault_hooks::with_controllers_by_uid(state, &uid, |controllers| {
+                    controllers.record_syncs.start_early();
+                })
+            })
+        }),
+    ),
+    row(
         Fault::AddressLate,
         "address-late",
         ("PATCH", "/gateways/"),

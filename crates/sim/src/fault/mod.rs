@@ -157,6 +157,10 @@ faults! {
     PoolFailed,
     /// Another client stopped the cluster.
     ClusterStopped,
+    /// The operator of application routing reacts minutes later.
+    OperatorLate,
+    /// ExternalDNS starts before the workload identity webhook.
+    ExternalDnsEarly,
     /// The load balancer gets its address minutes later.
     AddressLate,
     /// The cloud cannot create load balancers any more.
@@ -240,6 +244,11 @@ impl Fault {
     /// Returns whether only a client that orders certificates meets the fault.
     pub fn concerns_orders(self) -> bool {
         acme::ROWS.iter().any(|row| row.fault == self)
+    }
+
+    /// Returns whether only a client of the application routing operator meets the fault.
+    pub fn concerns_operator(self) -> bool {
+        matches!(self, Self::OperatorLate | Self::ExternalDnsEarly)
     }
 
     /// Returns whether another run of `up` alone recovers in the end; the other faults need manual action.

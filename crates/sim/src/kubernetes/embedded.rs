@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::definition::Definition;
-use super::schema::documents::{NEWEST, RELEASES, gateway_api, secrets_store};
+use super::schema::documents::{NEWEST, RELEASES, app_routing, gateway_api, secrets_store};
 
 type Kinds = BTreeMap<String, Arc<Definition>>;
 
@@ -28,7 +28,7 @@ pub fn name_in(resource: &str, release: &str) -> String {
 }
 
 fn of_release(release: &str) -> Kinds {
-    let documents = gateway_api(release).into_iter().chain(secrets_store());
+    let documents = gateway_api(release).into_iter().chain(secrets_store()).chain(app_routing());
     let kinds = documents.filter_map(|document| {
         let mut kind = Definition::of_custom_resource_definition(&document)?;
         kind.embedded = name_in(&kind.resource(), release);

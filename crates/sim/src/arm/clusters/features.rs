@@ -17,6 +17,7 @@ pub(crate) const KEY_VAULT_ADDON: &str = "azureKeyvaultSecretsProvider";
 /// The first validation error.
 pub(crate) fn check(properties: &Value) -> Result<(), ArmError> {
     addons(&properties["addonProfiles"])?;
+    workload_identity(properties)?;
     ingress(properties)
 }
 
@@ -56,6 +57,16 @@ pub(crate) fn allowed(properties: &Value, allows: impl Fn(&str) -> bool) -> Resu
          for how to enable features."
     );
     Err(bad(&code, message).with_target(*property))
+}
+
+/// Checks that workload identity has an issuer.
+fn workload_identity(properties: &Value) -> Result<(), ArmError> {
+    let is_on = properties["securityProfile"]["workloadIdentity"]["enabled"] == true;
+    if is_on && properties["oidcIssuerProfile"]["enabled"] == false {
+        let message = "Enabling workload identity requires the OIDC issuer. Please set oidcIssuerProfile.enabled to true.";
+        return Err(bad("BadRequest", message).with_target("oidcIssuerProfile.enabled"));
+    }
+    Ok(())
 }
 
 fn addons(profiles: &Value) -> Result<(), ArmError> {
@@ -125,6 +136,27 @@ pub(crate) fn istio_gateway(properties: &Value) -> bool {
     routing["gatewayAPIImplementations"]["appRoutingIstio"]["mode"] == "Enabled"
 }
 
+/// Checks the settings of the application routing operator.
+fn web_app_routing(routing: &Value) -> Result<(), ArmError> {
+    const TYPE: &str = "ingressProfile.webAppRouting.nginx.defaultIngressControllerType";
+    const ZONES_MAX: usize = 5;
+    if !routing["enabled"].is_boolean() && !routing["enabled"].is_null() {
+        let why = "property 'enabled' must be true or false.".to_owned();
+        return Err(parameter("ingressProfile.webAppRouting.enabled", why));
+    }
+    let kind = &routing["nginx"]["defaultIngressControllerType"];
+    let known = ["AnnotationControlled", "External", "Internal", "None"];
+    if !kind.is_null() && !kind.as_str().is_some_and(|kind| known.contains(&kind)) {
+        return Err(parameter(TYPE, format!("{kind} is not supported.")));
+    }
+    let zones = routing["dnsZoneResourceIds"].as_array().map(Vec::as_slice).unwrap_or_default();
+    if zones.len() > ZONES_MAX {
+        let why = format!("at most {ZONES_MAX} zones are supported.");
+        return Err(parameter("ingressProfile.webAppRouting.dnsZoneResourceIds", why));
+    }
+    Ok(())
+}
+
 fn ingress(properties: &Value) -> Result<(), ArmError> {
     let profile = &properties["ingressProfile"];
     let one_of = |value: &Value, known: &[&str]| value.as_str().is_none_or(|value| known.contains(&value));
@@ -140,6 +172,7 @@ fn ingress(properties: &Value) -> Result<(), ArmError> {
         let target = "ingressProfile.webAppRouting.gatewayAPIImplementations.appRoutingIstio.mode";
         return Err(parameter(target, format!("{mode} is not supported.")));
     }
+    web_app_routing(&profile["webAppRouting"])?;
     if !istio_gateway(properties) {
         return Ok(());
     }
@@ -179,6 +212,23 @@ mod tests {
         assert_eq!(with("Disabled", "Disabled"), "BadRequest");
         assert_eq!(with("Standard", "Istio"), "BadRequest");
         assert_eq!(with("Experimental", "Disabled"), "InvalidParameter");
+    }
+
+    #[test]
+    fn web_app_routing_has_four_types_of_nginx_and_workload_identity_an_issuer() {
+        let nginx = |kind: &str| {
+            let nginx = json!({"defaultIngressControllerType": kind});
+            code(&json!({"ingressProfile": {"webAppRouting": {"enabled": true, "nginx": nginx}}}))
+        };
+        let codes = ["None", "AnnotationControlled", "External", "Internal", "none"].map(nginx);
+        assert_eq!(codes, ["", "", "", "", "InvalidParameter"]);
+        let enabled = |value: Value| code(&json!({"ingressProfile": {"webAppRouting": {"enabled": value}}}));
+        assert_eq!(enabled(json!("true")), "InvalidParameter");
+        let workload = |issuer: bool| {
+            let profile = json!({"workloadIdentity": {"enabled": true}});
+            code(&json!({"oidcIssuerProfile": {"enabled": issuer}, "securityProfile": profile}))
+        };
+        assert_eq!((workload(true).as_str(), workload(false).as_str()), ("", "BadRequest"));
     }
 
     #[test]

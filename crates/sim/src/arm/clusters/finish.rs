@@ -7,7 +7,7 @@ use super::{
     Identities, ManagedCluster, ManagedIdentityIds, Work, WriteOutcome, create, node_resources,
     operation_status, power,
 };
-use crate::aks::{self, ClusterInfo, Csi};
+use crate::aks::{self, AppRouting, ClusterInfo, Csi};
 use crate::arm::{networks, roles};
 use crate::clock::{SimTime, Timing};
 use crate::durations;
@@ -95,6 +95,8 @@ fn add_identities(state: &mut CloudState, cluster: &mut ManagedCluster, at: SimT
     if properties["ingressProfile"]["webAppRouting"]["enabled"] == true {
         let shown = bring(&identities.routing, format!("webapprouting-{name}"));
         properties["ingressProfile"]["webAppRouting"]["identity"] = shown;
+    } else if properties["ingressProfile"]["webAppRouting"].is_object() {
+        properties["ingressProfile"]["webAppRouting"]["identity"] = Value::Null;
     }
     if properties["addonProfiles"][KEY_VAULT_ADDON]["enabled"] != true {
         state.directory.remove(&identities.key_vault.object_id);
@@ -144,11 +146,23 @@ fn cluster_info(state: &CloudState, cluster: &ManagedCluster) -> ClusterInfo {
         subnet: subnet.and_then(|subnet| subnet.prefixes.first().cloned()).unwrap_or(defaults.subnet.clone()),
         gateway_api: features::gateway_api(properties),
         istio: features::istio_gateway(properties),
+        app_routing: app_routing(cluster),
         csi,
         kubelet_client_id: Some(cluster.identities.kubelet.client_id.clone()),
         vault_suffix: format!("vault.{DOMAIN}"),
         ..defaults
     }
+}
+
+/// Returns the settings of the application routing operator; `None` if it is disabled.
+fn app_routing(cluster: &ManagedCluster) -> Option<AppRouting> {
+    let properties = cluster.properties();
+    let routing = &properties["ingressProfile"]["webAppRouting"];
+    (routing["enabled"] == true).then(|| AppRouting {
+        default_nginx: routing["nginx"]["defaultIngressControllerType"].as_str().unwrap_or_default().to_owned(),
+        workload_identity: properties["securityProfile"]["workloadIdentity"]["enabled"] == true,
+        owner_id: cluster.uid().to_owned(),
+    })
 }
 
 /// Returns the rotation poll interval of the add-on in seconds; `None` if rotation is disabled.

@@ -3,6 +3,7 @@
 
 use super::{ManagedCluster, api_access, entra_access, node_resources, power, public_addresses};
 use crate::aks;
+use crate::arm::dns::external_dns;
 use crate::clock::{SimTime, Timing};
 use crate::fault::DelaySubject;
 use crate::kubernetes::{self, ANONYMOUS, Store, authorization::User, service_accounts, unauthorized};
@@ -92,6 +93,11 @@ pub(super) fn advance_to(state: &mut CloudState, key: &str, until: SimTime, timi
     if let Some(cluster_info) = &cluster.cluster_info {
         let vaults = NodeVaultReader(state);
         aks::advance_to(&mut cluster.store, &mut cluster.controllers, cluster_info, &vaults, timing, until);
+    }
+    for run in cluster.controllers.record_syncs.take() {
+        if !external_dns::sync(state, &run, timing) {
+            cluster.controllers.fail_sync(&run.deployment, run.at);
+        }
     }
     if cluster.controllers.addresses_revision() != before || !node_resources::exist(state, &cluster) {
         node_resources::sync(state, &cluster, until);

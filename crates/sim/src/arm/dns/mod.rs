@@ -1,6 +1,7 @@
 //! Azure DNS: public zones and their record sets (DNS REST API 2018-05-01).
 
 mod async_operation;
+pub(crate) mod external_dns;
 mod kinds;
 mod page;
 pub(crate) mod publication;

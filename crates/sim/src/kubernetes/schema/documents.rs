@@ -24,6 +24,7 @@ const GATEWAY_API: [&str; 5] = [
     include_str!("custom/backend_tls_policies.yaml"),
 ];
 const SECRETS_STORE: [&str; 1] = [include_str!("custom/secrets_store.yaml")];
+const APP_ROUTING: [&str; 1] = [include_str!("custom/app_routing.yaml")];
 
 /// Returns the definitions of a release of the Gateway API's standard channel.
 pub fn gateway_api(release: &str) -> Vec<Value> {
@@ -34,6 +35,11 @@ pub fn gateway_api(release: &str) -> Vec<Value> {
 /// Returns the definitions of the Secrets Store CSI driver.
 pub fn secrets_store() -> Vec<Value> {
     of_release(&documents(&SECRETS_STORE), "")
+}
+
+/// Returns the definitions of the application routing operator.
+pub fn app_routing() -> Vec<Value> {
+    of_release(&documents(&APP_ROUTING), "")
 }
 
 fn documents(files: &[&str]) -> Vec<Value> {
@@ -156,7 +162,7 @@ mod tests {
     #[test]
     fn the_rules_of_the_documents_compile() {
         let kinds = RELEASES.iter().flat_map(|release| gateway_api(release)).chain(secrets_store());
-        for kind in kinds {
+        for kind in kinds.chain(app_routing()) {
             for version in kind["spec"]["versions"].as_array().into_iter().flatten() {
                 let errors = rules::compile_errors(&version["schema"]["openAPIV3Schema"], "");
                 assert!(errors.is_empty(), "{}: {errors:#?}", kind["metadata"]["name"]);
