@@ -1,7 +1,7 @@
 //! The command line: types and help text only.
 
 use crate::{commands, render::stream::Colour};
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
 /// Creates a working HTTPS gateway on AKS in an Azure subscription, and resumes or repairs an unfinished run.
@@ -17,6 +17,16 @@ pub struct Cli {
     /// The command.
     #[command(subcommand)]
     pub command: Command,
+}
+
+/// Parses the arguments of the process; also returns the name of the command.
+///
+/// # Errors
+/// Help, the version, or the mistake in the arguments, as text.
+pub fn parse() -> Result<(Cli, String), clap::Error> {
+    let matches = Cli::command().try_get_matches()?;
+    let name = matches.subcommand_name().unwrap_or_default().to_owned();
+    Ok((Cli::from_arg_matches(&matches)?, name))
 }
 
 const EXIT_CODES: &str = "\
@@ -132,7 +142,6 @@ pub enum Command {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_command_line_is_sound_and_takes_no_password() {

@@ -17,6 +17,7 @@ use crate::{
     settings::{
         self, LoadInput, LoadedConfig, Mode, flags::SettingFlags, sources::Environment, target::TargetConfig,
     },
+    telemetry,
 };
 use jiff::Timestamp;
 use landfall_engine::{Event, TimeScale};
@@ -83,7 +84,7 @@ impl CliContext {
         cloud: &'static str,
         time_scale: TimeScale,
     ) -> Box<dyn Display> {
-        match self.format() {
+        let display: Box<dyn Display> = match self.format() {
             Format::Json => Box::new(Json::new(std::io::stdout(), cloud)),
             _ if self.global.quiet => Box::new(Silent),
             Format::Line => Box::new(Line::new(progress_state, std::io::stderr(), time_scale)),
@@ -91,7 +92,8 @@ impl CliContext {
                 let tree_style = TreeStyle { style: self.terminal.err, time_scale };
                 Box::new(Live::new(progress_state, std::io::stderr(), size, tree_style))
             }
-        }
+        };
+        telemetry::observed(display)
     }
 
     /// Prints a text on standard error that is neither progress nor an error.

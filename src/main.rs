@@ -17,9 +17,9 @@ mod signals;
 mod sim_target;
 mod target;
 mod teardown_guards;
+mod telemetry;
 mod up_options;
 
-use clap::Parser;
 use render::{escape, stream};
 use std::process::ExitCode;
 
@@ -27,8 +27,8 @@ fn main() -> ExitCode {
     // One TLS provider for every client and server in the process, selected before its first use.
     let installed = rustls::crypto::aws_lc_rs::default_provider().install_default();
     installed.expect("nobody has chosen a provider before the first line of main");
-    match cli::Cli::try_parse() {
-        Ok(cli) => commands::run(cli).into(),
+    match cli::parse() {
+        Ok((cli, command)) => commands::run(cli, &command).into(),
         Err(error) => print_usage_error(&error),
     }
 }

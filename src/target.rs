@@ -13,6 +13,7 @@ use crate::{
         target::TargetConfig,
     },
     sim_target::{self, SimHandle},
+    telemetry,
 };
 use jiff::SignedDuration;
 use landfall_cloud::{
@@ -148,7 +149,7 @@ fn connect_sim(sim: SimHandle) -> Result<Target, Failure> {
         client_id: facts.client_id,
         secret: Secret::new(facts.client_secret),
     };
-    let request_counter = RequestCounter::new();
+    let request_counter = telemetry::request_counter();
     let credential = Credential::new(&sign_in, &SignInFacts::default(), &endpoints, &request_counter);
     let credential = credential.map_err(|error| Failure::of_api("prepare the sign-in", &error))?;
     let arm = resource_manager(&endpoints, &credential, &request_counter)?;
@@ -175,7 +176,7 @@ async fn sign_in(
     proxy_check::check(environment, &endpoints).await?;
     let facts = facts(place, environment);
     let sign_in_method = sign_in_method(place.auth, &facts)?;
-    let request_counter = RequestCounter::new();
+    let request_counter = telemetry::request_counter();
     let credential = Credential::new(&sign_in_method, &facts, &endpoints, &request_counter);
     let credential = credential.map_err(|error| Failure::of_api("prepare the sign-in", &error))?;
     let arm = resource_manager(&endpoints, &credential, &request_counter)?;

@@ -21,7 +21,7 @@ use crate::{
     exit::Exit,
     failure::Failure,
     render::{escape::Escaping, stream},
-    runtime,
+    runtime, telemetry,
 };
 use std::future::Future;
 use tracing_subscriber::{
@@ -31,18 +31,21 @@ use tracing_subscriber::{
     util::SubscriberInitExt as _,
 };
 
-/// Runs a command and reports its failure.
-pub fn run(cli: Cli) -> Exit {
+/// Runs the command of that name and reports its failure.
+pub fn run(cli: Cli, name: &str) -> Exit {
     let cli_context = CliContext::new(cli.global);
     trace(cli_context.global.verbose);
+    let telemetry = telemetry::start(&cli_context.environment, name, &cli_context.global.environment);
     let checked = cli_context.environment.check().map_err(Failure::of_config_errors);
-    match checked.and_then(|()| dispatch(&cli_context, cli.command)) {
+    let exit = match checked.and_then(|()| dispatch(&cli_context, cli.command)) {
         Ok(exit) => exit,
         Err(failure) => {
             stream::err().line(&failure.text(cli_context.terminal.err));
             failure.exit
         }
-    }
+    };
+    telemetry.finish(exit);
+    exit
 }
 
 fn dispatch(cli_context: &CliContext, command: Command) -> Result<Exit, Failure> {

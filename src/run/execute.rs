@@ -13,6 +13,7 @@ use crate::{
     settings::LoadedConfig,
     signals,
     target::Target,
+    telemetry,
 };
 use landfall_cloud::AddressMap;
 use landfall_diagnose::{
@@ -86,6 +87,7 @@ pub async fn run_steps(
     };
     let (report, ()) = tokio::join!(running, render::drive(&mut *display, seen, sentences));
     let report = report.map_err(|error| Failure::of_journal_write(&error))?;
+    telemetry::completed(&report);
     let journal_state = journal.journal_state();
     let address_map = target.address_map().await;
     let verification = match verify && report.outcome == Outcome::Ready {

@@ -40,6 +40,20 @@ const OTHERS: &[&str] = &[
     "https_proxy",
     "all_proxy",
     "no_proxy",
+    "OTEL_SDK_DISABLED",
+    "OTEL_TRACES_EXPORTER",
+    "OTEL_METRICS_EXPORTER",
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_PROTOCOL",
+    "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL",
+    "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL",
+    "OTEL_SERVICE_NAME",
+    "OTEL_RESOURCE_ATTRIBUTES",
+    "TRACEPARENT",
+    "TRACESTATE",
+    "BAGGAGE",
 ];
 
 /// Returns the names of all variables that are read.
@@ -65,6 +79,12 @@ impl Environment {
             }
         }
         environment
+    }
+
+    /// Returns these variables.
+    #[cfg(test)]
+    pub fn of_pairs(pairs: &[(&str, &str)]) -> Self {
+        Self::of(pairs.iter().map(|(name, value)| (OsString::from(name), OsString::from(value))))
     }
 
     /// Checks that every variable that landfall reads is UTF-8.

@@ -41,6 +41,7 @@ mod secret_values;
 mod secrets;
 mod sim;
 mod teardown;
+mod telemetry;
 mod tidy;
 mod unreadable_responses;
 mod untrusted_state;

@@ -5,8 +5,8 @@
 //! It also puts the whole URL, signed query included, into its errors.
 
 use crate::{
-    ApiError, ApiErrorKind, Endpoints, RequestCounter, Roots, SendStatus, Transport, TransportError,
-    endpoints::real, pipeline::UnreadResponse, resolve::Resolver,
+    ApiError, ApiErrorKind, Endpoints, RequestCounter, RequestStart, Roots, SendStatus, Transport,
+    TransportError, endpoints::real, pipeline::UnreadResponse, resolve::Resolver,
 };
 use async_trait::async_trait;
 use azure_core::{
@@ -40,6 +40,12 @@ pub const RESPONSE_BYTES_MAX: usize = 32 * 1024 * 1024;
 
 /// The size limit of an answer of the token endpoint, in decoded bytes.
 pub const TOKEN_RESPONSE_BYTES_MAX: usize = 1024 * 1024;
+
+const CLIENT_REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-client-request-id");
+const CORRELATION_ID: HeaderName = HeaderName::from_static("x-ms-correlation-request-id");
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-request-id");
+/// The header of W3C Trace Context.
+const TRACEPARENT: &str = "traceparent";
 
 /// A counted HTTP client. Clones share connections and counter.
 #[derive(Clone, Debug)]
@@ -123,14 +129,28 @@ fn unusable(error: reqwest::Error) -> ApiError {
 impl SdkHttpClient for HttpClient {
     async fn execute_request(&self, request: &Request) -> azure_core::Result<AsyncRawResponse> {
         let (method, host) = (request.method().as_str(), request.url().host_str().unwrap_or_default());
-        self.request_counter.count();
+        let mut active = self.request_counter.begin(&RequestStart {
+            method,
+            scheme: request.url().scheme(),
+            host,
+            port: request.url().port_or_known_default().unwrap_or_default(),
+            path: request.url().path(),
+            client_request_id: request.headers().get_optional_str(&CLIENT_REQUEST_ID),
+        });
+        // Azure keeps the trace beside the correlation id; other servers have no use for it.
+        let is_correlated = request.headers().get_optional_str(&CORRELATION_ID).is_some();
+        let trace = active.as_ref().and_then(|active| active.traceparent()).filter(|_| is_correlated);
         let started = Instant::now();
         let response = match &self.connector {
-            Connector::Https(client) => over_https(client, request, self.response_bytes_max).await?,
+            Connector::Https(client) => over_https(client, request, trace, self.response_bytes_max).await?,
             Connector::Transport(transport, response_time_max) => {
-                over_transport(&**transport, request, *response_time_max, self.response_bytes_max).await?
+                over_transport(&**transport, request, trace, *response_time_max, self.response_bytes_max)
+                    .await?
             }
         };
+        if let Some(active) = &mut active {
+            active.end(response.status().into(), response.headers().get_optional_str(&REQUEST_ID));
+        }
         // The query is omitted: it may be signed.
         tracing::debug!(
             "{method} {host}{} {} in {} ms",
@@ -145,6 +165,7 @@ impl SdkHttpClient for HttpClient {
 async fn over_https(
     client: &reqwest::Client,
     request: &Request,
+    trace: Option<&str>,
     bytes_max: usize,
 ) -> azure_core::Result<AsyncRawResponse> {
     let method = reqwest::Method::from_bytes(request.method().as_str().as_bytes())
@@ -152,6 +173,9 @@ async fn over_https(
     let mut outgoing = client.request(method, request.url().clone());
     for (name, value) in request.headers().iter() {
         outgoing = outgoing.header(name.as_str(), value.as_str());
+    }
+    if let Some(trace) = trace {
+        outgoing = outgoing.header(TRACEPARENT, trace);
     }
     let outgoing = match request.body().clone() {
         Body::Bytes(bytes) => outgoing.body(bytes),
@@ -174,6 +198,7 @@ async fn over_https(
 async fn over_transport(
     transport: &dyn Transport,
     request: &Request,
+    trace: Option<&str>,
     response_time_max: Duration,
     bytes_max: usize,
 ) -> azure_core::Result<AsyncRawResponse> {
@@ -181,6 +206,9 @@ async fn over_transport(
     let mut outgoing = http::Request::builder().method(request.method().as_str()).uri(request.url().as_str());
     for (name, value) in request.headers().iter() {
         outgoing = outgoing.header(name.as_str(), value.as_str());
+    }
+    if let Some(trace) = trace {
+        outgoing = outgoing.header(TRACEPARENT, trace);
     }
     let body = match request.body().clone() {
         Body::Bytes(bytes) => bytes,

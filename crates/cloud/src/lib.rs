@@ -48,7 +48,7 @@ pub use clock::Clock;
 pub use endpoints::{Endpoints, Roots};
 pub use error::{ApiError, ApiErrorKind, SendStatus};
 pub use known_clouds::{EndpointOwner, KNOWN_CLOUDS, KnownCloud};
-pub use request_counter::RequestCounter;
+pub use request_counter::{ActiveRequest, RequestCounter, RequestObserver, RequestStart};
 pub use secret::Secret;
 pub use token_recipients::EndpointMismatch;
 pub use transport::{ResponseBody, Transport, TransportError};

@@ -1,15 +1,53 @@
-//! Counter of the requests on the wire.
+//! Counter of the requests on the wire, and their observer.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 /// Counts the requests of one run, including retries, polls, token requests and Kubernetes requests.
 ///
 /// Clones share one count.
 #[derive(Clone, Debug, Default)]
-pub struct RequestCounter(Arc<AtomicU64>);
+pub struct RequestCounter {
+    count: Arc<AtomicU64>,
+    observer: Option<Arc<dyn RequestObserver>>,
+}
+
+/// Observes each attempt of each request.
+pub trait RequestObserver: fmt::Debug + Send + Sync {
+    /// A request is about to be sent. It ends with [`ActiveRequest::end`], or when the returned value is dropped.
+    fn begin(&self, request: &RequestStart<'_>) -> Box<dyn ActiveRequest>;
+}
+
+/// A request without its response.
+pub trait ActiveRequest: Send + Sync {
+    /// Returns the value of the header `traceparent` for this request (W3C Trace Context), if it is traced.
+    fn traceparent(&self) -> Option<&str>;
+
+    /// The response's status and headers have arrived. `request_id` is the service's id of the request.
+    fn end(&mut self, status: u16, request_id: Option<&str>);
+}
+
+/// The start of a request. The query is left out, because it may be signed.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestStart<'a> {
+    /// The method.
+    pub method: &'a str,
+    /// `https` or `http`.
+    pub scheme: &'a str,
+    /// The host name or address.
+    pub host: &'a str,
+    /// The port.
+    pub port: u16,
+    /// The path.
+    pub path: &'a str,
+    /// The id that all attempts of one request share, if they have one.
+    pub client_request_id: Option<&'a str>,
+}
 
 impl RequestCounter {
     /// Returns a counter at zero.
@@ -17,26 +55,74 @@ impl RequestCounter {
         Self::default()
     }
 
+    /// Returns a counter at zero, whose requests have an observer.
+    pub fn observed_by(observer: Arc<dyn RequestObserver>) -> Self {
+        Self { count: Arc::default(), observer: Some(observer) }
+    }
+
     /// Counts one request; every transport calls it right before it sends.
-    pub fn count(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
+    pub(crate) fn begin(&self, request: &RequestStart<'_>) -> Option<Box<dyn ActiveRequest>> {
+        self.count.fetch_add(1, Ordering::Relaxed);
+        self.observer.as_ref().map(|observer| observer.begin(request))
     }
 
     /// Returns the number of requests sent so far.
     pub fn requests(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+        self.count.load(Ordering::Relaxed)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Mutex;
+
+    const REQUEST: RequestStart<'_> = RequestStart {
+        method: "GET",
+        scheme: "https",
+        host: "example.com",
+        port: 443,
+        path: "/",
+        client_request_id: None,
+    };
 
     #[test]
     fn clones_count_together() {
         let request_counter = RequestCounter::new();
-        request_counter.clone().count();
-        request_counter.count();
+        assert!(request_counter.clone().begin(&REQUEST).is_none());
+        request_counter.begin(&REQUEST);
         assert_eq!(request_counter.requests(), 2);
+    }
+
+    #[derive(Debug, Default)]
+    struct Seen(Arc<Mutex<Vec<String>>>);
+
+    struct Active(Arc<Mutex<Vec<String>>>);
+
+    impl RequestObserver for Seen {
+        fn begin(&self, request: &RequestStart<'_>) -> Box<dyn ActiveRequest> {
+            self.0.lock().unwrap().push(format!("{} {}", request.method, request.host));
+            Box::new(Active(self.0.clone()))
+        }
+    }
+
+    impl ActiveRequest for Active {
+        fn traceparent(&self) -> Option<&str> {
+            Some("00-1-2-01")
+        }
+
+        fn end(&mut self, status: u16, _: Option<&str>) {
+            self.0.lock().unwrap().push(status.to_string());
+        }
+    }
+
+    #[test]
+    fn an_observer_sees_start_and_end() {
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let request_counter = RequestCounter::observed_by(Arc::new(Seen(seen.clone())));
+        let mut active = request_counter.begin(&REQUEST).unwrap();
+        assert_eq!(active.traceparent(), Some("00-1-2-01"));
+        active.end(200, None);
+        assert_eq!(*seen.lock().unwrap(), ["GET example.com", "200"]);
     }
 }

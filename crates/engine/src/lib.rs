@@ -12,6 +12,7 @@
 //! | read the recorded state | [`Journal`], [`JournalState`], [`StepState`] |
 //! | refuse before a step is called, or recreate everything | [`Graph::add_policy`], [`Graph::always_apply`] |
 //! | display a run | [`Event`], [`EventKind`], [`Report`] |
+//! | know the step of a request | [`current_step`] |
 //!
 //! The crate knows no cloud: it sends no request, prints nothing and reads no environment variable. Three
 //! rules explain it:
@@ -24,6 +25,7 @@
 
 mod action_policy;
 mod context;
+mod current_step;
 mod error;
 mod event;
 mod graph;
@@ -43,6 +45,7 @@ mod time_scale;
 mod wait;
 
 pub use context::Context;
+pub use current_step::current_step;
 pub use error::{ErrorReport, Kind, Leftover, StepError};
 pub use event::{Event, EventKind, Progress};
 pub use graph::Graph;

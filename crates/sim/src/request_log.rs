@@ -33,6 +33,9 @@ pub struct RequestRecord {
     pub client_request_id: String,
     /// The `x-ms-correlation-request-id` of the request, or empty.
     pub correlation_id: String,
+    /// The header `traceparent`, if the request has one.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub traceparent: String,
     /// The `x-ms-request-id` of the response, or empty.
     pub request_id: String,
     /// The size of the request body in bytes.
@@ -65,6 +68,7 @@ impl RequestRecord {
             by,
             client_request_id: sent("x-ms-client-request-id"),
             correlation_id: sent("x-ms-correlation-request-id"),
+            traceparent: sent("traceparent"),
             request_id: answered.unwrap_or_default().to_owned(),
             request_bytes: request.body.len(),
             reply_bytes: reply.body.len(),

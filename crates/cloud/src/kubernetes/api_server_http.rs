@@ -13,7 +13,7 @@ use std::time::Duration;
 use azure_core::Bytes;
 use futures::TryStreamExt as _;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, Request, Response, Uri};
+use http::{HeaderMap, Request, Response, StatusCode, Uri};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full, StreamBody};
 use hyper::body::Frame;
@@ -26,7 +26,7 @@ use tower::BoxError;
 
 use super::current_context::ServerAccess;
 use super::http_proxy::{ProxyConnector, ProxyRules};
-use crate::request_counter::RequestCounter;
+use crate::request_counter::{RequestCounter, RequestStart};
 use crate::resolve::addresses;
 use crate::transport::Transport;
 
@@ -118,14 +118,29 @@ impl ApiServer {
         for (name, value) in &self.0.headers {
             parts.headers.entry(name).or_insert_with(|| value.clone());
         }
-        self.0.request_counter.count();
+        let uri = parts.uri.clone();
+        let mut active = self.0.request_counter.begin(&RequestStart {
+            method: parts.method.as_str(),
+            scheme: uri.scheme_str().unwrap_or("https"),
+            host: uri.host().unwrap_or_default(),
+            port: uri.port_u16().unwrap_or(443),
+            path: uri.path(),
+            client_request_id: None,
+        });
+        let mut answered = |status: StatusCode| {
+            if let Some(active) = &mut active {
+                active.end(status.as_u16(), None);
+            }
+        };
         match &self.0.channel {
             Channel::Https(client) => {
                 let answer = client.request(Request::from_parts(parts, Full::from(body))).await?;
+                answered(answer.status());
                 Ok(answer.map(|body| body.map_err(BoxError::from).boxed_unsync()))
             }
             Channel::Transport(transport) => {
                 let answer = transport.send(Request::from_parts(parts, Bytes::from(body))).await?;
+                answered(answer.status());
                 Ok(answer.map(|body| {
                     StreamBody::new(body.map_ok(Frame::data).map_err(BoxError::from)).boxed_unsync()
                 }))

@@ -20,6 +20,7 @@ pub use up::up;
 
 use crate::{
     context::Context,
+    current_step::on_behalf_of,
     error::{Kind, StepError},
     event::EventKind,
     graph::Graph,
@@ -175,6 +176,7 @@ async fn with_deadline<T>(
 ) -> Result<T, StepError> {
     let deadline = node.deadline();
     let end = Instant::now() + cx.time_scale().deadline(deadline);
+    let action = on_behalf_of(node.id(), action);
     let mut action = pin!(AssertUnwindSafe(action).catch_unwind());
     loop {
         tokio::select! {

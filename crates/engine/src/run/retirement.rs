@@ -24,9 +24,11 @@ pub(super) async fn retire<T: Send + 'static>(
     let retired = graph.retired(&run.journal.journal_state());
     let mut staying = BTreeSet::new();
     for (index, proof) in retired {
-        let is_used = graph.sources.iter().enumerate().any(|(dependent, sources)| {
-            staying.contains(&dependent) && sources.contains(&index)
-        });
+        let is_used = graph
+            .sources
+            .iter()
+            .enumerate()
+            .any(|(dependent, sources)| staying.contains(&dependent) && sources.contains(&index));
         if is_used || !has_succeeded(proof) || run.stop.level() >= StopLevel::Graceful {
             staying.insert(index);
             continue;

@@ -2,8 +2,8 @@
 
 use crate::cloud::{Cloud, Runner, TestStep, root};
 use landfall_engine::{
-    Action, Discovery, EventKind, Graph, JournalState, Kind, Outcome, PlanContext, StepAction, StepError, Stop,
-    TimeScale, UndoOutcome, discover, plan,
+    Action, Discovery, EventKind, Graph, JournalState, Kind, Outcome, PlanContext, StepAction, StepError,
+    Stop, TimeScale, UndoOutcome, discover, plan,
 };
 use std::sync::Arc;
 

@@ -2,9 +2,7 @@
 
 use serde_json::json;
 
-use super::cluster_info::{
-    TokenExchange, TokenExchangeError, VaultObject, VaultReadError, VaultReader,
-};
+use super::cluster_info::{TokenExchange, TokenExchangeError, VaultObject, VaultReadError, VaultReader};
 use super::reconcile_context::ReconcileContext;
 use super::timers::Task;
 use super::{app_routing, csi, gateway_api, mesh, node, storage_classes, system};

@@ -15,7 +15,8 @@ const BACKOFF: (f64, f64) = (10.0, 300.0);
 pub(super) fn running_pod(cx: &ReconcileContext<'_>, deployment: &Value) -> Option<Value> {
     let app = text(deployment, "/spec/selector/matchLabels/app");
     let pods = cx.store.shared("pods", Some(namespace(deployment)));
-    let mut pods = pods.filter(|pod| label(pod, "app") == app && !is_ending(pod) && condition::is_true(pod, "Ready"));
+    let mut pods =
+        pods.filter(|pod| label(pod, "app") == app && !is_ending(pod) && condition::is_true(pod, "Ready"));
     pods.next().map(|pod| Value::clone(pod))
 }
 

@@ -4,8 +4,8 @@
 use serde_json::{Value, json};
 
 use super::{
-    AccountError, CLUSTER_EXTERNAL_DNSES, DEPLOYMENTS, EXTERNAL_DNSES, MANAGED_BY, NAMESPACE, OPERATOR, client_id, labels,
-    owner, system_nodes,
+    AccountError, CLUSTER_EXTERNAL_DNSES, DEPLOYMENTS, EXTERNAL_DNSES, MANAGED_BY, NAMESPACE, OPERATOR,
+    client_id, labels, owner, system_nodes,
 };
 use crate::aks::object::{hash, is_ending, list, namespace, text, uid};
 use crate::aks::reconcile_context::{EventSpec, ReconcileContext};
@@ -42,9 +42,9 @@ fn reconcile(cx: &mut ReconcileContext<'_>, object: &Value) {
             Err(AccountError::Missing) => {
                 Some(format!("serviceAccount {account} does not exist in namespace {space}"))
             }
-            Err(AccountError::NotAnnotated) => Some(format!(
-                "serviceAccount {account} was specified but does not contain WI annotation"
-            )),
+            Err(AccountError::NotAnnotated) => {
+                Some(format!("serviceAccount {account} was specified but does not contain WI annotation"))
+            }
         };
         if let Some(why) = why {
             let message = format!("failed identity verification: {why}");
@@ -59,7 +59,8 @@ fn reconcile(cx: &mut ReconcileContext<'_>, object: &Value) {
         cx.ensure(resource, wanted, OPERATOR);
     }
     let config = deployed.config(&cx.cluster_info.location, &cx.cluster_info.tenant);
-    let wanted = deployed.deployment(&cx.cluster_info.app_routing.clone().unwrap_or_default().owner_id, &config);
+    let wanted =
+        deployed.deployment(&cx.cluster_info.app_routing.clone().unwrap_or_default().owner_id, &config);
     cx.ensure("configmaps", config, OPERATOR);
     cx.ensure(DEPLOYMENTS, wanted, OPERATOR);
 }
@@ -100,9 +101,7 @@ impl Deployed<'_> {
 
     /// Returns the roles and their bindings.
     fn rights(&self) -> Vec<(&'static str, Value)> {
-        let read = |groups: &str, resources: &[&str]| {
-            json!({"apiGroups": [groups], "resources": resources, "verbs": ["get", "watch", "list"]})
-        };
+        let read = |groups: &str, resources: &[&str]| json!({"apiGroups": [groups], "resources": resources, "verbs": ["get", "watch", "list"]});
         let rules = json!([
             read("", &["endpoints", "pods", "services", "configmaps"]),
             read("", &["nodes"]),
@@ -116,9 +115,7 @@ impl Deployed<'_> {
                 "roleRef": {"apiGroup": RBAC, "kind": kind, "name": role}, "subjects": subjects,
             })
         };
-        let role = |kind: &str, metadata: &Value, rules: &Value| {
-            json!({"apiVersion": api, "kind": kind, "metadata": metadata, "rules": rules})
-        };
+        let role = |kind: &str, metadata: &Value, rules: &Value| json!({"apiVersion": api, "kind": kind, "metadata": metadata, "rules": rules});
         let metadata = self.metadata();
         if !self.is_namespaced() {
             return vec![
@@ -175,7 +172,8 @@ impl Deployed<'_> {
         for (filter, argument) in
             [("gatewayLabels", "gateway-label-filter"), ("routeAndIngressLabels", "label-filter")]
         {
-            if let Some((key, value)) = text(self.object, &format!("/spec/filters/{filter}")).split_once('=') {
+            if let Some((key, value)) = text(self.object, &format!("/spec/filters/{filter}")).split_once('=')
+            {
                 all.push(format!("--{argument}={key}=={value}"));
             }
         }

@@ -6,7 +6,9 @@
 
 use serde_json::{Value, json};
 
-use super::{AccountError, CLASSES, DEPLOYMENTS, GATEWAYS, OPERATOR, client_id, is_own, labels, owner, system_nodes};
+use super::{
+    AccountError, CLASSES, DEPLOYMENTS, GATEWAYS, OPERATOR, client_id, is_own, labels, owner, system_nodes,
+};
 use crate::aks::gateway_api;
 use crate::aks::object::{is_ending, list, name, namespace, text, uid};
 use crate::aks::reconcile_context::{EventSpec, ReconcileContext};
@@ -65,12 +67,19 @@ fn reconcile(cx: &mut ReconcileContext<'_>, gateway: &Value) {
 ///
 /// # Errors
 /// What is wrong with the options.
-fn class(cx: &ReconcileContext<'_>, gateway: &Value, listener: &Value, own_name: &str) -> Result<Value, String> {
+fn class(
+    cx: &ReconcileContext<'_>,
+    gateway: &Value,
+    listener: &Value,
+    own_name: &str,
+) -> Result<Value, String> {
     let (uri, account) = (text(listener, CERTIFICATE), text(listener, ACCOUNT));
     if account.is_empty() {
-        return Err("KeyVault Cert URI provided, but the required ServiceAccount option was not. Please provide a \
+        return Err(
+            "KeyVault Cert URI provided, but the required ServiceAccount option was not. Please provide a \
                     ServiceAccount via the TLS option kubernetes.azure.com/tls-cert-service-account"
-            .into());
+                .into(),
+        );
     }
     let space = namespace(gateway);
     let client_id = client_id(cx, space, account).map_err(|error| match error {
@@ -120,12 +129,14 @@ fn parts(uri: &str) -> Option<(String, String, Option<String>)> {
 
 /// Ensures the Deployment whose pod mounts the class of a listener.
 fn reconcile_placeholder(cx: &mut ReconcileContext<'_>, class: &Value) {
-    let Some(reference) = list(class, "/metadata/ownerReferences").iter().find(|one| text(one, "/kind") == "Gateway")
+    let Some(reference) =
+        list(class, "/metadata/ownerReferences").iter().find(|one| text(one, "/kind") == "Gateway")
     else {
         return;
     };
     let Some(gateway) = cx.get(GATEWAYS, namespace(class), text(reference, "/name")) else { return };
-    let own = list(&gateway, "/spec/listeners").iter().find(|listener| name_of(&gateway, listener) == name(class));
+    let own =
+        list(&gateway, "/spec/listeners").iter().find(|listener| name_of(&gateway, listener) == name(class));
     let Some(listener) = own.filter(|_| uid(&gateway) == text(reference, "/uid")) else { return };
     let account = text(listener, ACCOUNT);
     if client_id(cx, namespace(class), account).is_err() {
@@ -133,7 +144,8 @@ fn reconcile_placeholder(cx: &mut ReconcileContext<'_>, class: &Value) {
             "error while building placeholder pod Deployment needed to pull Keyvault reference: service account \
              {account} is not usable"
         );
-        let event_spec = EventSpec::warning(OPERATOR, "FailedUpdateOrCreatePlaceholderPodDeployment", message);
+        let event_spec =
+            EventSpec::warning(OPERATOR, "FailedUpdateOrCreatePlaceholderPodDeployment", message);
         return cx.event(class, &event_spec);
     }
     let wanted = placeholder(cx, class, &gateway, account);

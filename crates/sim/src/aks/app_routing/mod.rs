@@ -14,8 +14,8 @@ mod record_sync;
 use serde_json::{Value, json};
 
 pub(super) use crash_loop::restart;
-pub(super) use record_sync::{fail, sync};
 pub use record_sync::{Endpoint, RecordSync, SyncState};
+pub(super) use record_sync::{fail, sync};
 
 use super::gateway_api;
 use super::object::{label, namespace, text};

@@ -47,7 +47,8 @@ pub(super) fn reconcile_all(cx: &mut ReconcileContext<'_>) {
         for (resource, wanted) in members(&controller, &own_name) {
             cx.ensure(resource, wanted, OPERATOR);
         }
-        let reference = json!({"apiGroup": "apps", "kind": "Deployment", "name": own_name, "namespace": NAMESPACE});
+        let reference =
+            json!({"apiGroup": "apps", "kind": "Deployment", "name": own_name, "namespace": NAMESPACE});
         let status = json!({"managedResourceRefs": [reference]});
         cx.status(NGINX_CONTROLLERS, &controller, status, OPERATOR);
     }

@@ -12,8 +12,8 @@ use serde_json::Value;
 use super::external_dns::is_external_dns;
 use super::record_source::{self, Selection};
 use super::{AccountError, DEPLOYMENTS, client_id, crash_loop};
-use crate::aks::condition;
 use crate::aks::cluster_info::TokenExchange;
+use crate::aks::condition;
 use crate::aks::csi::{self, idle_until};
 use crate::aks::object::{list, namespace, object_ref, text, uid};
 use crate::aks::reconcile_context::ReconcileContext;
@@ -91,7 +91,9 @@ impl SyncState {
 
 /// Schedules the first run of every ExternalDNS that has become available.
 pub(super) fn schedule(cx: &mut ReconcileContext<'_>) {
-    for deployment in cx.list_where(DEPLOYMENTS, |one| is_external_dns(one) && condition::is_true(one, "Available")) {
+    for deployment in
+        cx.list_where(DEPLOYMENTS, |one| is_external_dns(one) && condition::is_true(one, "Available"))
+    {
         let target = object_ref(&deployment);
         let is_waiting = cx
             .state
@@ -128,8 +130,12 @@ pub(in crate::aks) fn sync(cx: &mut ReconcileContext<'_>, target: &ObjectRef) {
 /// Ends the program after a run that the cloud refused; it starts again with backoff.
 pub(in crate::aks) fn fail(cx: &mut ReconcileContext<'_>, deployment: &str) {
     let all = cx.list_where(DEPLOYMENTS, |one| uid(one) == deployment);
-    let Some(pod) = all.first().and_then(|deployment| crash_loop::running_pod(cx, deployment)) else { return };
-    cx.state.timers.cancel(|task| matches!(task, Task::SyncRecords { deployment: of } if of.uid == deployment));
+    let Some(pod) = all.first().and_then(|deployment| crash_loop::running_pod(cx, deployment)) else {
+        return;
+    };
+    cx.state
+        .timers
+        .cancel(|task| matches!(task, Task::SyncRecords { deployment: of } if of.uid == deployment));
     crash_loop::crash(cx, &pod);
 }
 

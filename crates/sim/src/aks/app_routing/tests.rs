@@ -129,7 +129,8 @@ fn a_failed_sign_in_shows_in_the_events_of_the_placeholder_only() {
 fn nginx_comes_unless_it_is_declined_and_goes_with_its_object() {
     let mut fixture = fixture();
     assert!(fixture.get("services", NAMESPACE, "nginx").is_none());
-    fixture.cluster_info.app_routing.as_mut().expect("it is on").default_nginx = "AnnotationControlled".into();
+    fixture.cluster_info.app_routing.as_mut().expect("it is on").default_nginx =
+        "AnnotationControlled".into();
     fixture.advance(120.0);
     let service = fixture.get("services", NAMESPACE, "nginx").expect("it has a load balancer");
     assert_ne!(text(service, "/status/loadBalancer/ingress/0/ip"), "");
@@ -144,7 +145,8 @@ fn nginx_comes_unless_it_is_declined_and_goes_with_its_object() {
 #[test]
 fn external_dns_needs_workload_identity_and_an_annotated_account() {
     let mut without = ClusterFixture::new();
-    without.cluster_info.app_routing = Some(AppRouting { default_nginx: "None".into(), ..AppRouting::default() });
+    without.cluster_info.app_routing =
+        Some(AppRouting { default_nginx: "None".into(), ..AppRouting::default() });
     without.advance(60.0);
     assert!(without.store.definition(EXTERNAL_DNSES).is_none());
     let mut fixture = fixture();
@@ -182,7 +184,10 @@ fn external_dns_without_an_identity_crash_loops_until_its_pod_is_deleted() {
     }
     assert!(fixture.controllers.record_syncs.take().is_empty());
     let event = fixture.events("BackOff")[0];
-    assert!(text(event, "/message").starts_with("Back-off restarting failed container controller in pod records-"));
+    assert!(
+        text(event, "/message")
+            .starts_with("Back-off restarting failed container controller in pod records-")
+    );
     assert!(event["count"].as_i64().is_some_and(|count| count > 2), "{event}");
     let pods = fixture.store.list("pods", Some("default"));
     let pod = pods.into_iter().map(name).find(|pod| pod.starts_with(RECORDS)).expect("its pod").to_owned();

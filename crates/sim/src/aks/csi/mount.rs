@@ -78,8 +78,9 @@ fn fail(
 /// Returns the time until which every attempt has the same result, because the vaults and the cluster do not
 /// change.
 pub(in crate::aks) fn idle_until(cx: &ReconcileContext<'_>) -> i64 {
-    let work =
-        cx.state.timers.next_matching(|task| !matches!(task, Task::Mount { .. } | Task::Rotate { .. } | Task::SyncRecords { .. }));
+    let work = cx.state.timers.next_matching(|task| {
+        !matches!(task, Task::Mount { .. } | Task::Rotate { .. } | Task::SyncRecords { .. })
+    });
     let until = cx.vaults.quiet_until().map_or(cx.until, |quiet| quiet.max(cx.until));
     [work, cx.vaults.grant_due(cx.at)].into_iter().flatten().fold(until, std::cmp::min).0
 }

@@ -159,7 +159,10 @@ fn app_routing(cluster: &ManagedCluster) -> Option<AppRouting> {
     let properties = cluster.properties();
     let routing = &properties["ingressProfile"]["webAppRouting"];
     (routing["enabled"] == true).then(|| AppRouting {
-        default_nginx: routing["nginx"]["defaultIngressControllerType"].as_str().unwrap_or_default().to_owned(),
+        default_nginx: routing["nginx"]["defaultIngressControllerType"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned(),
         workload_identity: properties["securityProfile"]["workloadIdentity"]["enabled"] == true,
         owner_id: cluster.uid().to_owned(),
     })

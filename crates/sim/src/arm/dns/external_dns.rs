@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 
 use super::{RecordSet, Zone, key, publication};
 use crate::aks::{Endpoint, RecordSync};
-use crate::arm::roles::Right;
 use crate::arm::id;
+use crate::arm::roles::Right;
 use crate::clock::Timing;
 use crate::state::CloudState;
 
@@ -95,7 +95,8 @@ fn changes(zone: &Zone, zones: &[String], run: &RecordSync) -> Vec<Change> {
     }
     for set in zone.sets().into_iter().filter(|set| set.kind == "A") {
         let name = set.name.to_ascii_lowercase();
-        if desired.contains_key(&name) || registered(zone, &name, run).is_none_or(|owner| owner != run.owner) {
+        if desired.contains_key(&name) || registered(zone, &name, run).is_none_or(|owner| owner != run.owner)
+        {
             continue;
         }
         all.push(Change { kind: "A", name: set.name.clone(), records: None });
@@ -207,10 +208,8 @@ mod tests {
         assert!(fixture.sync());
         assert_eq!(fixture.names("A"), ["*", "@", "a"]);
         assert_eq!(fixture.names("TXT"), ["a-a", "a-approutingwildcard"]);
-        fixture.run.endpoints = vec![Endpoint {
-            addresses: vec![Ipv4Addr::new(127, 0, 0, 12)],
-            ..endpoint("example.com")
-        }];
+        fixture.run.endpoints =
+            vec![Endpoint { addresses: vec![Ipv4Addr::new(127, 0, 0, 12)], ..endpoint("example.com") }];
         assert!(fixture.sync());
         assert_eq!((fixture.names("A"), fixture.names("TXT").len()), (vec!["@".to_owned()], 0));
         let resolved = fixture.cloud.state.dns.resolve("example.com");
@@ -227,7 +226,8 @@ mod tests {
         fixture.cloud.put(&record, &body);
         assert!(fixture.sync());
         assert_eq!(fixture.names("TXT").len(), 0);
-        let text = "\"heritage=external-dns,external-dns/owner=cluster-1,external-dns/resource=httproute/x/y\"";
+        let text =
+            "\"heritage=external-dns,external-dns/owner=cluster-1,external-dns/resource=httproute/x/y\"";
         let registry = format!("{}/TXT/a-a?api-version=2018-05-01", fixture.zone);
         fixture.cloud.put(&registry, &json!({"properties": {"TTL": 300, "TXTRecords": [{"value": [text]}]}}));
         assert!(fixture.sync());
