@@ -1,7 +1,7 @@
 //! The builder of the wiring: adds steps to the graph, and collects what they own.
 
 use crate::resource_spec::{Declared, Resource, Resources};
-use landfall_engine::{Done, Graph, Handle, Inputs, Step};
+use landfall_engine::{Graph, Handle, Inputs, OptionalHandle, Step};
 
 /// An adapter around every step of a deployment, for a test that changes how all steps behave.
 pub trait Wrap {
@@ -42,7 +42,13 @@ impl<'w, W: Wrap> Wiring<'w, W> {
 
     /// Adds a step that a setting may switch off; see [`Graph::add_optional`].
     #[cfg_attr(not(test), expect(dead_code, reason = "no setting switches off a step yet"))]
-    pub(crate) fn add_optional<S, I>(&mut self, id: &'static str, enabled: bool, step: S, inputs: I) -> Done
+    pub(crate) fn add_optional<S, I>(
+        &mut self,
+        id: &'static str,
+        enabled: bool,
+        step: S,
+        inputs: I,
+    ) -> OptionalHandle<S::Output>
     where
         S: Resource,
         I: Inputs<Values = S::Input>,
@@ -145,7 +151,7 @@ mod tests {
         let vault = wiring.add_optional("vault", vault, declares::<String>(spec), group);
         let cluster =
             || ResourceSpec::new("cluster", "aks").listed_in_group(false).needs_providers(&["A.More"]);
-        wiring.add("aks", declares::<(String, ())>(cluster), (network, vault));
+        wiring.add("aks", declares::<(String, ())>(cluster), (network, vault.done()));
         let check = || ResourceSpec::undeletable("checks");
         wiring.add("check", declares::<()>(check), ());
         let role = || {

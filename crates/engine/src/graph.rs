@@ -3,7 +3,7 @@
 use crate::{
     action_policy::GuardedNode,
     error::StepError,
-    handle::{Done, Handle, Inputs, RecordOf, Sources, StepRef},
+    handle::{Done, Handle, Inputs, OptionalHandle, RecordOf, Sources, StepRef},
     journal::JournalState,
     node::{Node, Wired},
     step::Step,
@@ -31,11 +31,15 @@ pub struct Graph {
     pub(crate) sources: Vec<Vec<usize>>,
     /// For each step, those of its sources whose value it receives.
     pub(crate) parents: Vec<Vec<usize>>,
+    /// For each step, those of its sources whose value it receives if there is one.
+    pub(crate) optional_sources: Vec<Vec<usize>>,
     /// True if steps are applied even if their check reports them as ready.
     pub(crate) always_apply: bool,
     /// The steps that teardown keeps, with the reason.
     pub(crate) kept: BTreeMap<usize, String>,
-    /// The steps that are switched off; see [`Graph::add_optional`].
+    /// The steps that a setting may switch off; see [`Graph::add_optional`].
+    optional: BTreeSet<usize>,
+    /// The steps that are switched off.
     disabled: BTreeSet<usize>,
     /// The step after which `up` deletes the resource of each of these steps while it is switched off; see
     /// [`Graph::retire_after`].
@@ -59,8 +63,10 @@ impl Graph {
             nodes: Vec::new(),
             sources: Vec::new(),
             parents: Vec::new(),
+            optional_sources: Vec::new(),
             always_apply: false,
             kept: BTreeMap::new(),
+            optional: BTreeSet::new(),
             disabled: BTreeSet::new(),
             retired_after: BTreeMap::new(),
             announced: BTreeMap::new(),
@@ -73,9 +79,21 @@ impl Graph {
     ///
     /// # Panics
     ///
-    /// Panics if the id is used twice, if an input belongs to another graph, or if [`Graph::record_of`] gave
-    /// the id another output type.
+    /// Panics if the id is used twice, if an input belongs to another graph or is the value of an optional step, or
+    /// if [`Graph::record_of`] gave the id another output type.
     pub fn add<S, I>(&mut self, id: &'static str, step: S, inputs: I) -> Handle<S::Output>
+    where
+        S: Step,
+        I: Inputs<Values = S::Input>,
+    {
+        let handle = self.wire(id, step, inputs);
+        let takes_optional =
+            self.parents[handle.at.index].iter().any(|parent| self.optional.contains(parent));
+        assert!(!takes_optional, "step {id} takes a value from an optional step");
+        handle
+    }
+
+    fn wire<S, I>(&mut self, id: &'static str, step: S, inputs: I) -> Handle<S::Output>
     where
         S: Step,
         I: Inputs<Values = S::Input>,
@@ -90,16 +108,18 @@ impl Graph {
             step_ref.index
         };
         let parents: BTreeSet<usize> = sources.values.iter().map(index_of).collect();
-        let orders: BTreeSet<usize> = sources.orders.iter().map(index_of).collect();
+        let optional: BTreeSet<usize> = sources.optional.iter().map(index_of).collect();
+        let orders: BTreeSet<usize> = sources.orders.iter().map(index_of).chain(optional.iter().copied()).collect();
         self.sources.push(parents.union(&orders).copied().collect());
+        self.optional_sources.push(optional.into_iter().collect());
         self.parents.push(parents.into_iter().collect());
         let at = StepRef { graph: self.graph_id, index: self.nodes.len() };
         self.nodes.push(Arc::new(Wired { id, step, inputs }));
         Handle { at, id, _output: PhantomData }
     }
 
-    /// Adds a step that a setting may switch off. Other steps can only be ordered after it, because it may
-    /// have no output.
+    /// Adds a step that a setting may switch off. Other steps can be ordered after it, or take its output if it has
+    /// one; another optional step can rely on it.
     ///
     /// A disabled step is neither checked nor applied, and a plan or a report contains no line of it, unless
     /// an earlier run created its resource: a plan then says that `down` deletes it. `down` deletes an owned
@@ -107,17 +127,27 @@ impl Graph {
     ///
     /// # Panics
     ///
-    /// Like [`Graph::add`].
-    pub fn add_optional<S, I>(&mut self, id: &'static str, enabled: bool, step: S, inputs: I) -> Done
+    /// Like [`Graph::add`]. Also panics if it is switched on and takes a value from a step that is not.
+    pub fn add_optional<S, I>(
+        &mut self,
+        id: &'static str,
+        enabled: bool,
+        step: S,
+        inputs: I,
+    ) -> OptionalHandle<S::Output>
     where
         S: Step,
         I: Inputs<Values = S::Input>,
     {
-        let handle = self.add(id, step, inputs);
+        let handle = self.wire(id, step, inputs);
+        let index = handle.at.index;
+        self.optional.insert(index);
         if !enabled {
-            self.disabled.insert(handle.at.index);
+            self.disabled.insert(index);
         }
-        handle.done()
+        let lacks_value = enabled && self.parents[index].iter().any(|parent| self.disabled.contains(parent));
+        assert!(!lacks_value, "step {id} takes a value from a disabled step");
+        OptionalHandle(handle)
     }
 
     /// Lets `up` delete the owned resource of a step that is switched off, once another step has succeeded: that
@@ -353,6 +383,32 @@ mod tests {
         let mut graph = Graph::new();
         let _ = graph.record_of::<String>("a");
         graph.add("a", number::<()>(1), ());
+    }
+
+    #[test]
+    fn an_optional_step_takes_the_value_of_another() {
+        let mut graph = Graph::new();
+        let a = graph.add_optional("a", false, number::<()>(1), ());
+        let b = graph.add_optional("b", false, number::<u32>(2), a);
+        graph.add("c", number::<((), Option<u32>)>(3), (b.done(), a.if_enabled()));
+        assert_eq!(graph.parents, [vec![], vec![0], vec![]]);
+        assert_eq!((&graph.sources[2], &graph.optional_sources[2]), (&vec![0, 1], &vec![0]));
+    }
+
+    #[test]
+    #[should_panic(expected = "step b takes a value from an optional step")]
+    fn the_value_of_an_optional_step_is_for_optional_steps() {
+        let mut graph = Graph::new();
+        let a = graph.add_optional("a", true, number::<()>(1), ());
+        graph.add("b", number::<u32>(2), a);
+    }
+
+    #[test]
+    #[should_panic(expected = "step b takes a value from a disabled step")]
+    fn an_optional_step_is_switched_off_with_its_source() {
+        let mut graph = Graph::new();
+        let a = graph.add_optional("a", false, number::<()>(1), ());
+        graph.add_optional("b", true, number::<u32>(2), a);
     }
 
     #[test]

@@ -40,6 +40,36 @@ impl<T> Handle<T> {
     }
 }
 
+/// A typed reference to the output of a step that a setting may switch off.
+///
+/// As an input it is the value for another optional step, one that is switched off with it. Any other step can take the
+/// value if there is one, or be ordered after it.
+pub struct OptionalHandle<T>(pub(crate) Handle<T>);
+
+impl<T> Clone for OptionalHandle<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for OptionalHandle<T> {}
+
+impl<T> OptionalHandle<T> {
+    /// Returns the step as an ordering dependency, without its output.
+    pub fn done(self) -> Done {
+        self.0.done()
+    }
+
+    /// Returns the step as an input whose value is absent while the step is switched off, and in a plan while its
+    /// resource is missing.
+    pub fn if_enabled(self) -> ValueIfEnabled<T> {
+        ValueIfEnabled(self.0)
+    }
+}
+
+/// The output of an optional step as an input of any step; see [`OptionalHandle::if_enabled`].
+pub struct ValueIfEnabled<T>(Handle<T>);
+
 /// A typed reference to a step's record in the journal. It is no edge: the step may come later, or may have
 /// no record.
 ///
@@ -81,13 +111,16 @@ pub(crate) struct StepRef {
 pub struct Sources {
     pub(crate) values: Vec<StepRef>,
     pub(crate) orders: Vec<StepRef>,
+    /// The steps whose value may be absent.
+    pub(crate) optional: Vec<StepRef>,
 }
 
 /// The outputs of the completed steps; read by [`Inputs::resolve`].
 #[derive(Clone, Default)]
 pub struct Outputs(pub(crate) Vec<Option<Produced>>);
 
-/// The possible inputs of a step: a [`Handle`], a [`Done`], or a tuple of up to eight of these.
+/// The possible inputs of a step: a [`Handle`], a [`Done`], or a tuple of up to eight of these. An
+/// [`OptionalHandle`] is an input of another optional step.
 pub trait Inputs: Send + Sync + 'static {
     /// The values that the step receives.
     type Values: Send + Sync + 'static;
@@ -111,6 +144,31 @@ impl<T: Clone + Send + Sync + 'static> Inputs for Handle<T> {
     fn resolve(&self, outputs: &Outputs) -> T {
         let produced = outputs.0[self.at.index].as_ref().expect("scheduled after its sources");
         produced.downcast_ref::<T>().expect("typed by Graph::add").clone()
+    }
+}
+
+impl<T: Clone + Send + Sync + 'static> Inputs for OptionalHandle<T> {
+    type Values = T;
+
+    fn sources(&self, into: &mut Sources) {
+        self.0.sources(into);
+    }
+
+    fn resolve(&self, outputs: &Outputs) -> T {
+        self.0.resolve(outputs)
+    }
+}
+
+impl<T: Clone + Send + Sync + 'static> Inputs for ValueIfEnabled<T> {
+    type Values = Option<T>;
+
+    fn sources(&self, into: &mut Sources) {
+        into.optional.push(self.0.at);
+    }
+
+    fn resolve(&self, outputs: &Outputs) -> Option<T> {
+        let produced = outputs.0[self.0.at.index].as_ref()?;
+        Some(produced.downcast_ref::<T>().expect("typed by Graph::add").clone())
     }
 }
 

@@ -49,7 +49,7 @@ pub use current_step::current_step;
 pub use error::{ErrorReport, Kind, Leftover, StepError};
 pub use event::{Event, EventKind, Progress};
 pub use graph::Graph;
-pub use handle::{Done, Handle, Inputs, Outputs, RecordOf, Sources};
+pub use handle::{Done, Handle, Inputs, OptionalHandle, Outputs, RecordOf, Sources, ValueIfEnabled};
 pub use journal::{
     Accepted, Damage, Entry, EnvironmentKey, FORMAT, Holder, Journal, JournalError, JournalState, OpenError,
     Salvaged, StepState, StepStatus,

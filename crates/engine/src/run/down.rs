@@ -235,6 +235,7 @@ fn containers(graph: &Graph) -> Vec<Vec<usize>> {
 pub(super) struct DeletionContext {
     nodes: Vec<Arc<dyn Node>>,
     parents: Vec<Vec<usize>>,
+    optional_sources: Vec<Vec<usize>>,
     journal_state: JournalState,
     run: Run,
 }
@@ -242,8 +243,13 @@ pub(super) struct DeletionContext {
 impl DeletionContext {
     /// Returns the context for the resources that the journal records now.
     pub(super) fn new(graph: &Graph, run: &Run) -> Self {
-        let (nodes, parents) = (graph.nodes.clone(), graph.parents.clone());
-        Self { nodes, parents, journal_state: run.journal.journal_state(), run: run.clone() }
+        Self {
+            nodes: graph.nodes.clone(),
+            parents: graph.parents.clone(),
+            optional_sources: graph.optional_sources.clone(),
+            journal_state: run.journal.journal_state(),
+            run: run.clone(),
+        }
     }
 
     /// Deletes the resource of the last output, and what a later attempt may have created in addition: it may
@@ -296,6 +302,9 @@ impl DeletionContext {
             };
             outputs.0[parent] = Some(node_output.produced);
         }
+        for &source in &self.optional_sources[index] {
+            outputs.0[source] = self.recorded_output(source).map(|node_output| node_output.produced);
+        }
         let cx = cx.for_search(node.id());
         cx.emit(EventKind::Checking { step: node.id() });
         node.recover(&cx, &outputs).await
@@ -308,14 +317,16 @@ impl DeletionContext {
         cx: &'a Context,
     ) -> Boxed<'a, Result<Option<NodeOutput>, StepError>> {
         Box::pin(async move {
-            let node = &self.nodes[index];
-            let recorded =
-                self.journal_state.step_state(node.id()).and_then(|step_state| step_state.usable_output());
-            match recorded.and_then(|value| node.decode(value)) {
+            match self.recorded_output(index) {
                 Some(node_output) => Ok(Some(node_output)),
                 None => self.find(index, cx).await,
             }
         })
+    }
+
+    fn recorded_output(&self, index: usize) -> Option<NodeOutput> {
+        let node = &self.nodes[index];
+        node.decode(self.journal_state.step_state(node.id())?.usable_output()?)
     }
 
     fn unknown_parent(&self, index: usize, parent: usize) -> StepError {

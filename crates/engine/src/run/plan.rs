@@ -177,13 +177,17 @@ impl<'a> Walk<'a> {
             node.decode(step_state.output.as_ref()?)
         };
         let recorded: Vec<Option<NodeOutput>> = graph.nodes.iter().map(decoded).collect();
-        let outputs = Outputs(
-            recorded.iter().map(|node_output| node_output.as_ref().map(|m| m.produced.clone())).collect(),
-        );
+        let produced = |(index, node_output): (usize, &Option<NodeOutput>)| {
+            // A step that is switched off gives no value.
+            node_output.as_ref().filter(|_| !graph.is_disabled(index)).map(|m| m.produced.clone())
+        };
+        let outputs = Outputs(recorded.iter().enumerate().map(produced).collect());
         let speculative = (0..graph.nodes.len()).map(|index| {
             let parents = &graph.parents[index];
+            let optional = graph.optional_sources[index].iter().filter(|&&source| !graph.is_disabled(source));
             // A step without input values runs at once, or waits only for an ordering edge.
-            let known = !parents.is_empty() && parents.iter().all(|&parent| recorded[parent].is_some());
+            let known =
+                !parents.is_empty() && parents.iter().chain(optional).all(|&source| recorded[source].is_some());
             (known && !graph.is_disabled(index)).then(|| {
                 tokio::spawn(check(graph.nodes[index].clone(), plan_context.clone(), outputs.clone()))
             })
@@ -238,6 +242,15 @@ impl<'a> Walk<'a> {
             };
             as_recorded &= value(self.recorded[parent].as_ref()) == Some(&node_output.value);
             outputs.0[parent] = Some(node_output.produced.clone());
+        }
+        for &source in self.graph.optional_sources[index].iter().filter(|&&one| !self.graph.is_disabled(one)) {
+            let node_output = match &self.upstream[source] {
+                Upstream::Present(node_output) | Upstream::Changing(Some(node_output)) => Some(node_output),
+                _ => None,
+            };
+            let known = node_output.map(|node_output| &node_output.value);
+            as_recorded &= value(self.recorded[source].as_ref()) == known;
+            outputs.0[source] = node_output.map(|node_output| node_output.produced.clone());
         }
         let (node, plan_context) = (self.graph.nodes[index].clone(), self.plan_context.clone());
         let speculative = self.speculative[index].take().filter(|_| as_recorded);

@@ -47,7 +47,8 @@ impl SpeculativeChecks {
             return Self { checks: (0..steps).map(|_| None).collect(), recorded: vec![None; steps] };
         }
         let decoded = |index: usize| {
-            let node = &graph.nodes[index];
+            // A step that is switched off gives no value.
+            let node = graph.nodes.get(index).filter(|_| !graph.is_disabled(index))?;
             node.decode(journal_state.step_state(node.id())?.output.as_ref()?)
         };
         let node_outputs: Vec<Option<NodeOutput>> = (0..graph.nodes.len()).map(decoded).collect();

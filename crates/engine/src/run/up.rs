@@ -112,7 +112,9 @@ impl<'a> Up<'a> {
                 self.ended[index] = Some((how, node_output.value));
             }
             Err(error) => {
-                for blocked in self.walk.failed(index, error, elapsed)? {
+                let mut blocked = self.walk.failed(index, error, elapsed)?;
+                blocked.retain(|&blocked| !self.walk.graph.is_disabled(blocked));
+                for blocked in blocked {
                     self.walk.blocked(blocked, index);
                 }
             }
