@@ -47,6 +47,8 @@ struct StepTimings {
     /// The time at which the resumed ticket was saved; the next wait consumes it.
     attached: Option<SystemTime>,
     acting: Option<Instant>,
+    /// True if the cloud has let this turn wait.
+    has_waited: bool,
     ended: Option<SystemTime>,
     last_state: Option<String>,
     /// The minimum leftover of a failure from here on.
@@ -70,6 +72,7 @@ impl StepTimings {
             activity,
             attached: None,
             acting: None,
+            has_waited: false,
             ended: None,
             last_state: None,
             leftover: Leftover::Nothing,
@@ -347,18 +350,26 @@ impl Context {
     ) -> Result<(), StepError> {
         let attempt = self.step_state().attempts + 1;
         self.write(Entry::Started { step: self.step.into(), attempt, creating, planned_name })?;
-        self.begin_acting();
+        // A wait of the check, such as that for a role assignment, is the cloud's time too.
+        if !self.timings().has_waited {
+            self.begin_acting();
+        }
         self.timings().activity = CREATING;
         self.emit(EventKind::Started { step: self.step, title, creating, attempt });
         Ok(())
+    }
+
+    /// Records that the cloud lets this turn wait.
+    pub(crate) fn record_wait(&self) {
+        self.timings().has_waited = true;
     }
 
     pub(crate) fn begin_acting(&self) {
         self.timings().acting = Some(Instant::now());
     }
 
-    /// Returns the time that the cloud took: from the start of the change to the reported end, or to now if
-    /// no end was reported.
+    /// Returns the time that the cloud took: from the start of the change, or of a check that had to wait, to the
+    /// reported end, or to now if no end was reported.
     pub(crate) fn cloud_duration(&self) -> Duration {
         let timings = self.timings();
         let Some(acting) = timings.acting else { return Duration::ZERO };

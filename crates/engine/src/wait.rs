@@ -259,6 +259,7 @@ impl<'a> PollLoop<'a> {
             .time_scale()
             .real(poll_interval::pause(self.so_far(), self.wait.typical_duration))
             .max(POLL_INTERVAL_MIN);
+        self.cx.record_wait();
         let earliest = not_before.and_then(|wait| now.checked_add(wait)).unwrap_or(now);
         let next = earliest.max(now + pause).min(self.deadline);
         loop {

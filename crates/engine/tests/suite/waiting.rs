@@ -241,6 +241,43 @@ async fn a_resumed_wait_counts_from_the_time_of_the_ticket() {
     assert!(notes(&result)[0].1 >= seconds(200));
 }
 
+/// A step whose check waits for a minute until the cloud answers it.
+struct WaitingCheck;
+
+impl Step for WaitingCheck {
+    type Input = ();
+    type Output = ();
+    fn title(&self) -> String {
+        "the gate".into()
+    }
+    fn deadline(&self) -> Duration {
+        seconds(3600)
+    }
+    async fn check(&self, cx: &Context, _: &()) -> Result<Check<()>, StepError> {
+        let open_at = Instant::now() + seconds(60);
+        cx.wait_until(Wait::new("the gate to open", seconds(60), seconds(600)), async || {
+            Ok(if Instant::now() >= open_at { Poll::Ready(()) } else { Poll::not_yet("closed") })
+        })
+        .await?;
+        Ok(Check::Missing)
+    }
+    async fn apply(&self, _: &Context, _: &()) -> Result<(), StepError> {
+        tokio::time::sleep(seconds(5)).await;
+        Ok(())
+    }
+    async fn undo(&self, _: &Context, _: ()) -> Result<UndoOutcome, StepError> {
+        Ok(UndoOutcome::Deleted)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_of_the_check_is_time_of_the_cloud() {
+    let mut graph = Graph::new();
+    graph.add("gate", WaitingCheck, ());
+    let ideal = Runner::new().up(&graph).await.report.critical_path;
+    assert!(ideal >= seconds(65), "{ideal:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_critical_path_ends_at_the_time_that_the_cloud_reports() {
     let runner = Runner::new();
