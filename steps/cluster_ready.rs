@@ -29,13 +29,16 @@ pub struct ClusterReady {
     azure: SubscriptionClient,
     group: String,
     name: String,
+    /// True if the sync workload has an identity of its own.
+    workload: bool,
 }
 
 impl ClusterReady {
     /// Returns the step for these settings.
     #[must_use]
     pub fn new(c: &Clients, s: &Settings) -> Self {
-        Self { azure: c.azure.clone(), group: s.resource_group.clone(), name: s.cluster.name.clone() }
+        let (group, name) = (s.resource_group.clone(), s.cluster.name.clone());
+        Self { azure: c.azure.clone(), group, name, workload: s.uses_workload_identity() }
     }
 
     fn what(&self) -> String {
@@ -109,7 +112,7 @@ impl ClusterReady {
         cx.note("requesting the add-on again, because it has no identity");
         let what = self.what();
         let condition = cluster_body::unchanged(&body);
-        let body = cluster_body::update_body(body);
+        let body = cluster_body::update_body(body, self.workload);
         let put = || async {
             let put = self.azure.put_cluster(&self.group, &self.name, &body, condition.clone()).await;
             match put.track_write(cx) {

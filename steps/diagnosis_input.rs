@@ -44,9 +44,15 @@ pub fn description(clients: &Clients, settings: &Settings, journal_state: &Journ
     let vault = journal_state.output_of(records.vault);
     let held = journal_state.output_of(records.certificate);
     let manifests = Manifests::new(settings);
-    let tls = match (&cluster, &vault, &held) {
-        (Some(cluster), Some(vault), Some(held)) => manifests.tls(&TlsNames {
-            identity: &cluster.secrets,
+    let identity = journal_state.output_of(records.identity).filter(|_| settings.uses_workload_identity());
+    let client_id = match (settings.uses_workload_identity(), &identity, &cluster) {
+        (true, Some(identity), _) => Some(identity.client_id.clone()),
+        (false, _, Some(cluster)) => Some(cluster.secrets.client_id.clone()),
+        _ => None,
+    };
+    let tls = match (&client_id, &vault, &held) {
+        (Some(client_id), Some(vault), Some(held)) if cluster.is_some() => manifests.tls(&TlsNames {
+            client_id,
             vault: &vault.name,
             tenant: &vault.tenant,
             certificate: &held.name,
@@ -60,6 +66,7 @@ pub fn description(clients: &Clients, settings: &Settings, journal_state: &Journ
         resource_group: settings.resource_group.clone(),
         cluster_name: settings.cluster.name.clone(),
         vault_name: names::vault(settings, clients.azure.id()),
+        identity_name: settings.uses_workload_identity().then(|| names::identity(settings)),
         certificate_name: settings.certificate.name.clone(),
         providers: resources.providers().into_iter().map(str::to_owned).collect(),
         owner_key: names::OWNER.to_owned(),

@@ -7,8 +7,10 @@ use crate::{
     cluster::{AcceptedCluster, Cluster},
     cluster_ready::{ClusterReady, ReadyCluster},
     dns::{Dns, Published},
+    federated_credential::FederatedCredentials,
     gateways::{Gateways, ProgrammedGateways},
     graph_builder::{Unwrapped, Wiring, Wrap},
+    identity::{Identity, UserAssignedIdentity},
     istio::Istio,
     key_vault::{KeyVault, Vault},
     kubeconfig::{Kubeconfig, Merged},
@@ -18,7 +20,7 @@ use crate::{
     provider_registration::Features,
     resource_group::{Group, ResourceGroup},
     resource_spec::Resources,
-    role_assignment::RoleAssignment,
+    role_assignment::{RoleAssignment, RoleAssignments},
     settings::{Settings, Teardown},
     tls_secret::{SyncedSecret, TlsSecret},
 };
@@ -39,8 +41,10 @@ pub struct Records {
     pub(crate) network: RecordOf<Subnet>,
     pub(crate) vault: RecordOf<Vault>,
     pub(crate) certificate: RecordOf<VaultCertificate>,
+    pub(crate) identity: RecordOf<UserAssignedIdentity>,
     pub(crate) accepted: RecordOf<AcceptedCluster>,
     pub(crate) cluster: RecordOf<ReadyCluster>,
+    pub(crate) add_on_access: RecordOf<RoleAssignments>,
     pub(crate) kubeconfig: RecordOf<Merged>,
     pub(crate) secret: RecordOf<SyncedSecret>,
     pub(crate) apps: RecordOf<Applied>,
@@ -57,8 +61,10 @@ impl Records {
             network:     g.record_of("network"),
             vault:       g.record_of("key-vault"),
             certificate: g.record_of("certificate"),
+            identity:    g.record_of("identity"),
             accepted:    g.record_of("cluster"),
             cluster:     g.record_of("cluster-ready"),
+            add_on_access: g.record_of("vault-access"),
             kubeconfig:  g.record_of("kubeconfig"),
             secret:      g.record_of("tls-secret"),
             apps:        g.record_of("apps"),
@@ -109,13 +115,18 @@ pub fn deployment_with(c: &Clients, s: &Settings, teardown: &Teardown, wrap: &im
     let vault    = g.add("key-vault",      KeyVault::new(c, s, teardown, &r), group);
     let vault_admin  = g.add("vault-officer",  RoleAssignment::for_caller(c, s, &r), vault);
     let cert     = g.add("certificate",    Certificate::new(c, s, &r),       (vault, vault_admin.done()));
+    let workload = s.uses_workload_identity();
+    let identity = g.add_optional("identity", workload, Identity::new(c, s), group);
+    let identity_access = g.add_optional("identity-access", workload, RoleAssignment::for_identity(c, &r), (identity, vault));
     let accepted = g.add("cluster",        Cluster::new(c, s, teardown, &o), (subnet, preflight, features.done()));
     let _grant   = g.add("subnet-role",    RoleAssignment::for_cluster(c, &r), (accepted, subnet));
     let cluster  = g.add("cluster-ready",  ClusterReady::new(c, s),          accepted);
-    let access   = g.add("vault-access",   RoleAssignment::for_add_on(c, &r), (cluster, vault));
+    let credential = g.add_optional("federated-credential", workload, FederatedCredentials::new(c, s, &r), (identity, accepted));
+    let access   = g.add_optional("vault-access", !workload, RoleAssignment::for_add_on(c, &r), (cluster, vault));
     let _config  = g.add("kubeconfig",     Kubeconfig::new(c, s),            cluster);
     let istio    = g.add("istio",          Istio::new(c),                    cluster);
-    let secret   = g.add("tls-secret",     TlsSecret::new(c, s, &o),         (cluster, cert, vault, access.done()));
+    let secret   = g.add("tls-secret",     TlsSecret::new(c, s, &o),         (cluster, cert, vault, identity.if_enabled(), (access.done(), identity_access.done(), credential.done())));
+    g.retire_after(secret.done(), &["vault-access", "identity", "identity-access", "federated-credential"]);
     let apps     = g.add("apps",           Apps::new(c, s, &o),              cluster);
     let gateways = g.add("gateways",       Gateways::new(c, s, &o),          (cluster, istio.done(), secret.done(), apps.done()));
     let _names   = g.add("dns",            Dns::new(c, s),                   gateways);

@@ -1,7 +1,7 @@
 //! The builder of the wiring: adds steps to the graph, and collects what they own.
 
 use crate::resource_spec::{Declared, Resource, Resources};
-use landfall_engine::{Graph, Handle, Inputs, OptionalHandle, Step};
+use landfall_engine::{Done, Graph, Handle, Inputs, OptionalHandle, Step};
 
 /// An adapter around every step of a deployment, for a test that changes how all steps behave.
 pub trait Wrap {
@@ -41,7 +41,6 @@ impl<'w, W: Wrap> Wiring<'w, W> {
     }
 
     /// Adds a step that a setting may switch off; see [`Graph::add_optional`].
-    #[cfg_attr(not(test), expect(dead_code, reason = "no setting switches off a step yet"))]
     pub(crate) fn add_optional<S, I>(
         &mut self,
         id: &'static str,
@@ -55,6 +54,11 @@ impl<'w, W: Wrap> Wiring<'w, W> {
     {
         self.declare(id, enabled, &step);
         self.graph.add_optional(id, enabled, self.wrap.wrap(step), inputs)
+    }
+
+    /// Lets `up` delete the resources of these steps while they are switched off; see [`Graph::retire_after`].
+    pub(crate) fn retire_after(&mut self, proof: Done, ids: &[&'static str]) {
+        ids.iter().for_each(|id| self.graph.retire_after(id, proof));
     }
 
     fn declare<S: Resource>(&mut self, id: &'static str, enabled: bool, step: &S) {

@@ -1,22 +1,33 @@
 //! The objects to apply: the built-in set or the user's folder, with the domain filled in.
 
 use crate::{
-    cluster_ready::AddOnIdentity,
     objects::DesiredObjects,
     settings::{ObjectName, Settings},
 };
 use include_dir::{Dir, include_dir};
-use landfall_cloud::kubernetes::manifest::{self, Manifest};
+use landfall_cloud::kubernetes::{
+    DynamicObject,
+    manifest::{self, Manifest},
+};
 use serde_json::{Value, json};
-use std::sync::LazyLock;
+use std::{collections::BTreeSet, sync::LazyLock};
 
 static BUILT_IN: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../templates/manifests");
 const CLASS: &str = include_str!("../templates/tls/secret-provider-class.yaml");
 const CLASS_FOR_CHAINS: &str = include_str!("../templates/tls/secret-provider-class-chain.yaml");
+const CLASS_OF_WORKLOAD: &str = include_str!("../templates/tls/secret-provider-class-workload.yaml");
+const ACCOUNT: &str = include_str!("../templates/tls/service-account.yaml");
 const SYNC: &str = include_str!("../templates/tls/sync.yaml");
 
 /// The placeholder of the domain in a manifest.
 pub const DOMAIN: &str = "__DOMAIN_NAME__";
+/// The placeholder of the client id of the identity that reads the vault.
+const IDENTITY: &str = "__IDENTITY_CLIENT_ID__";
+/// The service account of the built-in sync workload, if it has an identity of its own.
+const SYNC_ACCOUNT: &str = "tls-secret-sync";
+/// The annotation of the sync workload's pods with the identity. A pod keeps what it has mounted, so only a new pod
+/// proves that a new identity can read the vault.
+const IDENTITY_ANNOTATION: &str = "landfall/identity";
 /// The API group of the gateways step.
 const GATEWAY_GROUP: &str = "gateway.networking.k8s.io/";
 /// The route whose weights come from the settings.
@@ -30,6 +41,28 @@ pub(crate) struct Manifests {
     /// The TLS part of the user's folder; it replaces built-in objects of the same kind and name.
     tls: Vec<Manifest>,
     replace: Vec<ObjectName>,
+    /// True if the sync workload reads the vault with an identity of its own.
+    workload: bool,
+}
+
+/// A service account in the cluster.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct ServiceAccount {
+    pub(crate) namespace: String,
+    pub(crate) name: String,
+}
+
+impl ServiceAccount {
+    /// Returns the subject of its tokens.
+    pub(crate) fn subject(&self) -> String {
+        format!("system:serviceaccount:{}:{}", self.namespace, self.name)
+    }
+}
+
+impl std::fmt::Display for ServiceAccount {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
 }
 
 impl Manifests {
@@ -43,7 +76,8 @@ impl Manifests {
             set_canary(&mut all, s.canary.stable, s.canary.canary);
         }
         manifest::fill(&mut all, DOMAIN, &s.domain);
-        let mut sorted = Self { replace: s.replace_objects.clone(), ..Self::default() };
+        let workload = s.uses_workload_identity();
+        let mut sorted = Self { replace: s.replace_objects.clone(), workload, ..Self::default() };
         for manifest in all {
             if api_version(&manifest).starts_with(GATEWAY_GROUP) {
                 sorted.gateways.push(manifest);
@@ -58,16 +92,77 @@ impl Manifests {
 
     /// Returns the names of the objects of all steps.
     pub(crate) fn wanted(&self) -> DesiredObjects {
-        let tls = [("tls/secret-provider-class.yaml", CLASS), ("tls/sync.yaml", SYNC)];
-        let tls: Vec<Manifest> = tls.iter().flat_map(|(path, text)| own_template(path, text)).collect();
+        let tls = self.built_in_tls(false);
         DesiredObjects::of(self.apps.iter().chain(&self.gateways).chain(&self.tls).chain(&tls), &self.replace)
     }
 
     /// Returns the TLS part with its placeholders, to compare the fields without any.
     pub(crate) fn tls_templates(&self) -> Vec<Manifest> {
-        let mut all = own_template("tls/sync.yaml", SYNC);
+        let mut all = self.tls_set(false);
+        all.retain(|one| kind(one) != "SecretProviderClass");
+        all
+    }
+
+    /// Returns the classes of the user's folder.
+    pub(crate) fn own_classes(&self) -> impl Iterator<Item = &DynamicObject> {
+        self.tls.iter().filter(|own| kind(own) == "SecretProviderClass").map(|own| &own.object)
+    }
+
+    /// Returns the service accounts of the workloads that mount a class with landfall's identity.
+    pub(crate) fn sync_accounts(&self) -> Vec<ServiceAccount> {
+        let all = self.tls_set(false);
+        let uses_identity = |class: &&Manifest| {
+            let client_id = class.object.data["spec"]["parameters"]["clientID"].as_str();
+            kind(class) == "SecretProviderClass" && client_id.is_some_and(|id| id.contains(IDENTITY))
+        };
+        let classes: Vec<(String, &str)> = all
+            .iter()
+            .filter(uses_identity)
+            .map(|class| (space(class), class.object.metadata.name.as_deref().unwrap_or_default()))
+            .collect();
+        let account = |workload: &Manifest| {
+            let (spec, namespace) = (pod_spec(workload)?, space(workload));
+            let volumes = spec["volumes"].as_array().map(Vec::as_slice).unwrap_or_default();
+            let class = |volume: &Value| {
+                volume["csi"]["volumeAttributes"]["secretProviderClass"].as_str().map(str::to_owned)
+            };
+            let mounts = volumes.iter().filter_map(class).any(|class| {
+                classes.iter().any(|(place, name)| *place == namespace && *name == class)
+            });
+            let name = spec["serviceAccountName"].as_str().unwrap_or("default").to_owned();
+            mounts.then_some(ServiceAccount { namespace, name })
+        };
+        let accounts: BTreeSet<ServiceAccount> = all.iter().filter_map(account).collect();
+        accounts.into_iter().collect()
+    }
+
+    /// Returns the built-in TLS part.
+    fn built_in_tls(&self, with_chain: bool) -> Vec<Manifest> {
+        let class = match (self.workload, with_chain) {
+            (true, _) => CLASS_OF_WORKLOAD,
+            (false, true) => CLASS_FOR_CHAINS,
+            (false, false) => CLASS,
+        };
+        let mut all = own_template("tls/secret-provider-class.yaml", class);
+        let mut sync = own_template("tls/sync.yaml", SYNC);
+        if self.workload {
+            all.extend(own_template("tls/service-account.yaml", ACCOUNT));
+            for workload in &mut sync {
+                let template = &mut workload.object.data["spec"]["template"];
+                template["metadata"]["annotations"] = json!({ IDENTITY_ANNOTATION: IDENTITY });
+                template["spec"]["serviceAccountName"] = json!(SYNC_ACCOUNT);
+            }
+        }
+        all.extend(sync);
+        all
+    }
+
+    /// Returns the TLS part with its placeholders: the built-in one, and the user's objects, which replace built-in
+    /// ones of the same kind and name.
+    fn tls_set(&self, with_chain: bool) -> Vec<Manifest> {
+        let mut all = self.built_in_tls(with_chain);
         all.retain(|one| !self.tls.iter().any(|own| same_object(own, one)));
-        all.extend(self.tls.iter().filter(|own| kind(own) != "SecretProviderClass").cloned());
+        all.extend(self.tls.clone());
         all
     }
 
@@ -98,14 +193,10 @@ impl Manifests {
 
     /// Returns the SecretProviderClass and the sync workload.
     pub(crate) fn tls(&self, names: &TlsNames<'_>) -> Vec<Manifest> {
-        let class = if names.with_chain { CLASS_FOR_CHAINS } else { CLASS };
-        let mut all = own_template("tls/secret-provider-class.yaml", class);
-        all.extend(own_template("tls/sync.yaml", SYNC));
-        all.retain(|one| !self.tls.iter().any(|own| same_object(own, one)));
-        // The add-on's identity is unknown before the cluster exists, so no file can contain it.
-        all.extend(self.tls.clone());
+        let mut all = self.tls_set(names.with_chain);
+        // The identity is unknown before it exists, so no file can contain it.
         for (placeholder, value) in [
-            ("__IDENTITY_CLIENT_ID__", names.identity.client_id.as_str()),
+            (IDENTITY, names.client_id),
             ("__KEY_VAULT_NAME__", names.vault),
             ("__TENANT_ID__", names.tenant),
             ("__CERTIFICATE_NAME__", names.certificate),
@@ -118,7 +209,8 @@ impl Manifests {
 
 /// The values that the TLS part needs.
 pub(crate) struct TlsNames<'a> {
-    pub(crate) identity: &'a AddOnIdentity,
+    /// The client id of the identity that reads the vault.
+    pub(crate) client_id: &'a str,
     pub(crate) vault: &'a str,
     pub(crate) tenant: &'a str,
     pub(crate) certificate: &'a str,
@@ -174,10 +266,20 @@ fn is_tls(manifest: &Manifest) -> bool {
     if kind(manifest) == "SecretProviderClass" {
         return true;
     }
-    let data = &manifest.object.data;
-    let volumes = data.pointer("/spec/template/spec/volumes").or_else(|| data.pointer("/spec/volumes"));
+    let volumes = pod_spec(manifest).and_then(|spec| spec["volumes"].as_array());
     let csi = |volume: &Value| volume["csi"]["driver"] == json!("secrets-store.csi.k8s.io");
-    volumes.and_then(Value::as_array).is_some_and(|volumes| volumes.iter().any(csi))
+    volumes.is_some_and(|volumes| volumes.iter().any(csi))
+}
+
+/// Returns the specification of the pods of a workload, or of a pod itself.
+fn pod_spec(manifest: &Manifest) -> Option<&Value> {
+    let data = &manifest.object.data;
+    data.pointer("/spec/template/spec").or_else(|| data.get("spec"))
+}
+
+/// Returns the namespace of a manifest.
+fn space(manifest: &Manifest) -> String {
+    manifest.object.metadata.namespace.clone().unwrap_or_else(|| "default".to_owned())
 }
 
 /// Returns the name of an object in the command-line syntax.
@@ -191,11 +293,9 @@ pub(crate) fn name_of(manifest: &Manifest) -> ObjectName {
 }
 
 fn same_object(one: &Manifest, other: &Manifest) -> bool {
-    let namespace =
-        |m: &Manifest| m.object.metadata.namespace.clone().unwrap_or_else(|| "default".to_owned());
     kind(one) == kind(other)
         && one.object.metadata.name == other.object.metadata.name
-        && namespace(one) == namespace(other)
+        && space(one) == space(other)
 }
 
 #[cfg(test)]
@@ -207,6 +307,25 @@ mod tests {
         let all = built_in();
         let of = |wanted: &str| all.iter().filter(|m| kind(m) == wanted).count();
         assert_eq!((of("Gateway"), of("HTTPRoute"), of("Deployment"), of("Service")), (2, 6, 3, 3));
+    }
+
+    #[test]
+    fn the_service_accounts_are_those_of_the_workloads_that_mount_a_class_with_the_identity() {
+        let own = |text: &str| Manifests {
+            tls: manifest::parse("own.yaml", text).unwrap(),
+            workload: true,
+            ..Manifests::default()
+        };
+        let accounts = |manifests: Manifests| {
+            manifests.sync_accounts().iter().map(ServiceAccount::subject).collect::<Vec<_>>()
+        };
+        let built_in = "system:serviceaccount:default:tls-secret-sync";
+        assert_eq!(accounts(own("")), [built_in]);
+        let class = "apiVersion: secrets-store.csi.x-k8s.io/v1\nkind: SecretProviderClass\nmetadata: {name: c, namespace: shop}\nspec: {parameters: {clientID: CLIENT}}\n---\n";
+        let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: p, namespace: shop}\nspec: {volumes: [{name: v, csi: {driver: secrets-store.csi.k8s.io, volumeAttributes: {secretProviderClass: c}}}]}\n";
+        let with = |client: &str| own(&format!("{}{pod}", class.replace("CLIENT", client)));
+        assert_eq!(accounts(with("another")), [built_in]);
+        assert_eq!(accounts(with(IDENTITY)), [built_in, "system:serviceaccount:shop:default"]);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Derived names: the same input always gives the same name, so that a later run finds the same resource.
 
-use crate::settings::Settings;
+use crate::{manifests::ServiceAccount, settings::Settings};
 use uuid::Uuid;
 
 /// The key of the ownership mark: a tag, or an entry of a record's metadata.
@@ -23,6 +23,30 @@ pub fn vault(settings: &Settings, subscription: &str) -> String {
     }
     let seed = format!("{subscription}|{}", settings.resource_group).to_ascii_lowercase();
     with_digits(&stem(&settings.resource_group), &seed)
+}
+
+/// Returns the name of the identity that reads the vault: the chosen one, or one derived from the cluster's.
+#[must_use]
+pub fn identity(settings: &Settings) -> String {
+    settings.identity_name.clone().unwrap_or_else(|| format!("id-{}", settings.cluster.name))
+}
+
+/// The beginning of the names of federated credentials.
+pub(crate) const CREDENTIAL: &str = "landfall-";
+
+/// Returns the name of the federated credential of a service account: at most 120 letters, digits, hyphens and
+/// underscores. A name that does not fit ends in a digest of the service account.
+#[must_use]
+pub(crate) fn credential(account: &ServiceAccount) -> String {
+    let plain = format!("{CREDENTIAL}{}-{}", account.namespace, account.name);
+    let allowed = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    // A hyphen separates the two, and may be part of both.
+    if plain.len() <= 120 && plain.chars().all(allowed) && !account.namespace.contains('-') {
+        return plain;
+    }
+    let digest = Uuid::new_v5(&Uuid::NAMESPACE_URL, account.subject().as_bytes()).simple().to_string();
+    let kept: String = plain.chars().map(|c| if allowed(c) { c } else { '-' }).take(80).collect();
+    format!("{kept}-{digest}")
 }
 
 /// Returns another name for an environment whose vault name is taken, always the same one.

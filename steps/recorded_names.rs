@@ -2,6 +2,7 @@
 //! began. Teardown and resume use these names, whatever the settings contain now.
 
 use crate::{
+    identity_mode,
     resource_spec::{Declared, NameSetting, Resources},
     settings::Settings,
 };
@@ -19,11 +20,12 @@ pub struct RenamedSetting {
 }
 
 impl Resources {
-    /// Returns the settings with every recorded name. It does not matter with which settings the steps were
+    /// Returns the settings with every recorded name, and with the recorded identity. It does not matter with which settings the steps were
     /// wired.
     #[must_use]
     pub fn with_recorded_names(&self, settings: &Settings, journal_state: &JournalState) -> Settings {
         let mut recorded = settings.clone();
+        recorded.identity = identity_mode::recorded(&self.records, journal_state).or(settings.identity);
         for (_, name, step_state) in self.names(journal_state) {
             if let Some(value) = (name.recorded)(step_state) {
                 (name.set)(&mut recorded, Some(value));

@@ -6,6 +6,7 @@ use crate::{
     cluster_ready::ReadyCluster,
     error_context::{ErrorContext, TrackWrite},
     graph::Records,
+    identity::UserAssignedIdentity,
     key_vault::Vault,
     network::Subnet,
     operation,
@@ -86,6 +87,25 @@ impl Assignment for AddOnInVault {
     }
 }
 
+/// Key Vault Secrets User for the identity of the sync workload, granted while the cluster is being created. The
+/// secret has the private key and the whole chain, so that no other role is needed.
+pub struct IdentityInVault;
+
+impl Assignment for IdentityInVault {
+    type Input = (UserAssignedIdentity, Vault);
+    type Parent = Vault;
+    const ROLES: &'static [Role] = &[Role::SECRETS_USER];
+    const TITLE: &'static str = "Secrets User for the managed identity";
+
+    fn scope((_, vault): &Self::Input) -> &str {
+        &vault.id
+    }
+
+    fn principal((identity, _): &Self::Input) -> Option<&str> {
+        Some(&identity.object_id)
+    }
+}
+
 /// Key Vault Certificates Officer for the signed-in principal, so that the certificate can be imported.
 pub struct CallerInVault;
 
@@ -133,6 +153,14 @@ impl RoleAssignment<AddOnInVault> {
     /// Returns the step for the identity of the Secrets Store add-on.
     #[must_use]
     pub fn for_add_on(c: &Clients, records: &Records) -> Self {
+        Self::at(c, records.vault)
+    }
+}
+
+impl RoleAssignment<IdentityInVault> {
+    /// Returns the step for the identity of the sync workload.
+    #[must_use]
+    pub fn for_identity(c: &Clients, records: &Records) -> Self {
         Self::at(c, records.vault)
     }
 }
@@ -203,7 +231,7 @@ impl<A: Assignment> Step for RoleAssignment<A> {
     async fn undo(&self, cx: &Context, granted: RoleAssignments) -> Result<UndoOutcome, StepError> {
         // Azure deletes the assignments at a scope together with the resource.
         let joined = cx.output_of(self.parent).is_some_and(|parent| A::is_joined(&parent));
-        if cx.owns(self.parent) && !joined {
+        if cx.owns(self.parent) && !joined && !cx.retired() {
             return Ok(UndoOutcome::DeletedWithParent);
         }
         delete(cx, &self.azure, &granted, A::ALL_ROLES).await

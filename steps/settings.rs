@@ -2,7 +2,9 @@
 //!
 //! `src/settings` layers flags, environment, file and defaults into this; the steps only read it.
 
-use crate::{certificate::certificate_hosts, graph::StepTables, preflight::PreflightCheckId};
+use crate::{
+    certificate::certificate_hosts, graph::StepTables, identity_mode::IdentityMode, preflight::PreflightCheckId,
+};
 use ipnet::Ipv4Net;
 use landfall_cloud::{certificate::Material, kubernetes::manifest::Manifest};
 use std::{
@@ -31,6 +33,11 @@ pub struct Settings {
     pub network: Network,
     /// The vault's name; derived from subscription and group if it is not configured.
     pub key_vault: Option<String>,
+    /// The identity with which the sync workload reads the vault; `None` if it is not configured: see
+    /// [`identity_mode::resolve`](crate::identity_mode::resolve). Without a decision it is the default.
+    pub identity: Option<IdentityMode>,
+    /// The name of the managed identity; derived from the cluster's name if it is not configured.
+    pub identity_name: Option<String>,
     /// The certificate.
     pub certificate: Certificate,
     /// The cluster.
@@ -171,6 +178,11 @@ pub struct Canary {
 }
 
 impl Settings {
+    /// Returns whether the sync workload reads the vault with an identity of its own.
+    pub(crate) fn uses_workload_identity(&self) -> bool {
+        self.identity.unwrap_or_default() == IdentityMode::Workload
+    }
+
     /// Returns the hosts that the certificate must cover, in display order.
     pub fn hosts(&self) -> Vec<String> {
         Self::hosts_of(&self.domain, self.manifests.as_deref().map(Vec::as_slice))
@@ -214,6 +226,8 @@ pub(crate) mod tests {
                 subnet_prefix: "10.0.0.0/22".parse().unwrap(),
             },
             key_vault: None,
+            identity: None,
+            identity_name: None,
             certificate: Certificate {
                 name: "gateway-tls-cert".to_owned(),
                 given: None,

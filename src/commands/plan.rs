@@ -48,7 +48,7 @@ pub async fn run(cli_context: &CliContext, args: &Args) -> Result<Exit, Failure>
     .await?;
     run::warn_about_chain(cli_context, &config.settings);
     run::warn_about_clock(cli_context, &journal_state);
-    let planned = compute_plan(cli_context, &config, journal_state, &target).await;
+    let planned = compute_plan(cli_context, &mut config, journal_state, &target).await;
     let text = target.text.clone();
     let (cloud, time_scale, requests) = (target.cloud, target.time_scale, target.requests());
     target.close().await;
@@ -86,10 +86,11 @@ pub async fn run(cli_context: &CliContext, args: &Args) -> Result<Exit, Failure>
 
 async fn compute_plan(
     cli_context: &CliContext,
-    config: &LoadedConfig,
+    config: &mut LoadedConfig,
     journal_state: JournalState,
     target: &Target,
 ) -> Result<(Plan, Option<CertificateSummary>), Failure> {
+    run::resolve_identity(config, &journal_state, target).await?;
     run::same_environment(cli_context, config, &journal_state, target)?;
     let deployment = Deployment::new(&target.clients, &config.settings, Teardown::default());
     let certificate = deployment.facts(&journal_state).certificate;

@@ -40,8 +40,11 @@ pub async fn run(cli_context: &CliContext, args: &Args) -> Result<Exit, Failure>
     let result = match may_rotate(cli_context, &deployment, &config, &journal.journal_state()) {
         Ok(renewal) => {
             config.settings.certificate.renewal = renewal;
+            let journal_state = journal.journal_state();
+            let resolved = run::resolve_identity(&mut config, &journal_state, &target).await;
             let run_output = run_output(cli_context, &config);
-            match run::same_environment(cli_context, &config, &journal.journal_state(), &target) {
+            let same = || run::same_environment(cli_context, &config, &journal_state, &target);
+            match resolved.and_then(|()| same()) {
                 Ok(()) => run::run_steps(cli_context, &config, journal, &target, &run_output, false).await,
                 Err(refused) => Err(refused),
             }

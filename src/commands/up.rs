@@ -62,7 +62,10 @@ pub async fn run(cli_context: &CliContext, args: &Args) -> Result<Exit, Failure>
     if let Some(warning) = preflight::readable_kubeconfig_warning(&config.settings.kubeconfig) {
         cli_context.warn(&format!("{warning}."));
     }
-    let result = match run::same_environment(cli_context, &config, &journal.journal_state(), &target) {
+    let journal_state = journal.journal_state();
+    let resolved = run::resolve_identity(&mut config, &journal_state, &target).await;
+    let same = || run::same_environment(cli_context, &config, &journal_state, &target);
+    let result = match resolved.and_then(|()| same()) {
         Ok(()) => {
             let run_output = output(cli_context);
             run::run_steps(cli_context, &config, journal, &target, &run_output, args.verify).await

@@ -6,4 +6,4 @@ mod open;
 
 pub use execute::{RunOutput, RunResult, run_steps, verified};
 pub use journal::{AcceptJournal, recorded_state, same_journal};
-pub use open::{heading, open, same_environment, warn_about_chain, warn_about_clock};
+pub use open::{heading, open, resolve_identity, same_environment, warn_about_chain, warn_about_clock};

@@ -12,7 +12,10 @@ use crate::{
 };
 use jiff::Timestamp;
 use landfall_engine::{EnvironmentKey, Journal, JournalState, OpenError};
-use landfall_steps::settings::{Settings, Teardown};
+use landfall_steps::{
+    identity_mode,
+    settings::{Settings, Teardown},
+};
 
 /// Prints a warning for each fault in the chain of the given certificate. It works without, but clients that do
 /// not know the intermediate refuse it.
@@ -90,6 +93,28 @@ pub fn heading(cli_context: &CliContext, command: &str, target: &Target) -> Stri
     let first = format!("landfall {command} · {} · {}", cli_context.global.environment, target.text);
     let remark = target.remark.as_ref().map(|remark| format!("\n{remark}")).unwrap_or_default();
     format!("{}{remark}\n", style.strong(&first))
+}
+
+/// Decides with which identity the certificate is read from the vault, if the settings do not: an existing environment
+/// keeps its own.
+///
+/// # Errors
+/// Fails if the settings contradict a class among the manifests.
+pub async fn resolve_identity(
+    config: &mut LoadedConfig,
+    journal_state: &JournalState,
+    target: &Target,
+) -> Result<(), Failure> {
+    if let Some(why) = identity_mode::contradiction(&config.settings) {
+        return Err(Failure::new(Exit::Input, "choose the identity that reads the vault")
+            .cause(why)
+            .hint("change the SecretProviderClass, or remove identity from the settings"));
+    }
+    let deployment = Deployment::new(&target.clients, &config.settings, Teardown::default());
+    let records = deployment.resources().records();
+    let mode = identity_mode::resolve(&target.clients, &config.settings, records, journal_state).await;
+    config.settings.identity = Some(mode);
+    Ok(())
 }
 
 /// Refuses to create resources under other names: the recorded ones would be forgotten.

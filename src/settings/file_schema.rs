@@ -34,6 +34,13 @@ pub struct File {
     pub resource_group: Option<String>,
     /// The resource group that AKS creates for the nodes; by default the resource group's name and `-nodes`.
     pub node_resource_group: Option<String>,
+    /// The identity with which the certificate is read from the vault: a managed identity that only the sync workload
+    /// can use, or that of the Secrets Store add-on, which every pod on the nodes can use. By default, a new environment
+    /// has the first, and an existing one keeps its own.
+    #[schemars(extend("default" = "workload"))]
+    pub identity: Option<IdentityName>,
+    /// The name of the managed identity, for identity = "workload"; by default `id-` and the cluster's name.
+    pub identity_name: Option<String>,
     /// Tags of all resources that support tags; they replace the default ones.
     pub tags: Option<BTreeMap<String, String>>,
     /// The kubeconfig to add the cluster to; relative to this file.
@@ -78,6 +85,15 @@ pub enum AuthName {
     ServicePrincipal,
     WorkloadIdentity,
     ManagedIdentity,
+}
+
+/// The identity with which the certificate is read from the vault.
+#[derive(Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(inline)]
+pub enum IdentityName {
+    Workload,
+    AddOn,
 }
 
 /// The virtual network.

@@ -27,6 +27,12 @@ pub struct SettingFlags {
     /// Resource group of the nodes [env: NODE_RESOURCE_GROUP]
     #[arg(long, value_name = "NAME")]
     node_resource_group: Option<String>,
+    /// Identity that reads the certificate from the vault: workload, or add-on
+    #[arg(long, value_name = "MODE")]
+    identity: Option<String>,
+    /// Name of the managed identity
+    #[arg(long, value_name = "NAME")]
+    identity_name: Option<String>,
     /// Virtual network [env: VNET_NAME]
     #[arg(long, value_name = "NAME")]
     network: Option<String>,
@@ -147,6 +153,8 @@ impl SettingFlags {
             ("location", "location", self.location.clone()),
             ("resource_group", "resource-group", self.resource_group.clone()),
             ("node_resource_group", "node-resource-group", self.node_resource_group.clone()),
+            ("identity", "identity", self.identity.clone()),
+            ("identity_name", "identity-name", self.identity_name.clone()),
             ("network.name", "network", self.network.clone()),
             ("network.subnet", "subnet", self.subnet.clone()),
             ("network.address_space", "address-space", self.address_space.clone()),

@@ -16,11 +16,12 @@ pub mod target;
 use checks::endpoints::Consent;
 use checks::{acme, certificate, cidrs, cluster, dns, manifests, names};
 use config_error::{ConfigError, Place, Sourced};
-use file_schema::{CloudName, File};
+use file_schema::{CloudName, File, IdentityName};
 use ipnet::Ipv4Net;
 use jiff::Timestamp;
 use landfall_steps::{
     StepTables,
+    identity_mode::IdentityMode,
     settings::{Canary, Certificate, Cluster, Dns, Network, Renewal, Settings},
 };
 use sources::{Environment, Flags, Sources};
@@ -127,6 +128,10 @@ fn build_settings(
     let tags = tags(sources, file);
     let vault = sources.pick("key_vault.name", file.key_vault.name.as_ref());
     let vault = vault.map_or(Some(None), |given| sources.take(names::vault(&given)).map(Some));
+    let identity = identity(sources, file);
+    let identity_name = sources.pick("identity_name", file.identity_name.as_ref());
+    let identity_name =
+        identity_name.map_or(Some(None), |given| sources.take(names::identity(&given)).map(Some));
     let ranges = network_and_cluster(sources, file);
     let manifests = self::manifests(sources, file, input.mode);
     let certificate = domain.as_deref().map(|domain| {
@@ -148,6 +153,8 @@ fn build_settings(
         tags: tags?,
         network,
         key_vault: vault?,
+        identity: identity?,
+        identity_name: identity_name?,
         certificate: certificate??,
         cluster,
         dns: dns?,
@@ -159,6 +166,17 @@ fn build_settings(
         replace_objects: Vec::new(),
         tables,
     })
+}
+
+/// Reads the identity; `Some(None)` if no source has it.
+fn identity(sources: &mut Sources<'_>, file: &File) -> Option<Option<IdentityMode>> {
+    let is_set = file.identity.is_some() || sources.pick("identity", None::<&str>).is_some();
+    let name =
+        target::choice(sources, "identity", file.identity, IdentityName::Workload, "workload or add-on")?;
+    Some(is_set.then_some(match name {
+        IdentityName::Workload => IdentityMode::Workload,
+        IdentityName::AddOn => IdentityMode::AddOn,
+    }))
 }
 
 fn tags(sources: &mut Sources<'_>, file: &File) -> Option<BTreeMap<String, String>> {

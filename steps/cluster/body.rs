@@ -16,15 +16,39 @@ const ROTATION: &str = "/properties/addonProfiles/azureKeyvaultSecretsProvider/c
 const ROTATION_INTERVAL: &str =
     "/properties/addonProfiles/azureKeyvaultSecretsProvider/config/rotationPollInterval";
 
-/// Returns the properties that the gateways require. Values of `config` are strings.
-fn wanted() -> [(&'static str, Value); 5] {
-    [
+const ISSUER: &str = "/properties/oidcIssuerProfile/enabled";
+const WORKLOAD_IDENTITY: &str = "/properties/securityProfile/workloadIdentity/enabled";
+
+/// The effects of an issuer that is enabled on a running cluster.
+/// <https://learn.microsoft.com/azure/aks/use-oidc-issuer>
+pub(crate) const ISSUER_NOTE: &str = "enabling the issuer of service account tokens restarts the API server, which does not interrupt the gateways; \
+     an issuer cannot be disabled again";
+
+/// Returns the properties that the gateways require, and with `workload` those for an identity of the sync workload.
+/// Values of `config` are strings.
+fn wanted(workload: bool) -> Vec<(&'static str, Value)> {
+    let mut wanted = vec![
         (GATEWAY_API, json!("Standard")),
         (ISTIO, json!("Enabled")),
         (SECRETS_PROVIDER, json!(true)),
         (ROTATION, json!("true")),
         (ROTATION_INTERVAL, json!("2m")),
-    ]
+    ];
+    if workload {
+        wanted.extend([(ISSUER, json!(true)), (WORKLOAD_IDENTITY, json!(true))]);
+    }
+    wanted
+}
+
+/// Returns the issuer of the service accounts' tokens, exactly as the cluster names it.
+pub(crate) fn issuer(body: &Value) -> Option<String> {
+    let issuer = body["properties"]["oidcIssuerProfile"]["issuerURL"].as_str()?;
+    (!issuer.is_empty()).then(|| issuer.to_owned())
+}
+
+/// Returns whether a difference is an issuer that is disabled.
+pub(crate) fn enables_issuer(change: &Change) -> bool {
+    field_of(ISSUER) == change.field
 }
 
 /// Returns the body of a new cluster; with an empty version, the one about which policies are asked before the
@@ -67,7 +91,7 @@ pub(crate) fn create_body(s: &Settings, version: &str, subnet: &str, subscriptio
             },
         },
     });
-    for (pointer, value) in wanted() {
+    for (pointer, value) in wanted(s.uses_workload_identity()) {
         set(&mut body, pointer, value);
     }
     // A policy that lists allowed versions would refuse an empty one.
@@ -90,25 +114,26 @@ pub(crate) fn owned_tags(s: &Settings, subscription: &str) -> Tags {
 }
 
 /// Returns the existing body with minimal changes: unknown fields are preserved.
-pub(crate) fn update_body(mut body: Value) -> Value {
-    for (pointer, value) in wanted() {
+pub(crate) fn update_body(mut body: Value, workload: bool) -> Value {
+    for (pointer, value) in wanted(workload) {
         set(&mut body, pointer, value);
     }
     read_only::without(body, read_only::CLUSTER)
 }
 
-/// Lists the required properties that differ in an existing cluster.
-pub(crate) fn differences(body: &Value) -> Vec<Change> {
+/// Lists the required properties that differ in an existing cluster, with `workload` those for an identity of the sync
+/// workload too.
+pub(crate) fn differences(body: &Value, workload: bool) -> Vec<Change> {
     let lacks = |(pointer, wanted): (&str, Value)| {
         let is = body.pointer(pointer).cloned().unwrap_or(Value::Null);
         (is != wanted).then_some(Change { field: field_of(pointer), is, wanted })
     };
-    wanted().into_iter().filter_map(lacks).collect()
+    wanted(workload).into_iter().filter_map(lacks).collect()
 }
 
 /// Returns whether a difference concerns a property without which no gateway serves HTTPS.
 pub(crate) fn is_required(change: &Change) -> bool {
-    [GATEWAY_API, ISTIO, SECRETS_PROVIDER].iter().any(|pointer| field_of(pointer) == change.field)
+    [GATEWAY_API, ISTIO, SECRETS_PROVIDER, ISSUER].iter().any(|pointer| field_of(pointer) == change.field)
 }
 
 fn field_of(pointer: &str) -> String {
@@ -236,19 +261,20 @@ mod tests {
                 "somethingNew": { "a": 1 },
             },
         });
-        let body = update_body(existing);
+        let body = update_body(existing, false);
         assert_eq!(body["properties"]["somethingNew"], json!({ "a": 1 }));
         assert_eq!(body["properties"]["ingressProfile"]["webAppRouting"]["dnsZoneResourceIds"], json!(["z"]));
-        assert!(differences(&body).is_empty());
+        assert!(differences(&body, false).is_empty());
         assert!(body["properties"].get("provisioningState").is_none());
     }
 
     #[test]
     fn an_update_sends_no_value_that_the_service_issued() {
-        let body = update_body(json!({
+        let existing = json!({
             "id": "/c", "eTag": "1", "tags": { "a": "b" },
             "properties": { "fqdn": "c.example.com", "resourceUID": "u", "agentPoolProfiles": [{ "name": "np", "eTag": "2" }] },
-        }));
+        });
+        let body = update_body(existing, false);
         assert_eq!(body["tags"]["a"], "b");
         assert_eq!(body["properties"]["agentPoolProfiles"], json!([{ "name": "np" }]));
         for issued in ["fqdn", "resourceUID"] {
@@ -278,10 +304,19 @@ mod tests {
     }
 
     #[test]
+    fn an_identity_of_the_workload_needs_the_issuer() {
+        let body = update_body(json!({ "properties": {} }), false);
+        let changes = differences(&body, true);
+        assert_eq!(changes.iter().filter(|change| enables_issuer(change)).count(), 1);
+        assert_eq!(changes[1].field, "securityProfile.workloadIdentity.enabled");
+        assert!(differences(&update_body(body, true), true).is_empty());
+    }
+
+    #[test]
     fn a_disabled_add_on_is_reported_as_drift() {
-        let mut body = update_body(json!({ "properties": {} }));
+        let mut body = update_body(json!({ "properties": {} }), false);
         set(&mut body, SECRETS_PROVIDER, json!(false));
-        let changes = differences(&body);
+        let changes = differences(&body, false);
         assert_eq!(changes.len(), 1);
         assert_eq!(changes[0].field, "addonProfiles.azureKeyvaultSecretsProvider.enabled");
     }

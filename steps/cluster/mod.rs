@@ -54,6 +54,10 @@ pub struct AcceptedCluster {
     pub name: String,
     /// The object id of its own identity, which exists long before the cluster is ready.
     pub principal_id: String,
+    /// The issuer of its service accounts' tokens, if the sync workload has an identity of its own; absent while
+    /// the cluster does not name it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issuer: Option<String>,
     /// The operation that creates it, if this run started one. The waiting step saves it as a ticket. In the
     /// output it would make the same cluster look changed.
     #[serde(skip)]
@@ -87,8 +91,19 @@ impl Cluster {
             id: body["id"].as_str()?.to_owned(),
             name: self.name().to_owned(),
             principal_id: body["identity"]["principalId"].as_str()?.to_owned(),
+            issuer: self.issuer(body),
             operation,
         })
+    }
+
+    /// Returns the issuer, if an identity is to trust it.
+    fn issuer(&self, body: &Value) -> Option<String> {
+        cluster_body::issuer(body).filter(|_| self.settings.uses_workload_identity())
+    }
+
+    /// Lists the properties that the gateways and the sync workload require, and that differ.
+    fn required_differences(&self, body: &Value) -> Vec<Change> {
+        cluster_body::differences(body, self.settings.uses_workload_identity())
     }
 
     fn evaluate(&self, cx: &Context, body: &Value, subnet: &Subnet) -> Check<AcceptedCluster> {
@@ -107,7 +122,7 @@ impl Cluster {
             State::Canceled => return Check::Failed { why: cluster_body::reason(body, "Canceled") },
             // During its creation or update, the body already has the target values: a remaining difference
             // is corrected once the cluster has settled.
-            State::Running(_) if !cluster_body::differences(body).is_empty() => return Check::InProgress,
+            State::Running(_) if !self.required_differences(body).is_empty() => return Check::InProgress,
             State::Running(_) => {}
             State::Succeeded => {
                 if let Some(why) = cluster_body::failed_pool(body) {
@@ -126,7 +141,7 @@ impl Cluster {
 
     /// Lists the required properties that differ, and the drift of an owned cluster.
     fn differences(&self, cx: &Context, body: &Value, subnet: &Subnet) -> Vec<Change> {
-        let mut changes = cluster_body::differences(body);
+        let mut changes = self.required_differences(body);
         if cx.owned() {
             changes.extend(cluster_drift::differences(body, &self.settings, &subnet.id));
         }
@@ -218,7 +233,7 @@ impl Cluster {
                 _ => {}
             }
             let condition = cluster_body::unchanged(&body);
-            let mut body = cluster_body::update_body(body);
+            let mut body = cluster_body::update_body(body, self.settings.uses_workload_identity());
             if cx.owned() {
                 body = cluster_drift::correct_drift(body, &self.settings, &subnet.id, self.azure.id());
             }
@@ -373,6 +388,10 @@ impl Step for Cluster {
             _ if cluster_body::is_stopped(&body) => {
                 Err(cluster_body::stopped(&self.settings.resource_group, self.name()))
             }
+            Check::Drifted { changes } if changes.iter().any(cluster_body::enables_issuer) => {
+                cx.note(cluster_body::ISSUER_NOTE);
+                Ok(Check::Drifted { changes })
+            }
             Check::Failed { why } if self.must_be_recreated(cx, &body) => {
                 Ok(Check::Failed { why: format!("{why}; it is recreated") })
             }
@@ -420,6 +439,7 @@ impl Step for Cluster {
             id: self.azure.cluster_id(&self.settings.resource_group, self.name()),
             name: self.name().to_owned(),
             principal_id: body["identity"]["principalId"].as_str().unwrap_or_default().to_owned(),
+            issuer: self.issuer(&body),
             operation: None,
         }))
     }

@@ -8,6 +8,8 @@ use crate::{
     certificate::VaultCertificate,
     cluster_ready::ReadyCluster,
     error_context::ErrorContext,
+    identity::UserAssignedIdentity,
+    identity_mode::IdentityMode,
     key_vault::Vault,
     manifests::{Manifests, TlsNames},
     objects::{self, Applied, PreviousApply},
@@ -30,6 +32,9 @@ pub const SECRET: &str = "gateway-tls-secret";
 /// The namespace of the Secret.
 pub const NAMESPACE: &str = "default";
 
+/// The client id in a plan, before the identity exists.
+const UNKNOWN_ID: &str = "known after the managed identity is created";
+
 /// Ensures that the Secret exists.
 pub struct TlsSecret {
     resources: Resources,
@@ -40,6 +45,7 @@ pub struct TlsSecret {
     clusters: Clusters,
     diagnosis: Arc<dyn SyncDiagnosis>,
     manifests: Manifests,
+    mode: IdentityMode,
     /// True if the given PFX contains more than the leaf, so that the gateway must serve the chain.
     chain_given: bool,
 }
@@ -58,6 +64,9 @@ pub struct SyncedSecret {
     /// The digest of the vault's chain when the Secret was synced; absent if the vault's tags do not contain it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chain: Option<String>,
+    /// The identity with which it was synced; absent for that of the add-on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<IdentityMode>,
 }
 
 impl TlsSecret {
@@ -73,6 +82,7 @@ impl TlsSecret {
             clusters: c.clusters.clone(),
             diagnosis: c.sync_diagnosis.clone(),
             manifests: Manifests::new(s),
+            mode: s.identity.unwrap_or_default(),
             chain_given: s.certificate.given.as_ref().is_some_and(|given| given.leaf().chain_length > 1),
         }
     }
@@ -81,13 +91,22 @@ impl TlsSecret {
         PreviousApply { output: cx.last_output(), unfinished: cx.ticket(), wanted: self.manifests.wanted() }
     }
 
+    /// Returns the mode for the journal, in which the add-on's has no entry.
+    fn recorded_mode(&self) -> Option<IdentityMode> {
+        Some(self.mode).filter(|mode| *mode != IdentityMode::AddOn)
+    }
+
     async fn open(&self, cluster: &ReadyCluster) -> Result<ClusterSession, StepError> {
         self.clusters.open(cluster).await.context(format!("open cluster {}", cluster.name))
     }
 
-    fn wanted(&self, (cluster, held, vault, ()): &<Self as Step>::Input) -> Vec<Manifest> {
+    fn wanted(&self, (cluster, held, vault, identity, _): &<Self as Step>::Input) -> Vec<Manifest> {
+        let client_id = match self.mode {
+            IdentityMode::AddOn => &cluster.secrets.client_id,
+            IdentityMode::Workload => identity.as_ref().map_or(UNKNOWN_ID, |identity| &identity.client_id),
+        };
         self.manifests.tls(&TlsNames {
-            identity: &cluster.secrets,
+            client_id,
             vault: &vault.name,
             tenant: &vault.tenant,
             certificate: &held.name,
@@ -104,7 +123,7 @@ impl Resource for TlsSecret {
 }
 
 impl Step for TlsSecret {
-    type Input = (ReadyCluster, VaultCertificate, Vault, ());
+    type Input = (ReadyCluster, VaultCertificate, Vault, Option<UserAssignedIdentity>, ((), (), ()));
     type Output = SyncedSecret;
 
     fn title(&self) -> String {
@@ -157,6 +176,7 @@ impl Step for TlsSecret {
             applied,
             thumbprint: Some(input.1.thumbprint.clone()),
             chain: input.1.chain.clone(),
+            identity: self.recorded_mode(),
         }))
     }
 
@@ -167,25 +187,36 @@ impl Step for TlsSecret {
         objects::await_namespaces(cx, &session.api, &wanted, &self.manifests.apps).await?;
         let applied = objects::apply(cx, &session, self.previous(cx), &wanted).await?;
         let secret = self.await_secret(cx, &session, input).await?;
-        let workload = objects::await_workloads(cx, &session, &wanted).await?;
+        let workload = self.await_rollout(cx, &session, input, &wanted).await?;
         cx.ended_at(workload.map_or(secret, |workload| workload.max(secret)));
         Ok(SyncedSecret {
             applied,
             thumbprint: Some(input.1.thumbprint.clone()),
             chain: input.1.chain.clone(),
+            identity: self.recorded_mode(),
         })
     }
 
     async fn recover(&self, cx: &Context, input: &Self::Input) -> Result<Option<SyncedSecret>, StepError> {
         let recovered =
             objects::recover(cx, &self.clusters, &self.resources, &input.0, &self.wanted(input)).await?;
-        Ok(recovered.map(|applied| SyncedSecret { applied, thumbprint: None, chain: None }))
+        Ok(recovered.map(|applied| SyncedSecret {
+            applied,
+            thumbprint: None,
+            chain: None,
+            identity: self.recorded_mode(),
+        }))
     }
 
     async fn existing(&self, cx: &Context, input: &Self::Input) -> Result<Option<SyncedSecret>, StepError> {
         let session = self.open(&input.0).await?;
         let existing = objects::existing(cx, &session, &self.wanted(input)).await?;
-        Ok(existing.map(|(applied, _)| SyncedSecret { applied, thumbprint: None, chain: None }))
+        Ok(existing.map(|(applied, _)| SyncedSecret {
+            applied,
+            thumbprint: None,
+            chain: None,
+            identity: self.recorded_mode(),
+        }))
     }
 
     fn parent(&self) -> Option<&'static str> {

@@ -2,13 +2,15 @@
 
 use super::{NAMESPACE, SECRET, TlsSecret};
 use crate::{
-    ClusterSession,
+    ClusterSession, objects,
     watch::{self, WatchTarget},
 };
 use futures::future::{Either, select};
 use landfall_cloud::{
     kubernetes::{
-        DynamicObject, Kind, Selection, readiness,
+        DynamicObject, Kind, Selection,
+        manifest::Manifest,
+        readiness,
         tls_secret::{chain, thumbprint},
     },
     sync_diagnosis::{Finding, RotationContext, SelfRecovery, message_summary},
@@ -106,6 +108,30 @@ impl TlsSecret {
         }
     }
 
+    /// Waits until the sync workload runs as it is configured now: its new pods have mounted the certificate. The old
+    /// pods, and with them the Secret, stay until then.
+    pub(super) async fn await_rollout(
+        &self,
+        cx: &Context,
+        session: &ClusterSession,
+        input: &<Self as Step>::Input,
+        wanted: &[Manifest],
+    ) -> Result<Option<SystemTime>, StepError> {
+        let rollout = objects::await_workloads(cx, session, wanted);
+        let permanent_failure = self.permanent_failure(cx, session, input, false);
+        let (rollout, permanent_failure) = (pin!(rollout), pin!(permanent_failure));
+        match select(rollout, permanent_failure).await {
+            Either::Left((Err(error), _)) if error.kind == ErrorKind::TimedOut => {
+                match self.failed_stage(session, input).await {
+                    Some(failed_stage) => Err(step_error(&failed_stage).cause(error.message)),
+                    None => Err(error),
+                }
+            }
+            Either::Left((ended, _)) => ended,
+            Either::Right((failed_stage, _)) => Err(step_error(&failed_stage)),
+        }
+    }
+
     /// Returns whether the Secret contains a leaf; false if it cannot be read.
     async fn has_leaf(&self, session: &ClusterSession, desired: &String) -> bool {
         let secret = session.api.get(&Kind::SECRET, Some(NAMESPACE), SECRET).await.ok().flatten();
@@ -146,7 +172,7 @@ impl TlsSecret {
     async fn failed_stage(
         &self,
         session: &ClusterSession,
-        (cluster, held, vault, ()): &<Self as Step>::Input,
+        (cluster, held, vault, ..): &<Self as Step>::Input,
     ) -> Option<Finding> {
         let cluster = self.azure.cluster(&self.group, &cluster.name).await.ok().flatten()?;
         let vault_body = self.azure.vault(&self.group, &vault.name).await.ok().flatten();
@@ -180,7 +206,9 @@ fn mount_failure(event: &DynamicObject) -> Option<(String, String)> {
     let at = event.data["lastTimestamp"].as_str().unwrap_or_default().to_owned();
     let message = event.data["message"].as_str().unwrap_or_default();
     let description = if message.contains("ForbiddenByRbac") {
-        "the add-on's identity may not read the vault yet".to_owned()
+        "the identity may not read the vault yet".to_owned()
+    } else if message.contains("AADSTS70021") {
+        "the federated credential of the identity has not taken effect yet".to_owned()
     } else {
         message_summary(message)
     };

@@ -18,6 +18,8 @@ pub struct Environment {
     pub vault_name: String,
     /// The name of the certificate in the vault.
     pub certificate_name: String,
+    /// The name of the managed identity that reads the vault; `None` if the add-on's identity reads it.
+    pub identity_name: Option<String>,
     /// The resource providers that its resources need.
     pub providers: Vec<String>,
     /// The key of the ownership mark in the metadata of a DNS record.

@@ -52,6 +52,15 @@ const VAULT: Rule = Rule {
     last: alphanumeric,
     ends: "must start with a letter and end with a letter or digit",
 };
+const IDENTITY: Rule = Rule {
+    what: "a managed identity's name",
+    length: 3..=128,
+    allowed: |letter| alphanumeric(letter) || "_-".contains(letter),
+    characters: "letters, digits, _ and -",
+    first: alphanumeric,
+    last: |_| true,
+    ends: "must start with a letter or digit",
+};
 const CERTIFICATE: Rule = Rule {
     what: "a certificate's name",
     length: 1..=127,
@@ -149,6 +158,11 @@ pub fn vault(given: &Sourced<String>) -> Result<String, ConfigError> {
 /// Checks the certificate's name.
 pub fn certificate(given: &Sourced<String>) -> Result<String, ConfigError> {
     follow(given, &CERTIFICATE)
+}
+
+/// Checks the name of the managed identity.
+pub fn identity(given: &Sourced<String>) -> Result<String, ConfigError> {
+    follow(given, &IDENTITY)
 }
 
 /// Checks the cluster's name.

@@ -48,7 +48,7 @@ async fn in_sync_resources_are_unchanged_and_a_field_takeover_is_in_the_plan() {
 
     let mark = fixture.mark();
     let result = fixture.up_ready().await;
-    assert_eq!(result.counts(), (15, 1, 1));
+    assert_eq!(result.counts(), (17, 1, 1));
     assert_eq!(result.how("gateways"), Some(How::Changed));
     let written = fixture.writes(mark).into_iter();
     let unexpected: Vec<String> = written.filter(|line| !line.contains("gateway.networking")).collect();

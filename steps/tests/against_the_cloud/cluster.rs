@@ -3,6 +3,7 @@
 use crate::{fixture::Fixture, waits};
 use landfall_engine::{How, Kind, Outcome, StepStatus, UndoOutcome};
 use landfall_sim::{Options, Speed, arm::clusters};
+use landfall_steps::identity_mode::IdentityMode;
 use serde_json::{Value, json};
 
 /// Creates a foreign network, so that a test can create a cluster in it.
@@ -61,7 +62,8 @@ fn puts(fixture: &Fixture, mark: usize) -> Vec<String> {
 
 #[tokio::test]
 async fn a_foreign_cluster_in_creation_is_waited_for_and_stays_foreign() {
-    let fixture = Fixture::at_speed(300.0).await;
+    let mut fixture = Fixture::at_speed(300.0).await;
+    fixture.settings.identity = Some(IdentityMode::AddOn);
     let subnet = network(&fixture).await;
     fixture.begin(&fixture.cluster_id(), body(&subnet, true)).await;
     assert_eq!(fixture.get(&fixture.cluster_id()).await["properties"]["provisioningState"], "Creating");
@@ -154,7 +156,7 @@ async fn a_cluster_without_the_gateway_profile_is_updated_in_place() {
     assert_eq!(puts(&fixture, mark).len(), 1);
     let cluster = fixture.get(&fixture.cluster_id()).await;
     assert_eq!(cluster["properties"]["dnsPrefix"], "theirs");
-    assert_eq!(fixture.up_ready().await.counts(), (17, 0, 0));
+    assert_eq!(fixture.up_ready().await.counts(), (19, 0, 0));
     assert_eq!(fixture.down_ready().await.undone("cluster"), None);
 }
 
@@ -181,7 +183,7 @@ async fn an_add_on_without_its_identity_is_requested_again() {
     let puts = puts(&fixture, 0);
     let puts: Vec<_> = puts.iter().map(|line| &line[..7]).collect();
     assert_eq!(puts, ["PUT 201", "PUT 200"]);
-    assert_eq!(fixture.up_ready().await.counts(), (17, 0, 0));
+    assert_eq!(fixture.up_ready().await.counts(), (19, 0, 0));
 }
 
 #[tokio::test]

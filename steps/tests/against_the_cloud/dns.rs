@@ -68,7 +68,7 @@ async fn four_records_with_the_ownership_mark_are_put_once_each() {
         assert!(mark.ends_with("/default"), "{mark}");
         assert_eq!(record["properties"]["ARecords"].as_array().unwrap().len(), 1);
     }
-    assert_eq!(fixture.up_ready().await.counts(), (17, 0, 0));
+    assert_eq!(fixture.up_ready().await.counts(), (19, 0, 0));
     assert_eq!(fixture.writes_at(mark, "dnszones").len(), 4);
 }
 

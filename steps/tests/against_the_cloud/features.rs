@@ -14,7 +14,7 @@ async fn a_provider_that_is_not_registered_is_registered_once() {
     assert_eq!(result.how("features"), Some(How::Found));
     assert_eq!(fixture.writes_at(0, "/register").len(), 2);
     let output = fixture.journal_state().step_state("features").unwrap().output.clone().unwrap();
-    let all = ["ContainerService", "KeyVault", "Network", "Compute", "ManagedIdentity"];
+    let all = ["ContainerService", "KeyVault", "ManagedIdentity", "Network", "Compute"];
     assert_eq!(output["providers"], serde_json::json!(all.map(|name| format!("Microsoft.{name}"))));
     assert_eq!(fixture.up_ready().await.counts(), (STEPS, 0, 0));
 }

@@ -502,6 +502,7 @@ fn version(id: &str) -> &'static str {
         () if kind("/locks/") => arm::lock::API,
         () if kind("roleassignments") => arm::role::API,
         () if kind("managedclusters") => arm::cluster::API,
+        () if kind("userassignedidentities") => arm::identity::API,
         () if kind("vaults") => arm::vault::API,
         () if kind("dnszones") => arm::dns::API,
         () if kind("microsoft.network") => arm::network::API,

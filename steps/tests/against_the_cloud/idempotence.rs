@@ -22,7 +22,7 @@ async fn a_second_run_finds_everything_in_sync_and_writes_nothing() {
     );
     let mark = fixture.mark();
     let second = fixture.up_ready().await;
-    assert_eq!(second.counts(), (17, 0, 0));
+    assert_eq!(second.counts(), (19, 0, 0));
     assert_eq!(fixture.writes(mark), [""; 0]);
 }
 
@@ -32,7 +32,7 @@ async fn a_run_without_its_journal_finds_everything_and_owns_nothing() {
     fixture.up_ready().await;
     std::fs::remove_dir_all(fixture.home.path().join("state")).unwrap();
     let mark = fixture.mark();
-    assert_eq!(fixture.up_ready().await.counts(), (17, 0, 0));
+    assert_eq!(fixture.up_ready().await.counts(), (19, 0, 0));
     assert!(fixture.down_ready().await.report.undone.is_empty());
     assert_eq!(fixture.writes(mark), [""; 0]);
 }
@@ -46,7 +46,7 @@ async fn every_step_is_in_sync_before_and_after_a_forced_apply() {
         deployment_with(&fixture.clients, &fixture.settings, &fixture.teardown, &ForceApply);
     let result = fixture.run_graph(&forced_graph, |_| false).await;
     assert_eq!(result.report.outcome, Outcome::Ready, "{:#?}", result.report.errors);
-    assert_eq!(result.started().len(), 17);
+    assert_eq!(result.started().len(), 19);
     let created: Vec<String> =
         fixture.writes(mark).into_iter().filter(|line| line.contains(" 201 ")).collect();
     assert_eq!(created, [""; 0], "nothing is made twice");

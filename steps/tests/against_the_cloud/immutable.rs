@@ -89,7 +89,7 @@ async fn a_foreign_deployment_is_recreated_on_request_and_stays_foreign() {
         "{writes:?}"
     );
     fixture.settings.replace_objects.clear();
-    assert_eq!(fixture.up_ready().await.counts(), (17, 0, 0));
+    assert_eq!(fixture.up_ready().await.counts(), (19, 0, 0));
     fixture.down_ready().await;
     assert_ne!(kubectl.get(HTTPBIN).await, Value::Null, "it took the place of a foreign one");
 }

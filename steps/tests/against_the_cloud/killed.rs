@@ -44,7 +44,7 @@ async fn runs_that_crash_at_the_start_of_any_step_converge_and_create_nothing_tw
     assert_eq!(created_paths.len(), self::created_paths(&whole).len());
     assert!(created_paths.values().all(|times| *times == 1), "{created_paths:#?}");
     assert_eq!(final_state(&fixture).await, final_state(&whole).await);
-    assert_eq!(fixture.up_ready().await.counts(), (17, 0, 0));
+    assert_eq!(fixture.up_ready().await.counts(), (19, 0, 0));
     fixture.down_ready().await;
     assert_eq!(fixture.sim.read(|state| state.groups.len()), 0);
 }

@@ -121,7 +121,7 @@ async fn up_with(text: &str) -> Fixture {
 async fn assert_quiet(fixture: &Fixture) {
     let mark = fixture.mark();
     let result = fixture.up_ready().await;
-    assert_eq!(result.counts(), (17, 0, 0), "{:?} {:?}", result.notes("apps"), result.notes("gateways"));
+    assert_eq!(result.counts(), (19, 0, 0), "{:?} {:?}", result.notes("apps"), result.notes("gateways"));
     for step in &fixture.plan().await.steps {
         assert_eq!(step.action, Action::Ok, "{step:#?}");
     }

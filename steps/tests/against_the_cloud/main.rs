@@ -39,3 +39,4 @@ mod traffic;
 mod vault;
 mod verify;
 mod waits;
+mod workload_identity;

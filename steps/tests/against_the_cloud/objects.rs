@@ -2,6 +2,7 @@
 
 use crate::{fixture::Fixture, settings};
 use landfall_engine::{How, Kind, UndoOutcome};
+use landfall_steps::identity_mode::IdentityMode;
 use serde_json::{Value, json};
 
 const DEPLOYMENTS: &str = "/apis/apps/v1/namespaces/default/deployments";
@@ -52,6 +53,7 @@ async fn the_weights_follow_the_settings() {
 async fn a_user_class_replaces_the_built_in_one() {
     let mut fixture = Fixture::instant().await;
     fixture.settings.manifests = settings::manifests(OWN);
+    fixture.settings.identity = Some(IdentityMode::AddOn);
     fixture.up_ready().await;
     let kubectl = fixture.kubectl().await;
     let class = kubectl.get(&format!("{CLASSES}/gateway-tls-cert-spc")).await;
@@ -115,7 +117,7 @@ async fn a_secret_deleted_with_its_pod_is_recreated() {
     kubectl.delete(SECRET).await;
     fixture.up_ready().await;
     assert_ne!(kubectl.get(SECRET).await, Value::Null);
-    assert_eq!(fixture.up_ready().await.counts(), (17, 0, 0));
+    assert_eq!(fixture.up_ready().await.counts(), (19, 0, 0));
 }
 
 #[tokio::test]
@@ -186,7 +188,7 @@ async fn namespaces_and_definitions_are_applied_before_what_needs_them() {
     assert_eq!(widget["spec"]["size"], 3);
     let class = "/apis/secrets-store.csi.x-k8s.io/v1/namespaces/shop/secretproviderclasses/theirs";
     assert_ne!(kubectl.get(class).await, Value::Null);
-    assert_eq!(fixture.up_ready().await.counts(), (17, 0, 0));
+    assert_eq!(fixture.up_ready().await.counts(), (19, 0, 0));
 }
 
 #[tokio::test]

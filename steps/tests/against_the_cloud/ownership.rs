@@ -42,7 +42,7 @@ async fn a_bare_object_of_a_failed_attempt_is_owned_by_the_next_run() {
     fixture.up().await.error("apps");
     fixture.settings.manifests = settings::manifests(&manifests("8080"));
     assert_eq!(fixture.up_ready().await.how("apps"), Some(How::Created));
-    assert_eq!(fixture.up_ready().await.counts(), (17, 0, 0));
+    assert_eq!(fixture.up_ready().await.counts(), (19, 0, 0));
     assert_all_deleted(&fixture).await;
 }
 

@@ -296,7 +296,7 @@ async fn existing_resources_need_no_checks_and_stay_despite_new_limits() {
     fixture.up_ready().await;
     fixture.sim.change(|state, _| break_everything(state)).unwrap();
     let mark = fixture.mark();
-    assert_eq!(found(&fixture.up_ready().await), 17);
+    assert_eq!(found(&fixture.up_ready().await), 19);
     for part in ["usages", "skus", "permissions", "check", "/locations?"] {
         assert!(!requested(&fixture, mark, part), "{part} was asked");
     }
@@ -304,7 +304,7 @@ async fn existing_resources_need_no_checks_and_stay_despite_new_limits() {
     // stop a new environment.
     fixture.sim.change(|state, _| state.policies.0.clear()).unwrap();
     std::fs::remove_dir_all(fixture.home.path().join("state")).unwrap();
-    assert_eq!(found(&fixture.up_ready().await), 17);
+    assert_eq!(found(&fixture.up_ready().await), 19);
     assert!(requested(&fixture, mark, "usages"));
 }
 

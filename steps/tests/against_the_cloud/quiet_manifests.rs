@@ -40,7 +40,7 @@ async fn assert_quiet(name: &str, manifests: Vec<manifest::Manifest>) -> Fixture
     let mark = fixture.mark();
     let result = fixture.up_ready().await;
     let (apps, gateways) = (result.notes("apps"), result.notes("gateways"));
-    assert_eq!(result.counts(), (17, 0, 0), "{name}: {apps:?} {gateways:?}");
+    assert_eq!(result.counts(), (19, 0, 0), "{name}: {apps:?} {gateways:?}");
     let plan = fixture.plan().await;
     for step in &plan.steps {
         assert_eq!(step.action, Action::Ok, "{name}: {step:#?}");

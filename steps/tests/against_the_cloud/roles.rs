@@ -3,6 +3,7 @@
 use crate::fixture::Fixture;
 use landfall_cloud::arm::Role;
 use landfall_engine::{How, UndoOutcome};
+use landfall_steps::identity_mode::IdentityMode;
 use serde_json::{Value, json};
 
 /// Creates a role assignment like az: with a random name.
@@ -34,7 +35,8 @@ async fn a_foreign_role_assignment_at_the_group_suffices_and_stays() {
 
 #[tokio::test]
 async fn a_foreign_role_assignment_under_another_name_is_used_and_not_deleted() {
-    let fixture = Fixture::instant().await;
+    let mut fixture = Fixture::instant().await;
+    fixture.settings.identity = Some(IdentityMode::AddOn);
     fixture.up_ready().await;
     let cluster = fixture.get(&fixture.cluster_id()).await;
     let add_on =
@@ -58,7 +60,8 @@ async fn a_foreign_role_assignment_under_another_name_is_used_and_not_deleted() 
 
 #[tokio::test]
 async fn in_a_foreign_vault_only_owned_role_assignments_are_deleted() {
-    let fixture = Fixture::instant().await;
+    let mut fixture = Fixture::instant().await;
+    fixture.settings.identity = Some(IdentityMode::AddOn);
     fixture.create_group("eastus").await;
     let tenant = fixture.sim.connection().tenant.clone();
     let properties = json!({

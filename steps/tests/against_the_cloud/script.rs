@@ -6,6 +6,7 @@ use crate::{fixture::Fixture, kubectl::Kubectl, settings, verify};
 use landfall_cloud::kubernetes::manifest::{self, Manifest};
 use landfall_engine::{Action, Kind, Plan, Planned};
 use landfall_sim::{Options, Speed};
+use landfall_steps::identity_mode::IdentityMode;
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -29,6 +30,7 @@ async fn cloud() -> Fixture {
     let options = Options { speed: Speed::Instant, traffic: true, ..Options::default() };
     let mut fixture = Fixture::with(options).await;
     fixture.settings.certificate.given = None;
+    fixture.settings.identity = Some(IdentityMode::AddOn);
     fixture.settings.key_vault = Some(VAULT.to_owned());
     fixture
 }

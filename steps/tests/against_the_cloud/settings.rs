@@ -29,6 +29,8 @@ pub fn demo(home: &Path) -> Settings {
             subnet_prefix: "10.0.0.0/22".parse().unwrap(),
         },
         key_vault: Some(VAULT.to_owned()),
+        identity: None,
+        identity_name: None,
         certificate: Certificate {
             name: "gateway-tls-cert".to_owned(),
             given: Some(pfx("rsa-chain.pfx")),

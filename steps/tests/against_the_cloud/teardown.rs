@@ -2,6 +2,7 @@
 
 use crate::{fixture::Fixture, objects::OWN, settings};
 use landfall_engine::UndoOutcome;
+use landfall_steps::identity_mode::IdentityMode;
 use serde_json::{Value, json};
 
 /// Runs `up`, then removes the ownership of the cluster and its content from the journal: it is foreign now.
@@ -22,7 +23,7 @@ async fn down_leaves_nothing_and_a_second_one_has_nothing_to_do() {
     for step in ["tls-secret", "apps", "gateways"] {
         assert_eq!(result.undone(step), Some(&UndoOutcome::Deleted), "{step}");
     }
-    for step in ["subnet-role", "vault-access", "certificate"] {
+    for step in ["subnet-role", "identity-access", "federated-credential", "certificate"] {
         assert_eq!(result.undone(step), Some(&UndoOutcome::DeletedWithParent), "{step}");
     }
     assert_eq!(fixture.get(&fixture.path("/resourceGroups/rg-demo")).await, Value::Null);
@@ -49,7 +50,7 @@ async fn objects_of_an_owned_cluster_are_deleted_with_it_despite_a_foreign_vault
     assert_eq!(result.undone("tls-secret"), Some(&UndoOutcome::Deleted));
     assert_eq!(result.undone("apps"), Some(&UndoOutcome::Deleted));
     assert_eq!(result.undone("cluster"), Some(&UndoOutcome::Deleted));
-    assert_eq!(result.undone("vault-access"), Some(&UndoOutcome::Deleted));
+    assert_eq!(result.undone("identity-access"), Some(&UndoOutcome::Deleted));
     assert_eq!(result.undone("certificate"), Some(&UndoOutcome::Deleted));
     assert!(
         matches!(result.undone("resource-group"), Some(UndoOutcome::Kept { .. })),
@@ -74,6 +75,7 @@ async fn in_a_foreign_cluster_only_owned_objects_are_deleted() {
     });
     let before = kubectl.apply(shared, &foreign).await;
     fixture.settings.manifests = settings::manifests(OWN);
+    fixture.settings.identity = Some(IdentityMode::AddOn);
     fixture.up_ready().await;
     assert_eq!(kubectl.get(shared).await["data"]["colour"], "blue", "what the person asked for wins");
     assert_eq!(fixture.up_ready().await.counts(), (17, 0, 0));

@@ -14,14 +14,14 @@ use std::collections::BTreeSet;
 fn ids() -> Vec<&'static str> {
     replayable(1, async {
         let env = Environment::new(fresh(), START_TIME, Speed::Instant);
-        env.graph(&env.clients()).steps().iter().map(|step| step.id).collect()
+        env.graph(&env.clients()).enabled_steps().iter().map(|step| step.id).collect()
     })
 }
 
 /// Returns the steps that depend on a step, directly or indirectly.
 fn dependants(graph: &Graph, step: &str) -> BTreeSet<&'static str> {
     let mut found: BTreeSet<&'static str> = BTreeSet::new();
-    for info in graph.steps() {
+    for info in graph.enabled_steps() {
         if info.after.iter().any(|after| *after == step || found.contains(after)) {
             found.insert(info.id);
         }
@@ -43,6 +43,7 @@ async fn run_refusing(env: &Environment, command: Command, step: &'static str, a
 
 #[test]
 fn a_failed_step_blocks_only_its_dependants() {
+    let others = ids().len() - 1;
     for step in ids() {
         for act in [StepAction::Check, StepAction::Apply] {
             replayable(1, async {
@@ -57,7 +58,8 @@ fn a_failed_step_blocks_only_its_dependants() {
                 let blocked = dependants(&env.graph(&env.clients()), step);
                 assert_eq!(report.failed, 1, "{step} {act:?}: {}", report_text(&report));
                 assert_eq!(report.blocked as usize, blocked.len(), "{step} {act:?}: {blocked:?}");
-                assert_eq!((report.found + report.created + report.changed) as usize, 16 - blocked.len());
+                let succeeded = (report.found + report.created + report.changed) as usize;
+                assert_eq!(succeeded, others - blocked.len());
                 env.run_to_success(Command::Up).await.unwrap();
                 env.run_to_success(Command::Down).await.unwrap();
                 assert_eq!(foreign_resources.changed(&env, false).await, [""; 0], "{step} {act:?}");

@@ -161,7 +161,7 @@ fn an_identity_without_vault_access_is_diagnosed() {
     replayable(1, async {
         let env = running_environment().await;
         let azure = env.clients().azure;
-        for assignment in output::<RoleAssignments>(&env, "vault-access").assignments {
+        for assignment in output::<RoleAssignments>(&env, "identity-access").assignments {
             azure.arm().delete(&assignment, arm::role::API).await.unwrap();
         }
         wait_minutes(10).await;
