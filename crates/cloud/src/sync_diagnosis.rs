@@ -113,6 +113,13 @@ pub fn message_summary(message: &str) -> String {
         let code = inner.or_else(|| after("ERROR CODE: ").map(word)).unwrap_or_default();
         return format!("GET {url} returned {status} {code}").trim_end().to_owned();
     }
+    // The token endpoint's code, and its first sentence.
+    if let Some(refusal) = message.find("AADSTS").map(|at| &message[at..]) {
+        return refusal.split(". ").next().unwrap_or_default().trim_end_matches('.').chars().take(GIST).collect();
+    }
+    if let Some(at) = message.find("failed to fetch token: ") {
+        return message[at..].lines().next().unwrap_or_default().chars().take(GIST).collect();
+    }
     let last = message.rsplit("err: ").next().unwrap_or(message);
     last.lines().next().unwrap_or_default().chars().take(GIST).collect()
 }
@@ -130,6 +137,12 @@ mod tests {
         assert_eq!(
             message_summary(message),
             "GET https://kv.vault.azure.net/secrets/tls/ returned 403 ForbiddenByRbac"
+        );
+        let refused = "ClientAssertionCredential authentication failed. \nPOST https://login/t\n{\n \"error_description\": \
+                       \"AADSTS70021: No matching federated identity record found for presented assertion. Assertion Issuer: 'i'.\"";
+        assert_eq!(
+            message_summary(refused),
+            "AADSTS70021: No matching federated identity record found for presented assertion"
         );
         assert_eq!(
             message_summary("a, err: file matching objectName x not found\nmore"),

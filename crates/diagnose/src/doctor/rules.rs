@@ -131,7 +131,11 @@ const CHECKS: [DoctorCheck; 13] = [
     DoctorCheck {
         name: "secrets",
         unread: |snapshot| {
-            let of_vault = [snapshot.unread_certificate(), unread_text(snapshot.assignments.as_ref().err())];
+            let of_vault = [
+                snapshot.unread_certificate(),
+                unread_text(snapshot.assignments.as_ref().err()),
+                unread_text(snapshot.identity.as_ref().err()),
+            ];
             let in_cluster = snapshot.unread_objects(|objects| {
                 let secrets = objects.secrets.values().map(|secret| secret.as_ref().err());
                 let lists = [&objects.secret_classes, &objects.pods, &objects.events];

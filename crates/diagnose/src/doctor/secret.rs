@@ -5,17 +5,20 @@ use super::{
     Finding,
     certificate::{CERTIFICATE, newest},
     rules::Findings,
-    snapshot::Snapshot,
+    snapshot::{ManagedIdentity, Snapshot},
 };
 use crate::{
     object_fields::{name, text},
-    rotation_diagnosis::{self, RotationContext, SyncData},
+    rotation_diagnosis::{
+        self, RotationContext, SyncData,
+        identity::{ClassIdentity, Presented, describe, missing, not_trusted},
+    },
     route_model::Gateway,
-    secret_provider_class::synced_secrets,
+    secret_provider_class::{is_running, mounted_classes, synced_secrets},
     snapshot::{ClusterSnapshot, Objects},
 };
 use landfall_cloud::{
-    arm::Role,
+    arm::{Role, identity::AUDIENCE},
     environment_description::{CertificateRef, VaultRef},
     kubernetes::{DynamicObject, tls_secret::thumbprint},
 };
@@ -169,11 +172,85 @@ impl Secret<'_> {
         );
         let sync_data = SyncData { classes: &classes, pods: &pods, events: &events, version };
         let failed_stage = rotation_diagnosis::evaluate(&sync_data, &context)?;
-        Some(if failed_stage.code == "VAULT_ACCESS_MISSING" {
-            self.with_roles(failed_stage)
-        } else {
-            failed_stage
+        Some(match failed_stage.code {
+            "VAULT_ACCESS_MISSING" => self.with_roles(failed_stage),
+            "FEDERATED_CREDENTIAL_MISSING" => self.with_credentials(failed_stage),
+            _ => failed_stage,
         })
+    }
+
+    /// Returns the class that syncs the Secret.
+    fn class(&self) -> Option<&DynamicObject> {
+        let classes = self.cluster_objects.secret_classes.as_deref().ok()?;
+        classes.iter().find(|class| {
+            crate::object_fields::space(class) == self.namespace
+                && synced_secrets(class).any(|secret| secret == self.name)
+        })
+    }
+
+    /// Returns the identity of the sync workload, if the class selects it.
+    fn identity(&self) -> Option<&ManagedIdentity> {
+        let identity = self.snapshot.identity.as_ref().ok()?.as_ref()?;
+        match ClassIdentity::of(self.class()?) {
+            ClassIdentity::Workload(client_id) if client_id.eq_ignore_ascii_case(&identity.client_id) => {
+                Some(identity)
+            }
+            _ => None,
+        }
+    }
+
+    /// Returns the claims of the tokens of the running pods that mount the class.
+    fn presented(&self) -> Vec<Presented> {
+        let cluster = self.snapshot.cluster.as_ref().ok().and_then(Option::as_ref);
+        let issuer = cluster.map_or("", |cluster| text(cluster, "/properties/oidcIssuerProfile/issuerURL"));
+        let class = self.class().map(name).unwrap_or_default();
+        let pods = self.cluster_objects.pods.as_deref().unwrap_or_default().iter().filter(|pod| {
+            crate::object_fields::space(pod) == self.namespace
+                && is_running(pod)
+                && mounted_classes(pod).any(|mounted| mounted == class)
+        });
+        let presented = |pod: &DynamicObject| {
+            let account = match text(&pod.data, "/spec/serviceAccountName") {
+                "" => "default",
+                account => account,
+            };
+            Presented {
+                issuer: issuer.to_owned(),
+                subject: format!("system:serviceaccount:{}:{account}", self.namespace),
+                audience: AUDIENCE.to_owned(),
+            }
+        };
+        pods.map(presented).collect()
+    }
+
+    /// Returns the fault of the sync workload's identity: it is gone, or it trusts no pod of the workload.
+    fn identity_fault(&self) -> Option<Finding> {
+        let ClassIdentity::Workload(client_id) = ClassIdentity::of(self.class()?) else { return None };
+        let wanted = self.snapshot.environment.identity_name.as_ref()?;
+        let Ok(found) = &self.snapshot.identity else { return None };
+        let Some(identity) = found else {
+            let finding = missing(&format!("the managed identity {wanted}"));
+            return Some(finding.evidence(format!("parameters.clientID of the class is {client_id}")));
+        };
+        // A class with another identity is one that the user chose.
+        if !client_id.eq_ignore_ascii_case(&identity.client_id) {
+            return None;
+        }
+        let is_trusted = |presented: &Presented| {
+            identity.credentials.iter().any(|one| one.trusts(&presented.issuer, &presented.subject))
+        };
+        let presented = self.presented();
+        let refused = presented.iter().find(|presented| !is_trusted(presented))?;
+        let finding = not_trusted(&format!("the managed identity {}", identity.name));
+        Some(self.with_credentials(finding.evidence(refused.describe())))
+    }
+
+    fn with_credentials(&self, finding: Finding) -> Finding {
+        let Some(identity) = self.identity() else { return finding };
+        match identity.credentials.as_slice() {
+            [] => finding.evidence(format!("the managed identity {} has no credential", identity.name)),
+            all => all.iter().fold(finding, |finding, one| finding.evidence(describe(one))),
+        }
     }
 
     /// Returns the vault's current certificate, as far as it could be read.
@@ -184,24 +261,33 @@ impl Secret<'_> {
         }
     }
 
-    /// Returns the object id of the add-on's identity, and the number of its roles at the vault.
-    fn roles(&self) -> Option<(&str, usize)> {
+    /// Returns the identity that reads the vault for display, its object id, and the number of its roles there.
+    fn roles(&self) -> Option<(String, &str, usize)> {
         let cluster = self.snapshot.cluster.as_ref().ok()?.as_ref()?;
         let vault = self.snapshot.vault.as_ref().ok()?.as_ref()?;
         if vault["properties"]["enableRbacAuthorization"] != true {
             return None;
         }
         let add_on = "/properties/addonProfiles/azureKeyvaultSecretsProvider/identity/objectId";
-        let identity = Some(text(cluster, add_on)).filter(|id| !id.is_empty())?;
+        let (noun, identity) = match (ClassIdentity::of(self.class()?), self.identity()) {
+            (ClassIdentity::Node, _) => ("the add-on's identity".to_owned(), text(cluster, add_on)),
+            (_, Some(identity)) => {
+                (format!("the managed identity {}", identity.name), identity.object_id.as_str())
+            }
+            (ClassIdentity::Workload(_), None) => return None,
+        };
+        if identity.is_empty() {
+            return None;
+        }
         let held = self.snapshot.assignments.as_ref().ok()?.iter();
-        Some((identity, held.filter(|one| one.principal.eq_ignore_ascii_case(identity)).count()))
+        Some((noun, identity, held.filter(|one| one.principal.eq_ignore_ascii_case(identity)).count()))
     }
 
     fn with_roles(&self, failed_stage: Finding) -> Finding {
-        let Some((identity, count)) = self.roles() else { return failed_stage };
+        let Some((noun, identity, count)) = self.roles() else { return failed_stage };
         let vault = &self.snapshot.environment.vault_name;
         failed_stage
-            .evidence(format!("role assignments of the add-on's identity {identity} at {vault}: {count}"))
+            .evidence(format!("role assignments of {noun} ({identity}) at {vault}: {count}"))
     }
 
     /// Returns the fault in the sync of an up-to-date Secret, because of which the next certificate will not
@@ -214,11 +300,12 @@ impl Secret<'_> {
         let failed_stage = self
             .failed_stage(&SecretState::InSync)
             .or_else(|| rotation_diagnosis::rotation(cluster))
+            .or_else(|| self.identity_fault())
             .or_else(|| {
-                let (_, count) = self.roles()?;
+                let (noun, _, count) = self.roles()?;
                 let finding = Finding::new(
                     "VAULT_ACCESS_MISSING",
-                    format!("the add-on's identity may not read {}", self.snapshot.environment.vault_name),
+                    format!("{noun} may not read {}", self.snapshot.environment.vault_name),
                     format!(
                         "landfall up: it grants {}, which takes effect within minutes",
                         Role::SECRETS_USER.name

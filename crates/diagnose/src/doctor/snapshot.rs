@@ -9,7 +9,8 @@ use jiff::Timestamp;
 use landfall_cloud::{
     AddOnIdentity, ApiError, ApiErrorKind, ReadyCluster,
     arm::{
-        Assignment, Lock, Record, Registration, State, Subscription, SubscriptionClient, Usage, Zone, cluster,
+        Assignment, FederatedCredential, Lock, Record, Registration, State, Subscription, SubscriptionClient, Usage,
+        Zone, cluster, identity as arm_identity,
     },
     environment_description::{Environment, PublishedRecords},
     kubernetes::DynamicObject,
@@ -40,6 +41,9 @@ pub(super) struct Snapshot<'a> {
     pub(super) group: Read<Option<Value>>,
     pub(super) cluster: Read<Option<Value>>,
     pub(super) vault: Read<Option<Value>>,
+    /// The managed identity that reads the vault, and its federated credentials; `None` if it does not exist, or the
+    /// add-on's identity reads the vault.
+    pub(super) identity: Read<Option<ManagedIdentity>>,
     /// The role assignments at the vault.
     pub(super) assignments: Read<Vec<Assignment>>,
     /// The public IP addresses and their limits in the region.
@@ -79,7 +83,7 @@ impl<'a> Snapshot<'a> {
         let DoctorContext { clients, environment, address_map, timeouts, now, .. } = *context;
         let (azure, max) = (&clients.azure, timeouts.cloud);
         let group = &environment.resource_group;
-        let (subscription, providers, found, cluster, vault, addresses, locks, names) = futures::join!(
+        let (subscription, providers, found, cluster, vault, addresses, locks, names, identity) = futures::join!(
             read("the subscription", max, azure.arm().subscription(azure.id())),
             read("the resource providers", max, azure.providers()),
             read("the resource group", max, azure.group(group)),
@@ -88,6 +92,7 @@ impl<'a> Snapshot<'a> {
             read("the region's limits", max, azure.network_usages(&environment.location)),
             read("the locks", max, azure.locks(group)),
             zone(azure, environment.published.clone(), max),
+            read("the managed identity", max, managed_identity(azure, environment)),
         );
         let mut snapshot = Self {
             environment,
@@ -101,6 +106,7 @@ impl<'a> Snapshot<'a> {
             group: found,
             cluster,
             vault,
+            identity,
             assignments: Ok(Vec::new()),
             addresses,
             versions: None,
@@ -231,6 +237,7 @@ impl<'a> Snapshot<'a> {
             of(self.group.as_ref().err()),
             of(self.cluster.as_ref().err()),
             of(self.vault.as_ref().err()),
+            of(self.identity.as_ref().err()),
             of(self.assignments.as_ref().err()),
             of(self.addresses.as_ref().err()),
             of(self.stored.as_ref().err()),
@@ -299,6 +306,33 @@ impl<'a> Snapshot<'a> {
         read_counts.retain(|(count, _)| *count > 0);
         read_counts
     }
+}
+
+/// A managed identity, and the service accounts that it trusts.
+pub(super) struct ManagedIdentity {
+    pub(super) name: String,
+    /// The principal of its role assignments.
+    pub(super) object_id: String,
+    /// The id in a SecretProviderClass.
+    pub(super) client_id: String,
+    pub(super) credentials: Vec<FederatedCredential>,
+}
+
+async fn managed_identity(
+    azure: &SubscriptionClient,
+    environment: &Environment,
+) -> Result<Option<ManagedIdentity>, ApiError> {
+    let Some(name) = &environment.identity_name else { return Ok(None) };
+    let id = azure.identity_id(&environment.resource_group, name);
+    let (body, credentials) =
+        futures::join!(azure.arm().get(&id, arm_identity::API), azure.federated_credentials(&id));
+    let Some(body) = body? else { return Ok(None) };
+    Ok(Some(ManagedIdentity {
+        name: name.clone(),
+        object_id: text(&body, "/properties/principalId").to_owned(),
+        client_id: text(&body, "/properties/clientId").to_owned(),
+        credentials: absent(credentials)?.unwrap_or_default(),
+    }))
 }
 
 /// The published records, the zone, and its current records.

@@ -1,6 +1,12 @@
 //! Events of the driver on the pods, and the failed stage that each one indicates.
 
-use super::{Finding, RotationContext, SelfRecovery, message_summary, mounting_pod::MountingPod, vault};
+use super::{
+    Finding, RotationContext, SelfRecovery,
+    identity::{self, ClassIdentity, Presented},
+    message_summary,
+    mounting_pod::MountingPod,
+    vault,
+};
 use jiff::Timestamp;
 use landfall_cloud::kubernetes::DynamicObject;
 
@@ -45,7 +51,11 @@ pub(super) fn latest<'a>(
 }
 
 /// Returns the finding for the stage that a failure indicates.
-pub(super) fn evaluate(failure: &SyncFailure<'_>, context: &RotationContext<'_>) -> Finding {
+pub(super) fn evaluate(
+    failure: &SyncFailure<'_>,
+    identity: ClassIdentity<'_>,
+    context: &RotationContext<'_>,
+) -> Finding {
     let (vault, certificate) = (&context.vault.name, &context.certificate.name);
     let contains = |word: &str| failure.message.contains(word);
     let finding = if contains("ForbiddenByFirewall")
@@ -55,6 +65,20 @@ pub(super) fn evaluate(failure: &SyncFailure<'_>, context: &RotationContext<'_>)
         vault::firewall(context)
     } else if contains("SecretDisabled") {
         vault::disabled(context)
+    } else if contains("AADSTS70021") {
+        let finding = identity::not_trusted(&identity.noun());
+        match Presented::read(failure.message) {
+            Some(presented) => finding.evidence(presented.describe()),
+            None => finding,
+        }
+    } else if contains("AADSTS700016") {
+        identity::missing(&identity.noun())
+    } else if contains("failed to fetch token") {
+        Finding::new(
+            "SERVICE_ACCOUNT_MISSING",
+            "the service account of the sync workload does not exist",
+            "run landfall up: it recreates the service account",
+        )
     } else if contains("ForbiddenByRbac")
         || contains("ForbiddenByPolicy")
         || contains("AccessDenied")
@@ -62,7 +86,7 @@ pub(super) fn evaluate(failure: &SyncFailure<'_>, context: &RotationContext<'_>)
     {
         Finding::new(
             "VAULT_ACCESS_MISSING",
-            format!("the add-on's identity may not read {vault}"),
+            format!("{} may not read {vault}", identity.noun()),
             "run landfall up: it grants the roles again; a new role may take ten minutes to take effect",
         )
         .self_recovery(SelfRecovery::Possible)

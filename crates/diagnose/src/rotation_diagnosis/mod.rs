@@ -1,13 +1,14 @@
 //! Diagnosis of the certificate's sync from the vault to the cluster's Secret, stage by stage: the failed
 //! stage and its remedy.
 //!
-//! The driver polls the vault with the add-on's identity, for every running pod that mounts a
+//! The driver polls the vault with the identity that the class selects, for every running pod that mounts a
 //! SecretProviderClass. It writes a new version to the pod's files and to the Secret. After a failure the old
 //! certificate stays in place and is still served, so only these stages show why a new one does not arrive.
 //! Contract: learn.microsoft.com/azure/aks/csi-secrets-store-driver, secrets-store-csi-driver.sigs.k8s.io.
 
 mod class;
 mod events;
+pub(crate) mod identity;
 mod mounting_pod;
 mod vault;
 
@@ -17,6 +18,7 @@ pub(crate) use vault::{add_on, evaluate_versions, rotation};
 pub use landfall_cloud::sync_diagnosis::{Finding, RotationContext, SelfRecovery, message_summary};
 
 use async_trait::async_trait;
+use identity::ClassIdentity;
 use landfall_cloud::{
     ApiError, ClusterSession,
     kubernetes::{DynamicObject, Kind},
@@ -88,7 +90,11 @@ pub(crate) fn evaluate(sync_data: &SyncData<'_>, context: &RotationContext<'_>) 
     let failure =
         events::latest(sync_data.events, &mounting_pods, version.and_then(|version| version.created));
     match failure {
-        Some(failure) => Some(events::evaluate(&failure, context)),
+        Some(failure) => {
+            let selected = sync_data.classes.iter().find(|one| one.metadata.name.as_deref() == Some(class));
+            let identity = selected.map_or(ClassIdentity::Node, ClassIdentity::of);
+            Some(events::evaluate(&failure, identity, context))
+        }
         None => mounting_pod::none_running(&mounting_pods, class, context),
     }
 }

@@ -34,7 +34,8 @@ pub const CASES: &[Case] = &[
         h.class(json!({ "objects": "array:\n  - |\n    objectName: another\n    objectType: secret\n" })).await;
     }),
     case!("the class names an identity that the nodes do not carry", "IDENTITY_UNKNOWN", "FailedMount", h => {
-        h.class(json!({ "userAssignedIdentityID": "00000000-0000-4000-8000-00000000000a" })).await;
+        let identity = "00000000-0000-4000-8000-00000000000a";
+        h.class(json!({ "useVMManagedIdentity": "true", "userAssignedIdentityID": identity, "clientID": null })).await;
         h.recreate(SYNC, |_| {}).await;
     }),
     case!("the class is gone", "CLASS_MISSING", "existing SecretProviderClasses: 0", h => {

@@ -97,9 +97,19 @@ impl<'a> OutOfBand<'a> {
             .unwrap()
     }
 
-    /// Deletes the role assignments of the add-on.
+    /// Returns the id of the managed identity.
+    pub fn identity(&self) -> String {
+        self.output("identity")["id"].as_str().unwrap().to_owned()
+    }
+
+    /// Returns the id of its federated credential.
+    pub fn credential(&self) -> String {
+        self.output("federated-credential")["credentials"][0].as_str().unwrap().to_owned()
+    }
+
+    /// Deletes the role assignments of the identity.
     pub async fn revoke(&self) {
-        for assignment in self.output("vault-access")["assignments"].as_array().unwrap() {
+        for assignment in self.output("identity-access")["assignments"].as_array().unwrap() {
             self.fixture.clients.azure.revoke(assignment.as_str().unwrap()).await.unwrap();
         }
     }
