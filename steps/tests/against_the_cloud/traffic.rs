@@ -2,8 +2,10 @@
 
 use crate::fixture::Fixture;
 use landfall_sim::{Listeners, Options, Speed};
+use landfall_steps::identity_mode::IdentityMode;
 use reqwest::{Client, Response, redirect};
 use serde_json::{Value, json};
+use std::cell::Cell;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 use tokio::time::timeout;
@@ -106,6 +108,34 @@ async fn every_route_responds_as_configured() {
     }
     // 10 of 100, with six standard deviations on either side.
     assert!((0..=62).contains(&canaries) && canaries > 0, "{canaries} of 300");
+}
+
+/// A client that sends one request after the other, each over a new connection, while the identity is switched.
+#[tokio::test]
+async fn a_switch_of_the_identity_interrupts_no_request() {
+    let options = Options { speed: Speed::Times(300.0), traffic: true, ..Options::default() };
+    let mut fixture = Fixture::with(options).await;
+    fixture.settings.identity = Some(IdentityMode::AddOn);
+    fixture.up_ready().await;
+    fixture.sim.wait_for_listeners_until(|listeners| listeners.len() == 4).await.unwrap();
+    let gateways = Gateways::of(&fixture).await;
+    for mode in [IdentityMode::Workload, IdentityMode::AddOn] {
+        fixture.settings.identity = Some(mode);
+        let sent = Cell::new(0);
+        let requests = async {
+            loop {
+                let status = get(&gateways, "https", "httpbin", "/", &[]).await.status();
+                assert_eq!(status, 200, "{mode:?}, after {} requests", sent.get());
+                sent.set(sent.get() + 1);
+            }
+        };
+        let result = tokio::select! {
+            result = fixture.up_ready() => result,
+            () = requests => unreachable!("it sends without end"),
+        };
+        assert!(!result.report.undone.is_empty(), "{mode:?}: the other way is gone");
+        assert!(sent.get() > 20, "{mode:?}: {} requests", sent.get());
+    }
 }
 
 #[tokio::test]
