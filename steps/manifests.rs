@@ -12,12 +12,12 @@ use landfall_cloud::kubernetes::{
 use serde_json::{Value, json};
 use std::{collections::BTreeSet, sync::LazyLock};
 
-static BUILT_IN: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../templates/manifests");
-const CLASS: &str = include_str!("../templates/tls/secret-provider-class.yaml");
-const CLASS_FOR_CHAINS: &str = include_str!("../templates/tls/secret-provider-class-chain.yaml");
-const CLASS_OF_WORKLOAD: &str = include_str!("../templates/tls/secret-provider-class-workload.yaml");
-const ACCOUNT: &str = include_str!("../templates/tls/service-account.yaml");
-const SYNC: &str = include_str!("../templates/tls/sync.yaml");
+static BUILT_IN: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/templates/manifests");
+const CLASS: &str = include_str!("templates/tls/secret-provider-class.yaml");
+const CLASS_FOR_CHAINS: &str = include_str!("templates/tls/secret-provider-class-chain.yaml");
+const CLASS_OF_WORKLOAD: &str = include_str!("templates/tls/secret-provider-class-workload.yaml");
+const ACCOUNT: &str = include_str!("templates/tls/service-account.yaml");
+const SYNC: &str = include_str!("templates/tls/sync.yaml");
 
 /// The placeholder of the domain in a manifest.
 pub const DOMAIN: &str = "__DOMAIN_NAME__";

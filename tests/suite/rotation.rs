@@ -138,7 +138,7 @@ async fn a_killed_rotation_is_resumed_without_a_second_version() {
 
 /// A class of the user's own that pins one version permanently; a run does not repair it.
 fn pinned(version: &str) -> String {
-    let class = include_str!("../../templates/tls/secret-provider-class-chain.yaml");
+    let class = include_str!("../../steps/templates/tls/secret-provider-class-chain.yaml");
     class.replace(
         "          objectType: secret\n",
         &format!("          objectType: secret\n          objectVersion: \"{version}\"\n"),
@@ -148,7 +148,8 @@ fn pinned(version: &str) -> String {
 #[test]
 fn a_stuck_rotation_reports_the_stuck_link() {
     let env = TestEnvironment::instant().with("MANIFESTS_DIR", "manifests");
-    for file in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/templates/manifests")).unwrap() {
+    for file in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/steps/templates/manifests")).unwrap()
+    {
         let file = file.unwrap();
         let name = format!("manifests/{}", file.file_name().to_str().unwrap());
         env.write(&name, std::fs::read(file.path()).unwrap());

@@ -144,7 +144,7 @@ impl Script {
 
     async fn manifests(&self) {
         self.kubectl(&["get", "gatewayclass", "approuting-istio"], "").await;
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/templates/manifests");
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/steps/templates/manifests");
         let mut files: Vec<_> =
             std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
         files.sort();

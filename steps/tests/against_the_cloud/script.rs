@@ -131,7 +131,7 @@ fn class(client_id: &str, tenant: &str) -> Value {
 /// Returns the script's manifests: the built-in ones without landfall's labels, without the hosts and probe
 /// annotations of the Gateways, and without one of the redirects.
 fn manifests() -> Vec<Manifest> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../templates/manifests");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("templates/manifests");
     let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
     let texts = files.iter().map(|file| std::fs::read_to_string(file).unwrap());

@@ -11,9 +11,9 @@ const SECRET: &str = "/api/v1/namespaces/default/secrets/gateway-tls-secret";
 const GATEWAYS: &str = "/apis/gateway.networking.k8s.io/v1/namespaces/default/gateways";
 const CLASS: &str =
     "/apis/secrets-store.csi.x-k8s.io/v1/namespaces/default/secretproviderclasses/gateway-tls-cert-spc";
-const GATEWAY: &str = include_str!("../../../../templates/manifests/20-httpbin-gateway.yaml");
-const APP: &str = include_str!("../../../../templates/manifests/10-httpbin.yaml");
-const ROUTE: &str = include_str!("../../../../templates/manifests/30-httpbin-route.yaml");
+const GATEWAY: &str = include_str!("../../../templates/manifests/20-httpbin-gateway.yaml");
+const APP: &str = include_str!("../../../templates/manifests/10-httpbin.yaml");
+const ROUTE: &str = include_str!("../../../templates/manifests/30-httpbin-route.yaml");
 
 fn thumbprint(secret: &Value) -> String {
     let pem = STANDARD.decode(secret["data"]["tls.crt"].as_str().expect("the Secret is there")).unwrap();

@@ -28,7 +28,7 @@ fn gateway(listener: &str) -> (&'static str, u16) {
 
 /// Returns the manifests that landfall applies, in their order.
 fn built_in_manifests() -> Vec<String> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../templates/manifests");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../steps/templates/manifests");
     let entries = std::fs::read_dir(folder).expect("the folder of the manifests");
     let mut files: Vec<_> = entries.map(|entry| entry.expect("an entry").path()).collect();
     files.sort();
