@@ -53,3 +53,14 @@ docs:
 demo:
     cargo build --release --locked
     LANDFALL="$PWD/target/release/landfall" examples/demo/run.sh
+
+# Build the archive and, for Linux, the container image of a release into target/release-files. 15 minutes.
+dist TARGET="x86_64-unknown-linux-musl":
+    cargo build --profile dist --locked --target {{TARGET}} --bin landfall
+    cargo build --locked -p landfall-packaging
+    target/debug/landfall-packaging archive --program target/{{TARGET}}/dist/landfall --target {{TARGET}} --output target/release-files
+    case {{TARGET}} in *linux*) target/debug/landfall-packaging image --program target/{{TARGET}}/dist/landfall --output target/release-files ;; esac
+
+# Build the crates from their packages, as a registry would. Minutes.
+package:
+    cargo package --workspace --locked --exclude landfall-fuzz --exclude landfall-packaging

@@ -26,7 +26,7 @@ pub fn sources(folder: &str) -> Vec<PathBuf> {
 }
 
 fn all_sources() -> Vec<PathBuf> {
-    ["src", "steps", "crates", "tests"].into_iter().flat_map(sources).collect()
+    ["src", "steps", "crates", "tests", "packaging"].into_iter().flat_map(sources).collect()
 }
 
 #[test]
