@@ -23,6 +23,14 @@ pub fn section<'a>(changelog: &'a str, version: &str) -> Result<&'a str, Error> 
     }
 }
 
+/// Returns whether the heading of a version has a date, as in `## 1.2.3 (2027-01-31)`.
+#[must_use]
+pub fn is_dated(changelog: &str, version: &str) -> bool {
+    let prefix = format!("## {version} (");
+    let headings = changelog.lines().filter_map(|line| line.strip_prefix(&prefix)?.strip_suffix(')'));
+    headings.into_iter().any(|date| date.parse::<jiff::civil::Date>().is_ok())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -34,6 +42,13 @@ mod tests {
     fn a_section_ends_at_the_next_version() {
         assert_eq!(section(TEXT, "0.2.0").unwrap(), "### Added\n\n- a");
         assert_eq!(section(TEXT, "0.1.0").unwrap(), "- b");
+    }
+
+    #[test]
+    fn a_released_version_has_a_date() {
+        assert!(is_dated(TEXT, "0.2.0"));
+        assert!(!is_dated(TEXT, "0.1.0"));
+        assert!(!is_dated("## 0.1.0 (not yet released)\n", "0.1.0"));
     }
 
     #[test]

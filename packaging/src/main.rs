@@ -32,6 +32,9 @@ enum Command {
         /// The address of the repository that releases
         #[arg(long)]
         repository: String,
+        /// Require that the changelog has the date of the release
+        #[arg(long)]
+        dated: bool,
     },
     /// Build the archive of a target
     Archive {
@@ -101,7 +104,7 @@ fn main() -> ExitCode {
 /// Runs the command and returns what it prints.
 fn run(cli: &Cli) -> Result<String, Error> {
     match &cli.command {
-        Command::Check { tag, repository } => check(tag, repository),
+        Command::Check { tag, repository, dated } => check(tag, repository, *dated),
         Command::Archive { program, target, output } => {
             let file = output.join(names::archive(target));
             error::write(&file, &archive::build(program, target, Path::new("."), cli.time)?)?;
@@ -141,7 +144,7 @@ fn run(cli: &Cli) -> Result<String, Error> {
     }
 }
 
-fn check(tag: &str, repository: &str) -> Result<String, Error> {
+fn check(tag: &str, repository: &str, dated: bool) -> Result<String, Error> {
     let refused = |cause: String, hint: &str| Err(Error::new(format!("release {tag}"), cause).hint(hint));
     if tag != names::tag(names::VERSION) {
         return refused(
@@ -156,5 +159,11 @@ fn check(tag: &str, repository: &str) -> Result<String, Error> {
         );
     }
     let changes = error::read_text(Path::new("CHANGELOG.md"))?;
+    if dated && !changelog::is_dated(&changes, names::VERSION) {
+        return refused(
+            format!("the heading of {} in CHANGELOG.md has no date", names::VERSION),
+            "write it as `## 1.2.3 (2027-01-31)`",
+        );
+    }
     changelog::section(&changes, names::VERSION).map(str::to_owned)
 }

@@ -157,7 +157,10 @@ fn retired(text: &str) -> Option<String> {
 }
 
 fn files() -> Vec<PathBuf> {
-    ["src", "steps", "crates", "tests", "benches", "fuzz", "packaging"].into_iter().flat_map(sources).collect()
+    ["src", "steps", "crates", "tests", "benches", "fuzz", "packaging"]
+        .into_iter()
+        .flat_map(sources)
+        .collect()
 }
 
 fn short(path: &Path) -> String {
