@@ -34,12 +34,16 @@ pub fn read(file: &[u8]) -> Result<Elf, Error> {
     let table = number(file, 32, 8).ok_or_else(cut)?;
     let (size, count) = (number(file, 54, 2).ok_or_else(cut)?, number(file, 56, 2).ok_or_else(cut)?);
     for index in 0..count {
-        let header = usize::try_from(table + index * size).map_err(|_| cut())?;
+        let header =
+            table.checked_add(index * size).and_then(|at| usize::try_from(at).ok()).ok_or_else(cut)?;
         if number(file, header, 4).ok_or_else(cut)? != LOADER {
             continue;
         }
-        let start =
-            number(file, header + 8, 8).and_then(|start| usize::try_from(start).ok()).ok_or_else(cut)?;
+        let start = header
+            .checked_add(8)
+            .and_then(|at| number(file, at, 8))
+            .and_then(|start| usize::try_from(start).ok())
+            .ok_or_else(cut)?;
         let path = file.get(start..).and_then(|rest| rest.split(|byte| *byte == 0).next()).ok_or_else(cut)?;
         let path = std::str::from_utf8(path).map_err(|_| failed("the path of its loader is not UTF-8"))?;
         return Ok(Elf { architecture, loader: Some(path.to_owned()) });
@@ -56,7 +60,7 @@ fn number(file: &[u8], at: usize, bytes: usize) -> Option<u64> {
 mod tests {
     use super::*;
 
-    /// Returns the headers of a program. Tests of other modules use them as a program.
+    /// Returns the headers of a program.
     fn program(machine: u8, loader: Option<&str>) -> Vec<u8> {
         let mut file = vec![0; 64 + 56];
         file[..6].copy_from_slice(b"\x7fELF\x02\x01");

@@ -9,7 +9,8 @@ use crate::{
 };
 use serde_json::{Value, json};
 
-const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+/// The media type of an image index.
+pub const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 /// The media type of an image manifest.
 pub const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 /// The media type of an image configuration.

@@ -26,6 +26,7 @@ pub fn read(archive: &[u8]) -> Result<ImageContent, Error> {
     let layout = document(&files, "oci-layout")?;
     expect("the layout version", &layout["imageLayoutVersion"], "1.0.0")?;
     let index = document(&files, "index.json")?;
+    expect("the media type of the index", &index["mediaType"], image::INDEX)?;
     let manifests = index["manifests"].as_array().map(Vec::as_slice).unwrap_or_default();
     let [entry] = manifests else {
         return Err(failed(&format!("the index has {} manifests instead of one", manifests.len())));
