@@ -87,7 +87,7 @@ impl Identity {
         tags::get(&tags::of(body), names::OWNER) == self.tags.get(names::OWNER)
     }
 
-    /// Returns the reason not to use the identity: whoever uses it could read the vault.
+    /// Returns the reason not to use the identity: its other users could read the vault.
     fn ownership_conflict(&self, cx: &Context, body: &Value) -> Option<String> {
         (!cx.owned() && !self.is_marked(body)).then(|| {
             format!(

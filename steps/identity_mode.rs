@@ -12,6 +12,10 @@ use landfall_engine::JournalState;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+/// The regions in which an identity cannot have federated credentials.
+/// <https://learn.microsoft.com/entra/workload-id/workload-identity-federation-considerations>
+const WITHOUT_FEDERATION: [&str; 2] = ["malaysiasouth", "newzealandnorth"];
+
 /// The identity with which the sync workload reads the vault.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -104,14 +108,27 @@ pub async fn resolve(
     let of_manifests = IdentityMode::of_classes(manifests.own_classes());
     match of_manifests.or_else(|| recorded(records, journal_state)) {
         Some(mode) => mode,
-        None => of_cluster(clients, settings).await.unwrap_or_default(),
+        None => of_cluster(clients, settings).await.unwrap_or_else(|| of_region(settings)),
     }
 }
 
-/// Returns the contradiction between the configured mode and a class among the user's own manifests, as a cause.
+/// Returns the mode of a new environment.
+fn of_region(settings: &Settings) -> IdentityMode {
+    match WITHOUT_FEDERATION.contains(&settings.location.as_str()) {
+        true => IdentityMode::AddOn,
+        false => IdentityMode::Workload,
+    }
+}
+
+/// Returns the contradiction between the configured mode and the region, or a class among the user's own manifests, as
+/// a cause.
 #[must_use]
 pub fn contradiction(settings: &Settings) -> Option<String> {
     let configured = settings.identity?;
+    if configured == IdentityMode::Workload && of_region(settings) == IdentityMode::AddOn {
+        let region = &settings.location;
+        return Some(format!("identity is \"workload\", but {region} offers no federated credentials"));
+    }
     let manifests = Manifests::new(settings);
     let of_manifests = IdentityMode::of_classes(manifests.own_classes())?;
     (of_manifests != configured).then(|| {
@@ -145,6 +162,17 @@ async fn of_cluster(clients: &Clients, settings: &Settings) -> Option<IdentityMo
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn a_region_without_federated_credentials_has_the_add_on() {
+        let mut settings = crate::settings::tests::settings();
+        assert_eq!(of_region(&settings), IdentityMode::Workload);
+        settings.location = "malaysiasouth".to_owned();
+        assert_eq!(of_region(&settings), IdentityMode::AddOn);
+        assert_eq!(contradiction(&settings), None);
+        settings.identity = Some(IdentityMode::Workload);
+        assert!(contradiction(&settings).is_some_and(|why| why.contains("malaysiasouth")));
+    }
 
     #[test]
     fn a_class_with_a_client_id_alone_uses_the_workload() {

@@ -83,7 +83,16 @@ pub async fn run(cli_context: &CliContext, args: &Args) -> Result<Exit, Failure>
     }
     let (journal, target) = run::open(cli_context, &config, "down", Gateways::WithoutTraffic).await?;
     cli_context.say(&run::heading(cli_context, "down", &target));
-    let result = preview_and_delete(cli_context, args, &config, journal, &target).await;
+    let journal_state = journal.journal_state();
+    let prepared = match args.adopt {
+        // What was found is deleted in the form that it has.
+        true => run::resolve_identity(&mut config, &journal_state, &target).await,
+        false => Ok(()),
+    };
+    let result = match prepared {
+        Ok(()) => preview_and_delete(cli_context, args, &config, journal, &target).await,
+        Err(refused) => Err(refused),
+    };
     target.close().await;
     result
 }

@@ -90,8 +90,8 @@ async fn compute_plan(
     journal_state: JournalState,
     target: &Target,
 ) -> Result<(Plan, Option<CertificateSummary>), Failure> {
-    run::resolve_identity(config, &journal_state, target).await?;
     run::same_environment(cli_context, config, &journal_state, target)?;
+    run::resolve_identity(config, &journal_state, target).await?;
     let deployment = Deployment::new(&target.clients, &config.settings, Teardown::default());
     let certificate = deployment.facts(&journal_state).certificate;
     let plan_context = PlanContext {

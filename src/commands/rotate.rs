@@ -41,10 +41,12 @@ pub async fn run(cli_context: &CliContext, args: &Args) -> Result<Exit, Failure>
         Ok(renewal) => {
             config.settings.certificate.renewal = renewal;
             let journal_state = journal.journal_state();
-            let resolved = run::resolve_identity(&mut config, &journal_state, &target).await;
+            let prepared = match run::same_environment(cli_context, &config, &journal_state, &target) {
+                Ok(()) => run::resolve_identity(&mut config, &journal_state, &target).await,
+                refused => refused,
+            };
             let run_output = run_output(cli_context, &config);
-            let same = || run::same_environment(cli_context, &config, &journal_state, &target);
-            match resolved.and_then(|()| same()) {
+            match prepared {
                 Ok(()) => run::run_steps(cli_context, &config, journal, &target, &run_output, false).await,
                 Err(refused) => Err(refused),
             }

@@ -63,9 +63,11 @@ pub async fn run(cli_context: &CliContext, args: &Args) -> Result<Exit, Failure>
         cli_context.warn(&format!("{warning}."));
     }
     let journal_state = journal.journal_state();
-    let resolved = run::resolve_identity(&mut config, &journal_state, &target).await;
-    let same = || run::same_environment(cli_context, &config, &journal_state, &target);
-    let result = match resolved.and_then(|()| same()) {
+    let prepared = match run::same_environment(cli_context, &config, &journal_state, &target) {
+        Ok(()) => run::resolve_identity(&mut config, &journal_state, &target).await,
+        refused => refused,
+    };
+    let result = match prepared {
         Ok(()) => {
             let run_output = output(cli_context);
             run::run_steps(cli_context, &config, journal, &target, &run_output, args.verify).await

@@ -108,7 +108,7 @@ pub async fn resolve_identity(
     if let Some(why) = identity_mode::contradiction(&config.settings) {
         return Err(Failure::new(Exit::Input, "choose the identity that reads the vault")
             .cause(why)
-            .hint("change the SecretProviderClass, or remove identity from the settings"));
+            .hint("remove identity from the settings, and the one that fits is used"));
     }
     let deployment = Deployment::new(&target.clients, &config.settings, Teardown::default());
     let records = deployment.resources().records();

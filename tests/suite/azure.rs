@@ -46,7 +46,7 @@ async fn the_same_code_signs_in_and_brings_the_environment_up_at_other_endpoints
     assert!(up.stderr.contains("Azure subscription"), "{}", up.stderr);
     assert!(!up.stderr.contains("simulated"), "{}", up.stderr);
     assert_eq!(again.events()[0]["cloud"], "azure");
-    assert_eq!(again.summary()["found"], 17);
+    assert_eq!(again.summary()["found"], 19);
     let deleted = sim.request_log().iter().filter(|line| line.method == "DELETE").count();
     assert!(deleted >= 4, "{deleted}");
     sim.close().await;

@@ -7,7 +7,7 @@ fn down_deletes_the_recorded_resources_whatever_the_settings_are() {
     let env = TestEnvironment::instant();
     env.expect(0, &["up", "--resource-group", "rg-foo", "--cluster", "mycl"]);
     env.expect(0, &["down", "--yes"]);
-    assert_eq!(env.count("DELETE", "/resourcegroups/rg-foo"), 4, "{:#?}", env.request_log());
+    assert_eq!(env.count("DELETE", "/resourcegroups/rg-foo"), 5, "{:#?}", env.request_log());
     assert_eq!(env.count("DELETE", "/managedClusters/mycl"), 1);
 }
 

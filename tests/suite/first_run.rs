@@ -17,7 +17,7 @@ fn the_first_run_creates_the_environment_and_the_second_changes_nothing() {
     let second = env.expect(0, &["up", "--format", "json"]);
     let summary = second.summary();
     assert_eq!((&summary["created"], &summary["changed"]), (&0.into(), &0.into()), "{summary}");
-    assert_eq!(summary["found"], 17);
+    assert_eq!(summary["found"], 19);
     assert!(summary["requests"].as_u64().unwrap() <= 30, "{} requests", summary["requests"]);
 
     let writes: Vec<Value> = env.request_log().split_off(after_first).into_iter().filter(is_write).collect();
@@ -46,7 +46,7 @@ fn every_step_is_started_and_finished_in_the_order_of_the_graph() {
     let opened = events.iter().find(|event| event["event"] == "opened").unwrap();
     assert_eq!((&opened["environment"], &opened["cloud"]), (&"default".into(), &"sim".into()));
     let steps = opened["steps"].as_array().unwrap();
-    assert_eq!(steps.len(), 17);
+    assert_eq!(steps.len(), 19);
     let at = |event: &str, step: &str| events.iter().position(|e| e["event"] == event && e["step"] == step);
     for step in steps {
         assert!(at("finished", step.as_str().unwrap()).is_some(), "{step} never finished");

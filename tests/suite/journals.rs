@@ -187,7 +187,7 @@ fn a_journal_without_checksums_is_continued() {
     env.expect(0, &["up"]);
     env.unseal_journal();
     let plain = std::fs::read_to_string(env.state().join("journal.jsonl")).unwrap();
-    assert_eq!(env.expect(0, &["up", "--format", "json"]).summary()["found"], 17);
+    assert_eq!(env.expect(0, &["up", "--format", "json"]).summary()["found"], 19);
     let sealed = std::fs::read_to_string(env.state().join("journal.jsonl")).unwrap();
     assert!(sealed.starts_with(&plain), "what was there is not rewritten");
     assert!(sealed[plain.len()..].lines().all(|line| line.contains("\"sum\":")), "what follows is sealed");

@@ -19,7 +19,7 @@ fn live_status_of_a_complete_environment() {
     let document: Value = serde_json::from_str(&document).unwrap();
     assert_eq!(document["live"]["well"], true, "{document:#}");
     assert_eq!(document["live"]["gateways"].as_array().unwrap().len(), 2);
-    assert_eq!(document["steps"].as_array().unwrap().len(), 17, "what is remembered is in it too");
+    assert_eq!(document["steps"].as_array().unwrap().len(), 19, "what is remembered is in it too");
 }
 
 #[test]

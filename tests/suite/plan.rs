@@ -78,7 +78,7 @@ fn the_document_has_a_line_for_every_step_and_what_comes_after_what() {
     let output = env.expect(0, &["plan", "--format", "json", "--canary", "0/100"]).stdout;
     let document: Value = serde_json::from_str(&output).unwrap();
     let steps = document["steps"].as_array().unwrap();
-    assert_eq!(steps.len(), 17);
+    assert_eq!(steps.len(), 19);
     let gateways = steps.iter().find(|step| step["step"] == "gateways").unwrap();
     assert_eq!(gateways["action"], "change");
     assert_eq!(gateways["changes"][1]["is"], json!(10));
@@ -95,7 +95,7 @@ fn the_canary_alone_changes_the_route_and_nothing_else() {
     env.expect(0, &["up"]);
     let before = env.request_log().len();
     let summary = env.expect(0, &["up", "--canary", "0/100", "--format", "json"]).summary();
-    assert_eq!((&summary["changed"], &summary["found"]), (&json!(1), &json!(16)));
+    assert_eq!((&summary["changed"], &summary["found"]), (&json!(1), &json!(18)));
     let changed = env.request_log().split_off(before);
     let patched: Vec<&str> = changed
         .iter()

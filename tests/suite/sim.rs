@@ -112,7 +112,7 @@ fn a_killed_server_blocks_no_run_and_its_operations_continue() {
     assert!(!env.state().join("sim/serving.json").exists());
     let (server, again) = serve(&env, &[]);
     assert_eq!(again["port"], serving["port"]);
-    assert_eq!(env.expect(0, &["up", "--format", "json"]).summary()["found"], 17);
+    assert_eq!(env.expect(0, &["up", "--format", "json"]).summary()["found"], 19);
     assert_eq!(env.count("PUT", "/managedClusters/aks-istio-gateway-demo"), 1);
     end(server);
 }

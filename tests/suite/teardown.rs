@@ -174,7 +174,7 @@ fn foreign_resources_stay_until_adopted() {
     assert_eq!(env.count("DELETE", "/managedClusters/"), 1);
     assert_eq!(
         env.count("DELETE", "/resourcegroups/rg-aks-istio-gateway-demo"),
-        4,
+        5,
         "each thing, and the group"
     );
     assert!(env.expect(0, &["down", "--yes"]).stderr.contains("Nothing to delete"));
@@ -192,7 +192,7 @@ fn adopting_without_a_journal_deletes_what_the_checks_find() {
     let output = env.expect(0, &["down", "--yes", "--adopt"]).stderr;
     assert!(output.contains("Will also be deleted (--adopt), though landfall only found it"), "{output}");
     assert_eq!(env.count("DELETE", "/managedClusters/"), 1);
-    assert_eq!(env.count("DELETE", "/resourcegroups/rg-aks-istio-gateway-demo"), 4);
+    assert_eq!(env.count("DELETE", "/resourcegroups/rg-aks-istio-gateway-demo"), 5);
     let output = env.expect(0, &["down", "--yes", "--adopt"]).stderr;
     assert!(output.contains("Nothing to delete"), "{output}");
 }

@@ -12,7 +12,7 @@ fn a_pipe_gets_heartbeats_with_elapsed_and_typical_duration() {
         lines.find(|line| line.contains(" alive ")).expect("the run goes on for longer than a silence");
     run.kill().unwrap();
     run.wait().unwrap();
-    assert!(heartbeat.contains("of 17 done; waiting for "), "{heartbeat}");
+    assert!(heartbeat.contains("of 19 done; waiting for "), "{heartbeat}");
     let (_, wait) = heartbeat.split_once("cluster-ready (").expect("the cluster takes longest");
     let (wait, _) = wait.split_once(')').unwrap();
     let (state, figures) = wait.rsplit_once(", ").unwrap();

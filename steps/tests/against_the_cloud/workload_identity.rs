@@ -2,6 +2,7 @@
 
 use crate::fixture::{Fixture, RunResult};
 use landfall_engine::{Action, How, Plan, UndoOutcome};
+use landfall_sim::{Options, Speed};
 use landfall_steps::identity_mode::{self, IdentityMode};
 use serde_json::{Value, json};
 
@@ -213,4 +214,16 @@ async fn a_foreign_identity_is_refused_and_its_credentials_stay() {
     assert_ne!(fixture.get(&foreign).await, Value::Null);
     let own = fixture.id("Microsoft.ManagedIdentity/userAssignedIdentities/id-gateway");
     assert_eq!(fixture.get(&own).await, Value::Null);
+}
+
+#[tokio::test]
+async fn a_late_issuer_is_read_again_and_a_late_credential_is_waited_for() {
+    for fault in ["issuer-late", "credential-late"] {
+        let options = Options { speed: Speed::Times(600.0), faults: vec![fault.to_owned()], ..Options::default() };
+        let fixture = Fixture::with(options).await;
+        assert_created(&fixture.up_ready().await);
+        assert!(fixture.plan().await.is_empty(), "{fault}");
+        let injected = fixture.sim.request_log().into_iter().filter(|line| line.fault == fault).count();
+        assert_eq!(injected, 1, "{fault}");
+    }
 }

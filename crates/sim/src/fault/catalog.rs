@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::inject::Injection;
 use super::{
-    Fault, acme, busy, cluster, dns, kubernetes, operations, providers, quota_and_policy, roles, transport,
+    Fault, acme, busy, cluster, dns, identities, kubernetes, operations, providers, quota_and_policy, roles, transport,
     unreadable, vaults,
 };
 
@@ -71,6 +71,7 @@ const TOPICS: &[&[Row]] = &[
     providers::ROWS,
     quota_and_policy::ROWS,
     cluster::ROWS,
+    identities::ROWS,
     kubernetes::ROWS,
     dns::ROWS,
     acme::ROWS,

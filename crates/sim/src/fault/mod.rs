@@ -22,6 +22,7 @@ pub(crate) mod delay;
 mod dns;
 #[cfg(test)]
 mod fixture;
+mod identities;
 mod inject;
 mod kubernetes;
 mod operations;
@@ -153,6 +154,10 @@ faults! {
     ClassLate,
     /// The add-on has no identity after the write succeeded.
     IdentityLate,
+    /// A federated credential takes effect only after minutes.
+    CredentialLate,
+    /// The answer to the write of a cluster does not name its issuer.
+    IssuerLate,
     /// A node pool is `Failed` in a cluster that is `Succeeded`.
     PoolFailed,
     /// Another client stopped the cluster.

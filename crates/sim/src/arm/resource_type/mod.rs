@@ -34,7 +34,7 @@ use crate::state::CloudState;
 
 pub use declaration::{Action, Course, Draft, Hooks, Location, Properties, ResourceType, Write};
 pub use store::{Progress, Resource, Resources};
-pub(crate) use test_hooks::{fail_operation, start_noop_write};
+pub(crate) use test_hooks::{fail_operation, postpone, start_noop_write};
 
 /// Returns the declaration of a type.
 pub(super) fn declared(kind: &str) -> Option<&'static ResourceType> {

@@ -24,6 +24,13 @@ pub(crate) fn fail_operation(state: &mut CloudState, id: &str) -> bool {
     fails
 }
 
+/// Lets a resource take effect later than it would. Returns whether it exists.
+pub(crate) fn postpone(state: &mut CloudState, id: &str, cloud_seconds: f64, timing: &Timing) -> bool {
+    let Some(resource) = state.tracked.get_mut(id) else { return false };
+    resource.effective = timing.delayed_until(resource.effective, cloud_seconds);
+    true
+}
+
 /// Starts a write by another client that changes nothing. Returns whether the resource exists and had no write in
 /// progress.
 pub(crate) fn start_noop_write(state: &mut CloudState, id: &str, now: SimTime, timing: &Timing) -> bool {

@@ -1,0 +1,57 @@
+//! Faults of workload identities: a late credential, and a late issuer.
+
+use bytes::Bytes;
+use serde_json::Value;
+
+use super::inject::{Injection, RequestContext};
+use super::{Fault, Kind, Row};
+use crate::arm::resource_type::postpone;
+use crate::request::Reply;
+use crate::state::CloudState;
+
+/// The additional delay of a federated credential in seconds of cloud time (documented: minutes).
+const CREDENTIAL: f64 = 180.0;
+
+/// The rows of this topic.
+pub(super) const ROWS: &[Row] = &[
+    Row {
+        fault: Fault::CredentialLate,
+        name: "credential-late",
+        kind: Kind::StateChange,
+        method: "PUT",
+        path: "/federatedidentitycredentials/",
+        what: "the credential takes effect 180 s of cloud time later than usual; until then the token endpoint answers \
+               `AADSTS70021`",
+        client: "waits for the mount that needs it",
+        heals: true,
+        injection: Injection::After(credential_late),
+    },
+    Row {
+        fault: Fault::IssuerLate,
+        name: "issuer-late",
+        kind: Kind::StateChange,
+        method: "PUT",
+        path: "/managedclusters/",
+        what: "the answer to the write does not name the issuer of the cluster; the cluster does",
+        client: "reads the cluster again",
+        heals: true,
+        injection: Injection::After(issuer_late),
+    },
+];
+
+fn credential_late(state: &mut CloudState, context: &RequestContext<'_>, reply: &mut Reply) -> bool {
+    reply.status.is_success() && postpone(state, &context.id(), CREDENTIAL, context.timing)
+}
+
+fn issuer_late(_: &mut CloudState, context: &RequestContext<'_>, reply: &mut Reply) -> bool {
+    if !reply.status.is_success() || context.request.segments().len() != 8 {
+        return false;
+    }
+    let Ok(mut body) = serde_json::from_slice::<Value>(&reply.body) else { return false };
+    let profile = body.pointer_mut("/properties/oidcIssuerProfile").and_then(Value::as_object_mut);
+    let removed = profile.and_then(|profile| profile.remove("issuerURL"));
+    if removed.is_some() {
+        reply.body = Bytes::from(body.to_string());
+    }
+    removed.is_some()
+}
