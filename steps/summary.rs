@@ -38,6 +38,8 @@ pub struct GatewaySummary {
 pub struct CertificateSummary {
     /// SHA-1 of the leaf, 40 lower-case hex digits, as Key Vault's x5t.
     pub thumbprint_sha1: String,
+    /// The start of its validity, if an ACME server issued it.
+    pub not_before: Option<Timestamp>,
     /// The end of its validity.
     pub not_after: Timestamp,
     /// Every DNS name it covers.
@@ -87,6 +89,7 @@ pub fn summarize(records: &Records, domain: &str, journal_state: &JournalState) 
         renewable: held.is_renewable_for(domain) || held.acme.is_some(),
         acme: held.acme,
         thumbprint_sha1: held.thumbprint,
+        not_before: held.not_before,
         not_after: held.not_after,
         names: held.names,
         version: held.version,

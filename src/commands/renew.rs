@@ -97,10 +97,9 @@ async fn renew(
     })?;
     let graph = found.graph(&target.clients, state.has_cluster);
     let (report, journal_state) = order(cli_context, config, target, folder.path(), &graph).await?;
-    if report.outcome == Outcome::Failed {
-        let cause = report.errors.first().map(|(_, error)| cause(error)).unwrap_or_default();
+    if let Some((_, error)) = report.errors.first().filter(|_| report.outcome == Outcome::Failed) {
         let named = not_before(&journal_state);
-        match found.record_failure(&target.clients, &cause, named).await {
+        match found.record_failure(&target.clients, error, named).await {
             Ok(next) => cli_context.say(&format!("\nThe next attempt is due at {}.", time(next))),
             Err(error) => {
                 cli_context.warn(&format!("the failure is not recorded in the vault: {}", error.message));
@@ -111,15 +110,6 @@ async fn renew(
         return Ok(exit::of_report(&report));
     }
     served(cli_context, found.settings(), target, &journal_state).await
-}
-
-/// Returns the error in one line, for the next run.
-fn cause(error: &StepError) -> String {
-    let code = error.code.iter().cloned();
-    code.chain([format!("failed to {}", error.message)])
-        .chain(error.causes.iter().cloned())
-        .collect::<Vec<_>>()
-        .join(": ")
 }
 
 /// Runs the steps of the renewal with a journal that ends with this process.

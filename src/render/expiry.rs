@@ -7,7 +7,7 @@ use landfall_steps::{
     expiry::{Expiry, expiry},
 };
 
-/// Returns the warning if less than thirty days are left; `program` is the command line of landfall.
+/// Returns the warning if less than thirty days are left, or the last sixth of a certificate by ACME; `program` is the command line of landfall.
 pub fn warning(
     certificate: Option<&CertificateSummary>,
     program: &str,
@@ -16,7 +16,7 @@ pub fn warning(
 ) -> Option<String> {
     let certificate = certificate?;
     let day = certificate.not_after.strftime("%Y-%m-%d");
-    let ends = match expiry(certificate.not_after, now) {
+    let ends = match expiry(certificate.not_before, certificate.not_after, now) {
         Expiry::Valid => return None,
         Expiry::ExpiresSoon(0) => "The certificate expires within a day.".to_owned(),
         Expiry::ExpiresSoon(days) => {

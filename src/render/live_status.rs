@@ -2,7 +2,8 @@
 
 use super::{style::Styler, text};
 use jiff::Timestamp;
-use landfall_cloud::AddressMap;
+use landfall_cloud::{AddressMap, vault::StoredCertificate};
+use landfall_diagnose::doctor::{self, RenewalRecord};
 use landfall_diagnose::live_status::{Backend, GatewayStatus, LiveStatus, RecordStatus, RouteStatus};
 use landfall_steps::expiry::days_left;
 use serde_json::{Value, json};
@@ -184,6 +185,7 @@ fn certificate(live_status: &LiveStatus, now: Timestamp, style: Styler) -> Vec<S
         rows.push(detail("SHA-1", &held.thumbprint_sha1_hex.to_uppercase()));
         rows.push(detail("valid", &until(held.not_after)));
         rows.push(detail("names", &held.names.join(", ")));
+        rows.extend(renewal(held, now));
     }
     rows.push(match &live_status.secret {
         Some(secret) if held.is_some_and(|held| held.thumbprint_sha1_hex == secret.thumbprint) => {
@@ -198,6 +200,22 @@ fn certificate(live_status: &LiveStatus, now: Timestamp, style: Styler) -> Vec<S
         ),
         None => format!(" {} {}none", mark(false, style), text::pad("in the Secret", NAME)),
     });
+    rows
+}
+
+/// Returns the rows about the renewal of a certificate by ACME.
+fn renewal(held: &StoredCertificate, now: Timestamp) -> Vec<String> {
+    let Some(record) = RenewalRecord::of(&held.tags) else { return Vec::new() };
+    let last = held.not_before.strftime("%Y-%m-%d");
+    let left = doctor::days_left(held, now);
+    let mut rows =
+        vec![detail("renewal", &format!("by landfall renew, from {}; last {last}; {left}", record.server))];
+    if record.failures > 0 {
+        let next = record.not_before.map(|at| at.strftime("; next attempt %Y-%m-%d %H:%M UTC").to_string());
+        let failures = text::count(record.failures, "failure");
+        let error = record.error.map(|error| format!(": {error}")).unwrap_or_default();
+        rows.push(detail("", &format!("{failures}{}{error}", next.unwrap_or_default())));
+    }
     rows
 }
 
@@ -234,16 +252,27 @@ pub fn document(shown: &LiveStatusView<'_>) -> Value {
         "control_plane": control,
         "gateways": live_status.gateways.iter().map(|one| gateway_document(one, shown.address_map)).collect::<Vec<_>>(),
         "routes": live_status.routes.iter().map(route_document).collect::<Vec<_>>(),
-        "certificate": live_status.certificate.as_ref().map(|held| json!({
-            "thumbprint": held.thumbprint_sha1_hex, "version": held.version, "not_after": held.not_after.to_string(),
-            "expires_in_days": days_left(held.not_after, shown.now), "names": held.names,
-        })),
+        "certificate": live_status.certificate.as_ref().map(|held| certificate_document(held, shown.now)),
         "secret": live_status.secret.as_ref().map(|secret| json!({
             "thumbprint": secret.thumbprint, "not_after": secret.not_after.to_string(), "names": secret.names,
         })),
         "records": live_status.records.iter().map(record).collect::<Vec<_>>(),
         "unseen": live_status.failed_reads,
     })
+}
+
+fn certificate_document(held: &StoredCertificate, now: Timestamp) -> Value {
+    let mut document = json!({
+        "thumbprint": held.thumbprint_sha1_hex, "version": held.version, "not_after": held.not_after.to_string(),
+        "expires_in_days": days_left(held.not_after, now), "names": held.names,
+    });
+    if let Some(record) = RenewalRecord::of(&held.tags) {
+        document["renewal"] = json!({
+            "server": record.server, "last": held.not_before.to_string(), "failures": record.failures,
+            "not_before": record.not_before.map(|at| at.to_string()), "error": record.error,
+        });
+    }
+    document
 }
 
 fn gateway_document(gateway: &GatewayStatus, address_map: &AddressMap) -> Value {

@@ -231,6 +231,7 @@ pub mod tests {
             ],
             certificate: Some(CertificateSummary {
                 thumbprint_sha1: "5e3a0123456789abcdef0123456789abcdef9a10".into(),
+                not_before: None,
                 not_after: "2027-11-23T00:00:00Z".parse().unwrap(),
                 names: vec!["demo.example.com".into(), "*.demo.example.com".into()],
                 version: "0123456789abcdef0123456789abcdef".into(),

@@ -37,7 +37,7 @@ impl Certificate {
             Duration::from_secs(60),
             Duration::from_secs(900),
         );
-        cx.wait_until(wait, async || match call().await {
+        let granted = cx.wait_until(wait, async || match call().await {
             Err(error) if error.inner_code.as_deref() == Some("ForbiddenByRbac") => {
                 cx.retrying("ForbiddenByRbac", Duration::ZERO);
                 Ok(Poll::not_yet("waiting for role propagation, usually 5 min, at most 10"))
@@ -51,8 +51,11 @@ impl Certificate {
             }
             Err(error) if operation::is_transient(&error) => Ok(operation::no_response(&error, None)),
             answered => Ok(Poll::Ready(answered.context(what)?)),
+        });
+        granted.await.map_err(|error| match error.kind {
+            Kind::TimedOut if error.code.is_none() => error.code("ForbiddenByRbac"),
+            _ => error,
         })
-        .await
     }
 
     /// Returns the user's certificate, or generates one. An RSA key takes some processor time.
@@ -170,6 +173,23 @@ impl Certificate {
         }
         let recovered = self.wait_until_recovered(cx, vault).await?;
         if self.was_created(cx, &recovered) { Ok(()) } else { Err(self.not_owned(vault, what)) }
+    }
+
+    /// Recovers an owned certificate from soft delete; `None` if there is none.
+    pub(super) async fn recover_owned(
+        &self,
+        cx: &Context,
+        vault: &Vault,
+    ) -> Result<Option<StoredCertificate>, StepError> {
+        let what = format!("read deleted certificate {} in {}", self.name, vault.name);
+        let client = self.vaults.at(&vault.uri).context(&what)?;
+        let read = || async { client.deleted_certificate(&self.name).await };
+        let deleted = self.retry_until_granted(cx, &what, read).await?;
+        if !deleted.is_some_and(|deleted| self.is_owned(cx, &deleted.tags)) {
+            return Ok(None);
+        }
+        self.recover_deleted(cx, vault, &what).await?;
+        self.read(cx, vault).await
     }
 
     fn not_owned(&self, vault: &Vault, what: &str) -> StepError {

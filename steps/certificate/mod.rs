@@ -61,6 +61,9 @@ pub struct VaultCertificate {
     pub version: String,
     /// The id of the secret with the private key and the chain.
     pub secret_id: String,
+    /// The start of its validity, since it is recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<Timestamp>,
     /// The end of its validity.
     pub not_after: Timestamp,
     /// Every DNS name it covers.
@@ -133,6 +136,8 @@ impl Certificate {
             thumbprint: stored.thumbprint_sha1_hex.clone(),
             version: stored.version.clone(),
             secret_id: stored.secret_id.clone(),
+            // Only a lifetime that the settings do not determine is of interest.
+            not_before: stored.tags.contains_key(acme::DIRECTORY_TAG).then_some(stored.not_before),
             not_after: stored.not_after,
             names: stored.names.clone(),
             self_signed: is_self_signed(stored),
@@ -149,6 +154,7 @@ impl Certificate {
             thumbprint: String::new(),
             version: String::new(),
             secret_id: String::new(),
+            not_before: None,
             not_after: Timestamp::MIN,
             names: Vec::new(),
             self_signed: false,
@@ -237,7 +243,11 @@ impl Step for Certificate {
     }
 
     async fn apply(&self, cx: &Context, (vault, ()): &Self::Input) -> Result<VaultCertificate, StepError> {
-        let stored = self.read(cx, vault).await?;
+        let stored = match self.read(cx, vault).await? {
+            // An order for a certificate that is only deleted would spend a limit of the authority.
+            None if self.issuer.is_some() => self.recover_owned(cx, vault).await?,
+            stored => stored,
+        };
         if let Some(stored) = &stored {
             match self.evaluate(cx, vault, stored)? {
                 Check::InSync(held) => {

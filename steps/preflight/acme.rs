@@ -61,6 +61,7 @@ impl AcmeCheck {
         check_profile(&self.acme, &server, &mut plan);
         if server.directory().needs_external_account() && self.acme.registration.external.is_none() {
             plan.obstacles.push(Obstacle {
+                code: None,
                 is_input: true,
                 why: "the authority requires an external account binding".to_owned(),
                 fix: "set certificate.acme.eab_kid (ACME_EAB_KID) and ACME_EAB_KEY to the values that the authority gives you"

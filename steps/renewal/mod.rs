@@ -170,7 +170,7 @@ impl RenewalTarget {
     pub async fn record_failure(
         &self,
         c: &Clients,
-        error: &str,
+        error: &StepError,
         not_before: Option<Timestamp>,
     ) -> Result<Timestamp, StepError> {
         let name = &self.settings.certificate.name;
@@ -184,13 +184,20 @@ impl RenewalTarget {
         let next = not_before.map_or(at, |named| named.max(at));
         progress.failures += 1;
         progress.not_before = Some(next);
-        progress.error = Some(error.to_owned());
+        progress.error = Some(in_one_line(error));
         progress.write(&mut tags);
         if let Some(stored) = stored {
             client.set_certificate_tags(name, &stored.version, &tags).await.context(&what)?;
         }
         Ok(next)
     }
+}
+
+/// Returns an error in one line, its code first.
+fn in_one_line(error: &StepError) -> String {
+    let failed = format!("failed to {}", error.message);
+    let parts = error.code.iter().cloned().chain([failed]).chain(error.causes.iter().cloned());
+    parts.collect::<Vec<_>>().join(": ")
 }
 
 /// Returns the time that the server suggests, else the point of the lifetime. A certificate of another issuer than the

@@ -114,9 +114,10 @@ fn forbidden(
             }
             _ => format!("remove accounturi from the CAA record at {at} for the first order"),
         };
-        return Obstacle::refused(format!("{why}; {own}"), fix);
+        return Obstacle::refused(format!("{why}; {own}"), fix).code("CaaForbids");
     }
     Obstacle::refused(why, format!("add a CAA record at {at}: 0 {tag} \"{}\"", identities[0]))
+        .code("CaaForbids")
 }
 
 #[cfg(test)]

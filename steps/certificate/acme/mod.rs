@@ -424,7 +424,7 @@ pub(crate) fn check_profile(acme: &Acme, server: &Server, plan: &mut Plan) {
                 format!("set certificate.acme.profile to one of {}", offered.join(", ")),
             ),
         };
-        plan.obstacles.push(Obstacle { is_input: true, why, fix });
+        plan.obstacles.push(Obstacle { code: Some("invalidProfile"), is_input: true, why, fix });
     }
 }
 
@@ -433,6 +433,10 @@ fn refusal(obstacles: &[Obstacle], what: &str) -> Option<StepError> {
     let first = obstacles.first()?;
     let kind = if obstacles.iter().all(|one| one.is_input) { Kind::Input } else { Kind::Refused };
     let error = StepError::new(kind, what).leftover(Leftover::Nothing);
+    let error = match first.code {
+        Some(code) => error.code(code),
+        None => error,
+    };
     Some(match obstacles {
         [one] => error.cause(one.why.clone()).hint(one.fix.clone()),
         all => all

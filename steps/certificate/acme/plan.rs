@@ -50,6 +50,8 @@ impl Validation {
 /// A reason why an order would fail, with its remedy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Obstacle {
+    /// Its code, by which a diagnosis knows it.
+    pub(crate) code: Option<&'static str>,
     /// True if a setting is wrong, rather than the cloud.
     pub(crate) is_input: bool,
     /// The reason.
@@ -60,11 +62,15 @@ pub(crate) struct Obstacle {
 
 impl Obstacle {
     pub(super) fn refused(why: String, fix: impl Into<String>) -> Self {
-        Self { is_input: false, why, fix: fix.into() }
+        Self { code: None, is_input: false, why, fix: fix.into() }
     }
 
     pub(super) fn input(why: String, fix: impl Into<String>) -> Self {
-        Self { is_input: true, why, fix: fix.into() }
+        Self { code: None, is_input: true, why, fix: fix.into() }
+    }
+
+    pub(super) fn code(self, code: &'static str) -> Self {
+        Self { code: Some(code), ..self }
     }
 }
 
@@ -303,7 +309,8 @@ fn no_zone(fqdn: &str, name: &str, domain: &str) -> Obstacle {
         return Obstacle::refused(
             format!("CNAME record {own} leads to {fqdn}, which is in no zone of this subscription"),
             "delete the CNAME record, or let it lead into a zone of this subscription",
-        );
+        )
+        .code("NoZone");
     }
     if name.trim_start_matches("*.") == domain {
         return Obstacle::input(
@@ -312,12 +319,14 @@ fn no_zone(fqdn: &str, name: &str, domain: &str) -> Obstacle {
                 "create the zone {domain} or one above it in Azure DNS and delegate it, set domain to a name in a zone, or \
                  set certificate.issuer = \"self-signed\""
             ),
-        );
+        )
+        .code("NoZone");
     }
     Obstacle::input(
         format!("no zone of this subscription contains {name}, and ACME validates it there"),
         format!("remove {name} from certificate.acme.names, or create its zone in Azure DNS"),
     )
+    .code("NoZone")
 }
 
 /// Returns whether an NS record set delegates a name to other name servers. That of the zone itself delegates none.
@@ -343,7 +352,7 @@ fn not_delegated(zone: &Zone, delegated: &[String]) -> Option<Obstacle> {
         zone.name,
         zone.name_servers.join(", ")
     );
-    Some(Obstacle::refused(why, fix))
+    Some(Obstacle::refused(why, fix).code("ZoneNotDelegated"))
 }
 
 /// Returns a note if the record hides a wildcard address: a name below which a record exists is an existing name.

@@ -77,6 +77,7 @@ impl Issuance<'_> {
         let (name, vault) = (&self.step.name, &self.vault.name);
         let names = request.map(|request| request.names.join(", ")).unwrap_or_default();
         StepError::new(Kind::Foreign, what)
+            .code("PendingRequestForeign")
             .cause(format!(
                 "a signing request that landfall does not own is pending for {name}, for the names {names}; it blocks every \
                  new certificate of this name"

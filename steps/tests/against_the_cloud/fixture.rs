@@ -35,6 +35,8 @@ pub struct Fixture {
     pub clients: Clients,
     pub settings: Settings,
     pub home: TempDir,
+    /// The requests of the clients.
+    pub requests: RequestCounter,
     pub teardown: Teardown,
     /// True if the environment has a cluster with contents.
     pub whole: bool,
@@ -68,10 +70,11 @@ impl Fixture {
             rustls::crypto::aws_lc_rs::default_provider().install_default().expect("the first provider");
         });
         let sim = Sim::open(&home.path().join("sim"), Options { seed: Some(7), ..options }).await.unwrap();
-        let (clients, settings) = (clients(&sim), settings::demo(home.path()));
+        let requests = RequestCounter::new();
+        let (clients, settings) = (clients(&sim, &requests), settings::demo(home.path()));
         // The first wiring parses the templates, which takes long at the speed of some tests.
         drop(deployment(&clients, &settings, &Teardown::default()));
-        Self { sim, clients, settings, home, teardown: Teardown::default(), whole: true }
+        Self { sim, clients, settings, home, requests, teardown: Teardown::default(), whole: true }
     }
 
     /// Like [`instant`](Self::instant), for an environment that ends before the cluster.
@@ -81,7 +84,7 @@ impl Fixture {
 
     /// Replaces the clients, as a new process would: sessions and tokens of before are gone.
     pub fn reconnect(&mut self) {
-        self.clients = clients(&self.sim);
+        self.clients = clients(&self.sim, &self.requests);
     }
 
     /// Advances the clock of the cloud, and replaces the clients.
@@ -137,10 +140,7 @@ impl Fixture {
         drop(run);
         let events = received_events(events, |_| false, Stop::new()).await;
         if report.outcome == Outcome::Failed {
-            target
-                .record_failure(&self.clients, &format!("{:?}", report.errors[0].1.causes), None)
-                .await
-                .unwrap();
+            target.record_failure(&self.clients, &report.errors[0].1, None).await.unwrap();
         }
         RunResult { report, events }
     }
@@ -456,7 +456,7 @@ async fn received_events(
 }
 
 /// Creates the clients, as the program does.
-fn clients(sim: &Sim) -> Clients {
+fn clients(sim: &Sim, request_counter: &RequestCounter) -> Clients {
     let facts = sim.connection().clone();
     let clock_ahead_ms = sim.read(|state| state.clock_offset_ms);
     let endpoints = Endpoints {
@@ -479,17 +479,15 @@ fn clients(sim: &Sim) -> Clients {
         client_id: facts.client_id,
         secret: Secret::new(facts.client_secret),
     };
-    let request_counter = RequestCounter::new();
-    let credential =
-        Credential::new(&sign_in, &SignInFacts::default(), &endpoints, &request_counter).unwrap();
+    let credential = Credential::new(&sign_in, &SignInFacts::default(), &endpoints, request_counter).unwrap();
     let arm =
-        ArmClient::new(&endpoints, &credential, &request_counter, "11111111-2222-4333-8444-555555555555")
+        ArmClient::new(&endpoints, &credential, request_counter, "11111111-2222-4333-8444-555555555555")
             .unwrap();
     let azure = SubscriptionClient::new(arm, facts.subscription);
     Clients {
         clusters: Clusters::new(azure.clone(), &endpoints, request_counter.clone()),
-        vaults: Vaults::new(&endpoints, &credential, &request_counter).unwrap(),
-        acme: landfall_cloud::acme::Acme::new(&endpoints, &request_counter),
+        vaults: Vaults::new(&endpoints, &credential, request_counter).unwrap(),
+        acme: landfall_cloud::acme::Acme::new(&endpoints, request_counter),
         sync_diagnosis: std::sync::Arc::new(RotationDiagnosis),
         azure,
     }

@@ -24,6 +24,8 @@ pub struct Scenario {
     pub shared_group: bool,
     /// True if there is a zone for the names.
     pub zone: bool,
+    /// True if an ACME server issues the certificate; there is a zone then.
+    pub acme: bool,
 }
 
 /// The conditions of one run.
@@ -41,7 +43,12 @@ pub struct Conditions {
 
 impl Scenario {
     pub fn draw(rng: &mut Rng) -> Self {
-        Self { shared_group: rng.bool(), zone: rng.f64() < 0.8 }
+        Self { shared_group: rng.bool(), zone: rng.f64() < 0.8, acme: false }
+    }
+
+    /// Lets an ACME server issue the certificate.
+    pub fn with_acme(self) -> Self {
+        Self { zone: true, acme: true, ..self }
     }
 }
 
@@ -109,7 +116,7 @@ fn fault(rng: &mut Rng, scenario: Scenario) -> Armed {
     let heals = |fault: &Fault| {
         let separate = UNREADABLE.contains(fault)
             || *fault == Fault::PolicyModifies
-            || fault.concerns_orders()
+            || (fault.concerns_orders() && !scenario.acme)
             || fault.concerns_operator();
         fault.heals() && !separate && !(scenario.shared_group && *fault == Fault::VaultSoftDeleted)
     };

@@ -174,7 +174,7 @@ impl Environment {
             }
             let report = up(&target.graph(&clients, state.has_cluster), &run).await.unwrap();
             if report.outcome == Outcome::Failed {
-                let recorded = target.record_failure(&clients, &report_text(&report), None).await;
+                let recorded = target.record_failure(&clients, &report.errors[0].1, None).await;
                 recorded.map_err(|error| format!("{error:?}"))?;
             }
             Ok::<_, String>(Some(report))

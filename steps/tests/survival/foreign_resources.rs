@@ -31,7 +31,7 @@ pub struct ForeignResources {
 impl ForeignResources {
     /// Creates a zone with a record in a group of its own, a network there, and a kubeconfig.
     pub async fn create(env: &Environment) -> Self {
-        Self::create_in(env, Scenario { shared_group: false, zone: true }).await
+        Self::create_in(env, Scenario { shared_group: false, zone: true, acme: false }).await
     }
 
     /// Creates the foreign resources that the scenario specifies.

@@ -1,6 +1,6 @@
 //! Checks of the vault and of the certificate in it.
 
-use super::{Finding, rules::Findings, snapshot::Snapshot};
+use super::{Finding, renewal, rules::Findings, snapshot::Snapshot};
 use crate::object_fields::text;
 use landfall_cloud::{certificate::Leaf, vault::CertificateVersion};
 
@@ -60,20 +60,7 @@ pub(super) fn evaluate(snapshot: &Snapshot<'_>, findings: &mut Findings) {
          FILE"
         }
     };
-    // A renewal starts when a third of the lifetime is left; at a sixth, no job has done it.
-    let sixth = stored.not_after.duration_since(stored.not_before) / 6;
-    let is_overdue = stored.not_after.checked_sub(sixth).is_ok_and(|at| at < snapshot.now);
-    if is_by_acme && is_overdue && stored.not_after >= snapshot.now {
-        let finding = Finding::new(
-            "CERTIFICATE_RENEWAL_OVERDUE",
-            format!("the certificate {certificate} in {vault} should have been renewed by now"),
-            renew(),
-        );
-        findings.report(
-            finding
-                .evidence(format!("it is valid until {}", stored.not_after.strftime("%Y-%m-%d %H:%M UTC"))),
-        );
-    }
+    renewal::evaluate(snapshot, &vault, stored, findings);
     if stored.not_after < snapshot.now {
         let finding = Finding::new(
             "CERTIFICATE_EXPIRED",

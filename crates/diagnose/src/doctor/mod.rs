@@ -18,6 +18,7 @@ mod http_probe;
 mod istio;
 mod last_run;
 mod names;
+mod renewal;
 mod route;
 mod rules;
 mod secret;
@@ -26,6 +27,7 @@ mod subscription;
 
 pub use crate::rotation_diagnosis::Finding;
 pub use last_run::FailedStep;
+pub use renewal::{RenewalRecord, days_left};
 
 use jiff::Timestamp;
 use landfall_cloud::{AddressMap, Clients, environment_description::Environment};

@@ -14,7 +14,7 @@ use landfall_cloud::{
     },
     environment_description::{Environment, PublishedRecords},
     kubernetes::DynamicObject,
-    vault::{CertificateVersion, StoredCertificate},
+    vault::{CertificateVersion, PendingCertificate, StoredCertificate},
 };
 use serde_json::Value;
 use std::{future::Future, time::Duration};
@@ -52,6 +52,8 @@ pub(super) struct Snapshot<'a> {
     /// check.
     pub(super) versions: Option<Result<Vec<CertificateVersion>, ApiError>>,
     pub(super) stored: Read<Option<StoredCertificate>>,
+    /// The pending operation of the certificate.
+    pub(super) pending: Read<Option<PendingCertificate>>,
     /// The recorded zone and its DNS records; `None` inside if the zone no longer exists.
     pub(super) names: Names,
     group_id: String,
@@ -111,16 +113,18 @@ impl<'a> Snapshot<'a> {
             addresses,
             versions: None,
             stored: Ok(None),
+            pending: Ok(None),
             names,
             cluster_objects: None,
             external: Vec::new(),
         };
-        let ((assignments, versions, stored), cluster_objects, features) = futures::join!(
+        let ((assignments, versions, stored, pending), cluster_objects, features) = futures::join!(
             snapshot.vault_contents(context),
             snapshot.read_cluster_objects(context),
             snapshot.flags(context)
         );
-        (snapshot.assignments, snapshot.versions, snapshot.stored) = (assignments, versions, stored);
+        (snapshot.assignments, snapshot.versions) = (assignments, versions);
+        (snapshot.stored, snapshot.pending) = (stored, pending);
         (snapshot.cluster_objects, snapshot.features) = (cluster_objects, features);
         if let (Some(address_map), Some(cluster_objects)) = (address_map, snapshot.cluster_objects()) {
             snapshot.external =
@@ -137,8 +141,9 @@ impl<'a> Snapshot<'a> {
         Read<Vec<Assignment>>,
         Option<Result<Vec<CertificateVersion>, ApiError>>,
         Read<Option<StoredCertificate>>,
+        Read<Option<PendingCertificate>>,
     ) {
-        let Ok(Some(body)) = &self.vault else { return (Ok(Vec::new()), None, Ok(None)) };
+        let Ok(Some(body)) = &self.vault else { return (Ok(Vec::new()), None, Ok(None), Ok(None)) };
         let (max, name) = (context.timeouts.cloud, &self.environment.certificate_name);
         let uri = text(body, "/properties/vaultUri");
         let late = || ApiError::new(ApiErrorKind::Transport, "no response in time");
@@ -147,7 +152,8 @@ impl<'a> Snapshot<'a> {
             timeout(max, request).await.unwrap_or_else(|_| Err(late()))
         };
         let stored = async { context.clients.vaults.at(uri)?.certificate(name).await };
-        let (assignments, versions, stored) = futures::join!(
+        let pending = async { context.clients.vaults.at(uri)?.pending(name).await };
+        let (assignments, versions, stored, pending) = futures::join!(
             read(
                 "the role assignments at the vault",
                 max,
@@ -155,8 +161,9 @@ impl<'a> Snapshot<'a> {
             ),
             versions,
             read("the certificate in the vault", max, stored),
+            read("the pending operation in the vault", max, pending),
         );
-        (assignments, Some(versions), stored)
+        (assignments, Some(versions), stored, pending)
     }
 
     async fn read_cluster_objects(

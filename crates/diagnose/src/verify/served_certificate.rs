@@ -6,7 +6,11 @@ use super::{
     expectations::HostPort,
     outcome::{CheckOutcome, Fault},
 };
-use crate::{http_probe::RequestError, peer_certificate::PeerCertificate};
+use crate::{
+    doctor::{RenewalRecord, days_left},
+    http_probe::RequestError,
+    peer_certificate::PeerCertificate,
+};
 use std::collections::BTreeSet;
 
 /// Checks the served certificate of every host.
@@ -90,12 +94,25 @@ fn description(context: &CheckContext<'_>, pinned: usize, own: usize, system_tru
         0 => String::new(),
         _ => format!("; {own} with {} of another Secret", CheckId::Certificate.name()),
     };
+    let renewal = RenewalRecord::of(&context.stored.tags).map(|record| renewal(context, &record));
+    let renewal = renewal.unwrap_or_default();
     format!(
-        "served = vault version {} ({}), covers {pinned} of {pinned} names, until {}; {by}{other_secrets}",
+        "served = vault version {} ({}), covers {pinned} of {pinned} names, until {}{renewal}; {by}{other_secrets}",
         context.stored.version.get(..8).unwrap_or(&context.stored.version),
         short(&context.stored.thumbprint_sha1_hex),
         leaf.not_after.strftime("%Y-%m-%d"),
     )
+}
+
+/// Returns the remaining days of a certificate by ACME, its last renewal, and the failures since.
+fn renewal(context: &CheckContext<'_>, record: &RenewalRecord) -> String {
+    let stored = context.stored;
+    let left = days_left(stored, context.trust.now());
+    let failures = match record.failures {
+        0 => String::new(),
+        failures => format!(", warning: {failures} failed since; landfall doctor names the cause"),
+    };
+    format!(" ({left}, renewed {}{failures})", stored.not_before.strftime("%Y-%m-%d"))
 }
 
 /// Returns the first and last digits of a thumbprint: `SHA-1 5E3A…9A10`.

@@ -4,6 +4,7 @@ use super::inject::{Injection, RequestContext};
 use super::{Fault, Kind, Row};
 use crate::acme::fault_hooks as hooks;
 use crate::arm::dns::publication;
+use crate::arm::error::ArmError;
 use crate::arm::operation::with_retry_after;
 use crate::request::Reply;
 use crate::state::CloudState;
@@ -194,7 +195,32 @@ pub(super) const ROWS: &[Row] = &[
         true,
         Injection::Before(server_late),
     ),
+    row(
+        (Fault::DnsZoneUndelegated, "dns-zone-undelegated", Kind::StateChange),
+        ("GET", "dnszones"),
+        "from now on, the parents of the zones delegate to the name servers of a registrar",
+        "compares the delegation before it orders, and prints the name servers to enter",
+        false,
+        Injection::Before(|state, _| publication::undelegate(state)),
+    ),
+    row(
+        (Fault::DnsWriteDenied, "dns-write-denied", Kind::Refusal),
+        ("PUT", "/txt/"),
+        "the caller has no role at the zone: 403 `AuthorizationFailed`",
+        "names the role that is missing, DNS Zone Contributor",
+        true,
+        Injection::Respond(write_denied),
+    ),
 ];
+
+fn write_denied(_: &mut CloudState, context: &RequestContext<'_>) -> Option<Reply> {
+    let message = format!(
+        "The client does not have authorization to perform action 'Microsoft.Network/dnszones/TXT/write' over scope '{}' or \
+         the scope is invalid. If access was recently granted, please refresh your credentials.",
+        context.request.path
+    );
+    Some(ArmError::gateway(403, "AuthorizationFailed", message).into_reply())
+}
 
 fn unavailable(_: &mut CloudState, context: &RequestContext<'_>) -> Option<Reply> {
     let page = "<html>\r\n<head><title>503 Service Temporarily Unavailable</title></head>\r\n</html>\r\n";

@@ -228,6 +228,10 @@ faults! {
     DnsServerDown,
     /// A write reaches a name server minutes later.
     DnsServerLate,
+    /// The parents of the zones delegate to other name servers.
+    DnsZoneUndelegated,
+    /// The caller may not write a record.
+    DnsWriteDenied,
 }
 
 impl Fault {

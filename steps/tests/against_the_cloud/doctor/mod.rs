@@ -8,6 +8,7 @@ mod identity;
 mod incomplete;
 mod names;
 mod out_of_band;
+mod renewals;
 mod routes;
 
 use crate::{fixture::Fixture, settings};

@@ -3,9 +3,10 @@
 //! Resource Manager's answer says nothing about the name servers. They usually follow within seconds; the documented
 //! maximum is 60 s. <https://learn.microsoft.com/azure/dns/dns-faq>
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::{RecordSet, Zone};
 use crate::arm::id;
@@ -13,6 +14,9 @@ use crate::clock::{SimTime, Timing};
 use crate::dns_server::{PublishedSet, PublishedZone};
 use crate::durations;
 use crate::state::{CloudState, uuid_from};
+
+/// The name server of a zone that its parent delegates elsewhere.
+const ELSEWHERE: &str = "ns1.registrar.example.";
 
 /// The differences between the zones and their name servers.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +29,9 @@ pub struct Publication {
     outages: BTreeMap<String, SimTime>,
     /// The zones whose next write reaches one server late, with the instant of its arrival.
     late: BTreeMap<String, SimTime>,
+    /// The zones whose parent delegates to other name servers, by their keys.
+    #[serde(default)]
+    undelegated: BTreeSet<String>,
 }
 
 /// The content of a record set before a write.
@@ -93,6 +100,13 @@ pub(crate) fn hold_next_write(state: &mut CloudState, zone: &str, until: SimTime
     exists
 }
 
+/// Lets the parents of all zones delegate to other name servers; returns whether that is new for one.
+pub(crate) fn undelegate(state: &mut CloudState) -> bool {
+    let before = state.publication.undelegated.len();
+    state.publication.undelegated.extend(state.dns.zones.keys().cloned());
+    state.publication.undelegated.len() > before
+}
+
 /// Draws the instants at which the servers of a zone get a change. They derive from its etag, so that a publication
 /// draws no ids.
 fn arrivals(state: &CloudState, etag: &str, servers: usize, now: SimTime, timing: &Timing) -> Vec<SimTime> {
@@ -120,6 +134,7 @@ pub(super) fn forget_zone(state: &mut CloudState, zone: &str) {
     state.publication.created.remove(zone);
     state.publication.superseded.remove(zone);
     state.publication.late.remove(zone);
+    state.publication.undelegated.remove(zone);
 }
 
 /// Records a write of a set, which had the content `before`. `etag` is that of the write.
@@ -158,11 +173,11 @@ pub(crate) fn published(state: &CloudState, server: &str, at: SimTime) -> Vec<Pu
     zones
 }
 
-/// Returns the name and the name servers of each zone, in lower case without trailing dots.
+/// Returns the name and the name servers of each delegated zone, in lower case without trailing dots.
 pub(crate) fn delegations(state: &CloudState) -> Vec<(String, Vec<String>)> {
     let plain = |name: &String| name.trim_end_matches('.').to_ascii_lowercase();
-    let zones = state.dns.zones.values();
-    zones.map(|zone| (zone.name.clone(), zone.name_servers.iter().map(plain).collect())).collect()
+    let zones = state.dns.zones.iter().filter(|(id, _)| !state.publication.undelegated.contains(*id));
+    zones.map(|(_, zone)| (zone.name.clone(), zone.name_servers.iter().map(plain).collect())).collect()
 }
 
 impl Zone {
@@ -180,7 +195,11 @@ impl Zone {
             .into_iter()
             .filter_map(|key| publication.content(id, key, server, at, self.records.get(key)).cloned());
         let written: Vec<RecordSet> = written.collect();
-        let apex = self.apex_sets().into_iter();
+        let mut apex = self.apex_sets();
+        if publication.undelegated.contains(id) {
+            apex[0].set_records(vec![json!({ "nsdname": ELSEWHERE })]);
+        }
+        let apex = apex.into_iter();
         let apex = apex.filter(|set| !written.iter().any(|own| own.name == "@" && own.kind == set.kind));
         let sets: Vec<RecordSet> = apex.chain(written.iter().cloned()).collect();
         let sets =
