@@ -3,7 +3,7 @@
 use crate::{
     Clients,
     cluster::AcceptedCluster,
-    cluster::body as cluster_body,
+    cluster::body::{self as cluster_body, Required},
     error_context::{ErrorContext, TrackWrite},
     operation,
     resource_spec::{MANAGED_CLUSTER, Resource, ResourceSpec},
@@ -29,8 +29,7 @@ pub struct ClusterReady {
     azure: SubscriptionClient,
     group: String,
     name: String,
-    /// True if the sync workload has an identity of its own.
-    workload: bool,
+    required: Required,
 }
 
 impl ClusterReady {
@@ -38,7 +37,7 @@ impl ClusterReady {
     #[must_use]
     pub fn new(c: &Clients, s: &Settings) -> Self {
         let (group, name) = (s.resource_group.clone(), s.cluster.name.clone());
-        Self { azure: c.azure.clone(), group, name, workload: s.uses_workload_identity() }
+        Self { azure: c.azure.clone(), group, name, required: Required::of(s) }
     }
 
     fn what(&self) -> String {
@@ -112,7 +111,7 @@ impl ClusterReady {
         cx.note("requesting the add-on again, because it has no identity");
         let what = self.what();
         let condition = cluster_body::unchanged(&body);
-        let body = cluster_body::update_body(body, self.workload);
+        let body = cluster_body::update_body(body, self.required);
         let put = || async {
             let put = self.azure.put_cluster(&self.group, &self.name, &body, condition.clone()).await;
             match put.track_write(cx) {

@@ -8,6 +8,7 @@ use crate::{
     key_vault::Vault,
     manifests::{Manifests, TlsNames},
     names,
+    operator::listeners,
     settings::{Settings, Teardown},
     tls_secret::{NAMESPACE, SECRET},
 };
@@ -60,6 +61,19 @@ pub fn description(clients: &Clients, settings: &Settings, journal_state: &Journ
         }),
         _ => Vec::new(),
     };
+    let operated = if settings.has_operator_tls() { listeners::of(&manifests.gateways) } else { Vec::new() };
+    // What the operator makes, as far as a diagnosis compares it.
+    let (tls, gateways) = match operated.is_empty() {
+        true => (tls, manifests.gateways),
+        false => (
+            listeners::classes(&operated, &settings.certificate.name),
+            listeners::with_references(&manifests.gateways),
+        ),
+    };
+    let own = ObjectKey { namespace: NAMESPACE.to_owned(), name: SECRET.to_owned() };
+    let tls_secret = operated
+        .first()
+        .map(|listener| ObjectKey { namespace: listener.namespace.clone(), name: listener.secret() });
     Environment {
         name: settings.environment.clone(),
         location: settings.location.clone(),
@@ -70,9 +84,9 @@ pub fn description(clients: &Clients, settings: &Settings, journal_state: &Journ
         certificate_name: settings.certificate.name.clone(),
         providers: resources.providers().into_iter().map(str::to_owned).collect(),
         owner_key: names::OWNER.to_owned(),
-        tls_secret: ObjectKey { namespace: NAMESPACE.to_owned(), name: SECRET.to_owned() },
+        tls_secret: tls_secret.unwrap_or(own),
         apps: manifests.apps,
-        gateways: manifests.gateways,
+        gateways,
         tls,
         is_recorded: journal_state
             .0

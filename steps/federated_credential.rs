@@ -59,7 +59,7 @@ impl FederatedCredentials {
             azure: c.azure.clone(),
             group: s.resource_group.clone(),
             identity: records.identity,
-            accounts: Manifests::new(s).sync_accounts(),
+            accounts: Manifests::new(s).trusted_accounts(s),
         }
     }
 

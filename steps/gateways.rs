@@ -4,8 +4,12 @@ use crate::{
     Clients, ClusterSession, Clusters,
     cluster_ready::ReadyCluster,
     error_context::ErrorContext,
-    manifests::Manifests,
+    manifests::{Manifests, TlsNames, UNKNOWN_ID},
     objects::{self, Applied, DesiredObjects, PreviousApply},
+    operator::{
+        listeners::{self, OperatorListener},
+        switch,
+    },
     resource_spec::{Resource, ResourceSpec, Resources},
     settings::Settings,
     watch::{self, WatchTarget},
@@ -30,6 +34,9 @@ pub struct Gateways {
     clusters: Clusters,
     manifests: Vec<Manifest>,
     wanted: DesiredObjects,
+    /// The listeners whose certificate the operator provides.
+    operator: Vec<OperatorListener>,
+    certificate: String,
 }
 
 /// The programmed gateways.
@@ -57,17 +64,80 @@ impl Gateways {
     #[must_use]
     pub fn new(c: &Clients, s: &Settings, resources: &Resources) -> Self {
         let manifests = Manifests::new(s);
+        let operator = if s.has_operator_tls() { listeners::of(&manifests.gateways) } else { Vec::new() };
         Self {
             resources: resources.clone(),
             cluster_name: s.cluster.name.clone(),
             clusters: c.clusters.clone(),
             wanted: manifests.wanted(),
             manifests: manifests.gateways,
+            operator,
+            certificate: s.certificate.name.clone(),
         }
     }
 
     fn previous(&self, cx: &Context) -> PreviousApply {
-        PreviousApply { output: last(cx), unfinished: cx.ticket(), wanted: self.wanted.clone() }
+        self.previous_beside(cx, &[])
+    }
+
+    /// Returns the earlier applies, of which these objects stay too.
+    fn previous_beside(&self, cx: &Context, others: &[Manifest]) -> PreviousApply {
+        let wanted = self.wanted.and(others);
+        PreviousApply { output: last(cx), unfinished: cx.ticket(), wanted }
+    }
+
+    /// Returns the objects to apply. With the operator, its listeners have its options, and a service account.
+    fn set(&self, cx: &Context) -> Vec<Manifest> {
+        if self.operator.is_empty() {
+            return self.manifests.clone();
+        }
+        let records = &self.resources.records;
+        let vault = cx.output_of(records.vault).map(|vault| vault.uri).unwrap_or_default();
+        let uri = listeners::certificate_uri(&vault, &self.certificate);
+        let mut set = listeners::accounts(&self.operator, &self.client_id(cx));
+        set.extend(listeners::with_options(&self.manifests, &uri));
+        set
+    }
+
+    fn client_id(&self, cx: &Context) -> String {
+        let identity = cx.output_of(self.resources.records.identity);
+        identity.map_or_else(|| UNKNOWN_ID.to_owned(), |identity| identity.client_id)
+    }
+
+    /// Applies the set. Listeners that serve now keep their Secret until a pod of the operator holds its own: without
+    /// its Secret a listener is off.
+    async fn apply_set(&self, cx: &Context, session: &ClusterSession) -> Result<Applied, StepError> {
+        let set = self.set(cx);
+        let unprepared = match self.operator.as_slice() {
+            [] => Vec::new(),
+            listeners => switch::unprepared(session, listeners).await?,
+        };
+        if !unprepared.is_empty() {
+            let vault = cx.output_of(self.resources.records.vault);
+            let (vault, tenant) = vault.map(|vault| (vault.name, vault.tenant)).unwrap_or_default();
+            let names = TlsNames {
+                client_id: &self.client_id(cx),
+                vault: &vault,
+                tenant: &tenant,
+                certificate: &self.certificate,
+                with_chain: true,
+            };
+            let handover = switch::handover(&unprepared, &names);
+            let accounts = listeners::accounts(&unprepared, names.client_id);
+            let prepared: Vec<Manifest> = accounts.into_iter().chain(handover.clone()).collect();
+            let beside = [self.manifests.as_slice(), &prepared].concat();
+            cx.note("creating the operator's Secrets before the listeners refer to them");
+            objects::apply(cx, session, self.previous_beside(cx, &beside), &prepared).await?;
+            switch::await_secrets(cx, session, &unprepared).await?;
+            let all: Vec<Manifest> = set.iter().cloned().chain(handover).collect();
+            objects::apply(cx, session, self.previous_beside(cx, &prepared), &all).await?;
+            switch::await_operator(cx, session, &self.operator).await?;
+        }
+        let applied = objects::apply(cx, session, self.previous(cx), &set).await?;
+        if !self.operator.is_empty() {
+            switch::await_operator(cx, session, &self.operator).await?;
+        }
+        Ok(applied)
     }
 
     async fn open(&self, cluster: &ReadyCluster) -> Result<ClusterSession, StepError> {
@@ -195,6 +265,8 @@ impl Gateways {
             clusters: self.clusters.clone(),
             wanted: self.wanted.clone(),
             manifests,
+            operator: self.operator.clone(),
+            certificate: self.certificate.clone(),
         }
     }
 }
@@ -206,7 +278,7 @@ impl Resource for Gateways {
 }
 
 impl Step for Gateways {
-    type Input = (ReadyCluster, (), (), ());
+    type Input = (ReadyCluster, (), ((), ((), (), ())), ());
     type Output = ProgrammedGateways;
 
     fn title(&self) -> String {
@@ -227,20 +299,23 @@ impl Step for Gateways {
 
     async fn check(&self, cx: &Context, input: &Self::Input) -> Result<Check<ProgrammedGateways>, StepError> {
         let session = self.open(&input.0).await?;
-        let diff = objects::diff(&session, &self.manifests, &self.previous(cx)).await?;
+        let diff = objects::diff(&session, &self.set(cx), &self.previous(cx)).await?;
         diff.note_found(cx);
         let found = match diff.check() {
             Ok(found) => found,
             Err(verdict) => return Ok(objects::verdict(verdict)),
         };
         let Ok(gateways) = self.evaluate(&found.live) else { return Ok(Check::InProgress) };
+        if !self.operator.is_empty() && !switch::outstanding(&session, &self.operator).await?.is_empty() {
+            return Ok(Check::InProgress);
+        }
         let applied = objects::references(cx, &session, last(cx), &found).await?;
         Ok(Check::InSync(ProgrammedGateways { applied, gateways }))
     }
 
     async fn apply(&self, cx: &Context, input: &Self::Input) -> Result<ProgrammedGateways, StepError> {
         let session = self.open(&input.0).await?;
-        let applied = objects::apply(cx, &session, self.previous(cx), &self.manifests).await?;
+        let applied = self.apply_set(cx, &session).await?;
         let gateways = self.await_all(cx, &session).await?;
         Ok(ProgrammedGateways { applied, gateways })
     }
@@ -250,8 +325,7 @@ impl Step for Gateways {
         cx: &Context,
         input: &Self::Input,
     ) -> Result<Option<ProgrammedGateways>, StepError> {
-        let applied =
-            objects::recover(cx, &self.clusters, &self.resources, &input.0, &self.manifests).await?;
+        let applied = objects::recover(cx, &self.clusters, &self.resources, &input.0, &self.set(cx)).await?;
         Ok(applied.map(|applied| ProgrammedGateways { applied, gateways: Vec::new() }))
     }
 
@@ -261,7 +335,7 @@ impl Step for Gateways {
         input: &Self::Input,
     ) -> Result<Option<ProgrammedGateways>, StepError> {
         let session = self.open(&input.0).await?;
-        let Some((applied, live)) = objects::existing(cx, &session, &self.manifests).await? else {
+        let Some((applied, live)) = objects::existing(cx, &session, &self.set(cx)).await? else {
             return Ok(None);
         };
         let programmed = |wanted: &DynamicObject| {

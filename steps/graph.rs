@@ -16,6 +16,12 @@ use crate::{
     kubeconfig::{Kubeconfig, Merged},
     network::{Network, Subnet},
     objects::Applied,
+    operator::{
+        GatewayTable,
+        certificate::{OperatorCertificate, ProvidedCertificate},
+        external_dns::{ExternalDns, RunningExternalDns},
+        zone_access::ZoneAccess,
+    },
     preflight::Preflight,
     provider_registration::Features,
     resource_group::{Group, ResourceGroup},
@@ -32,7 +38,10 @@ use serde::Deserialize;
 /// the file, `landfall init` and the settings follow from the declaration.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default)]
-pub struct StepTables {}
+pub struct StepTables {
+    /// The gateways.
+    pub gateway: GatewayTable,
+}
 
 /// Typed references to the records that other steps and the commands read. They are no dependencies.
 #[derive(Clone, Copy)]
@@ -47,8 +56,10 @@ pub struct Records {
     pub(crate) add_on_access: RecordOf<RoleAssignments>,
     pub(crate) kubeconfig: RecordOf<Merged>,
     pub(crate) secret: RecordOf<SyncedSecret>,
+    pub(crate) provided: RecordOf<ProvidedCertificate>,
     pub(crate) apps: RecordOf<Applied>,
     pub(crate) gateways: RecordOf<ProgrammedGateways>,
+    pub(crate) external_dns: RecordOf<RunningExternalDns>,
     pub(crate) dns: RecordOf<Published>,
 }
 
@@ -67,8 +78,10 @@ impl Records {
             add_on_access: g.record_of("vault-access"),
             kubeconfig:  g.record_of("kubeconfig"),
             secret:      g.record_of("tls-secret"),
+            provided:    g.record_of("operator-certificate"),
             apps:        g.record_of("apps"),
             gateways:    g.record_of("gateways"),
+            external_dns: g.record_of("external-dns"),
             dns:         g.record_of("dns"),
         }
     }
@@ -115,21 +128,29 @@ pub fn deployment_with(c: &Clients, s: &Settings, teardown: &Teardown, wrap: &im
     let vault    = g.add("key-vault",      KeyVault::new(c, s, teardown, &r), group);
     let vault_admin  = g.add("vault-officer",  RoleAssignment::for_caller(c, s, &r), vault);
     let cert     = g.add("certificate",    Certificate::new(c, s, &r),       (vault, vault_admin.done()));
-    let workload = s.uses_workload_identity();
-    let identity = g.add_optional("identity", workload, Identity::new(c, s), group);
+    let (operator, workload) = (s.has_operator_tls(), s.uses_workload_identity());
+    let identity = g.add_optional("identity", s.needs_identity(), Identity::new(c, s), group);
     let identity_access = g.add_optional("identity-access", workload, RoleAssignment::for_identity(c, &r), (identity, vault));
     let accepted = g.add("cluster",        Cluster::new(c, s, teardown, &o), (subnet, preflight, features.done()));
     let _grant   = g.add("subnet-role",    RoleAssignment::for_cluster(c, &r), (accepted, subnet));
     let cluster  = g.add("cluster-ready",  ClusterReady::new(c, s),          accepted);
-    let credential = g.add_optional("federated-credential", workload, FederatedCredentials::new(c, s, &r), (identity, accepted));
+    let credential = g.add_optional("federated-credential", s.needs_identity(), FederatedCredentials::new(c, s, &r), (identity, accepted));
     let access   = g.add_optional("vault-access", !workload, RoleAssignment::for_add_on(c, &r), (cluster, vault));
     let _config  = g.add("kubeconfig",     Kubeconfig::new(c, s),            cluster);
     let istio    = g.add("istio",          Istio::new(c),                    cluster);
-    let secret   = g.add("tls-secret",     TlsSecret::new(c, s, &o),         (cluster, cert, vault, identity.if_enabled(), (access.done(), identity_access.done(), credential.done())));
-    g.retire_after(secret.done(), &["vault-access", "identity", "identity-access", "federated-credential"]);
+    let readable = (access.done(), identity_access.done(), credential.done());
+    let secret   = g.add_optional("tls-secret", !operator, TlsSecret::new(c, s, &o), (cluster, cert, vault, identity.if_enabled(), readable));
     let apps     = g.add("apps",           Apps::new(c, s, &o),              cluster);
-    let gateways = g.add("gateways",       Gateways::new(c, s, &o),          (cluster, istio.done(), secret.done(), apps.done()));
-    let _names   = g.add("dns",            Dns::new(c, s),                   gateways);
+    let gateways = g.add("gateways",       Gateways::new(c, s, &o),          (cluster, istio.done(), (secret.done(), readable), apps.done()));
+    let provided = g.add_optional("operator-certificate", operator, OperatorCertificate::new(c, s), (cluster, cert, gateways.done()));
+    let proven   = if operator { provided.done() } else { gateways.done() };
+    g.retire_after(proven, &["vault-access", "identity-access", "tls-secret"]);
+    let records  = s.has_operator_records();
+    let zone     = g.add_optional("zone-access", records, ZoneAccess::new(c, s), identity);
+    let external = g.add_optional("external-dns", records, ExternalDns::new(c, s, &o), (cluster, gateways.done(), (zone.done(), credential.done())));
+    let names    = g.add("dns",            Dns::new(c, s, &o),               (gateways, external.done()));
+    g.retire_after(names.done(), &["external-dns", "zone-access"]);
+    g.retire_after(names.done(), &["identity", "federated-credential"]);
     let graph = g.finish(&o);
     (graph, o)
 }

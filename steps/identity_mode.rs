@@ -145,7 +145,8 @@ pub fn contradiction(settings: &Settings) -> Option<String> {
 
 /// Returns the mode of the live class; `None` without a cluster or a class.
 async fn of_cluster(clients: &Clients, settings: &Settings) -> Option<IdentityMode> {
-    let body = clients.azure.recent_cluster(&settings.resource_group, &settings.cluster.name).await.ok()??;
+    let body =
+        clients.azure.recent_cluster(&settings.resource_group, &settings.cluster.name).await.ok()??;
     let unchanged = match body.pointer("/properties/securityProfile/workloadIdentity/enabled") {
         Some(Value::Bool(true)) => IdentityMode::Workload,
         _ => IdentityMode::AddOn,
@@ -180,7 +181,10 @@ mod tests {
         assert_eq!(of(json!({ "clientID": "c" })), IdentityMode::Workload);
         assert_eq!(of(json!({ "clientID": "c", "useVMManagedIdentity": "false" })), IdentityMode::Workload);
         assert_eq!(of(json!({ "clientID": "c", "useVMManagedIdentity": "true" })), IdentityMode::AddOn);
-        assert_eq!(of(json!({ "userAssignedIdentityID": "u", "useVMManagedIdentity": "true" })), IdentityMode::AddOn);
+        assert_eq!(
+            of(json!({ "userAssignedIdentityID": "u", "useVMManagedIdentity": "true" })),
+            IdentityMode::AddOn
+        );
         for mode in [IdentityMode::Workload, IdentityMode::AddOn] {
             assert_eq!(IdentityMode::parse(mode.as_str()), Some(mode));
         }

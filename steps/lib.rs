@@ -29,6 +29,7 @@ pub mod names;
 pub mod network;
 mod objects;
 mod operation;
+pub mod operator;
 mod other_vaults;
 mod policy_overrides;
 pub mod preflight;

@@ -2,6 +2,7 @@
 
 use crate::{
     objects::DesiredObjects,
+    operator::{external_dns, listeners},
     settings::{ObjectName, Settings},
 };
 use include_dir::{Dir, include_dir};
@@ -10,7 +11,10 @@ use landfall_cloud::kubernetes::{
     manifest::{self, Manifest},
 };
 use serde_json::{Value, json};
-use std::{collections::BTreeSet, sync::LazyLock};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::LazyLock,
+};
 
 static BUILT_IN: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/templates/manifests");
 const CLASS: &str = include_str!("templates/tls/secret-provider-class.yaml");
@@ -23,6 +27,8 @@ const SYNC: &str = include_str!("templates/tls/sync.yaml");
 pub const DOMAIN: &str = "__DOMAIN_NAME__";
 /// The placeholder of the client id of the identity that reads the vault.
 const IDENTITY: &str = "__IDENTITY_CLIENT_ID__";
+/// The client id in a plan, before the identity exists.
+pub(crate) const UNKNOWN_ID: &str = "known after the managed identity is created";
 /// The service account of the built-in sync workload, if it has an identity of its own.
 const SYNC_ACCOUNT: &str = "tls-secret-sync";
 /// The annotation of the sync workload's pods with the identity. A pod keeps what it has mounted, so only a new pod
@@ -126,9 +132,10 @@ impl Manifests {
             let class = |volume: &Value| {
                 volume["csi"]["volumeAttributes"]["secretProviderClass"].as_str().map(str::to_owned)
             };
-            let mounts = volumes.iter().filter_map(class).any(|class| {
-                classes.iter().any(|(place, name)| *place == namespace && *name == class)
-            });
+            let mounts = volumes
+                .iter()
+                .filter_map(class)
+                .any(|class| classes.iter().any(|(place, name)| *place == namespace && *name == class));
             let name = spec["serviceAccountName"].as_str().unwrap_or("default").to_owned();
             mounts.then_some(ServiceAccount { namespace, name })
         };
@@ -191,18 +198,55 @@ impl Manifests {
         ))
     }
 
+    /// Returns the service accounts that the managed identity trusts.
+    pub(crate) fn trusted_accounts(&self, s: &Settings) -> Vec<ServiceAccount> {
+        let mut accounts: BTreeSet<ServiceAccount> = BTreeSet::new();
+        if s.has_operator_tls() {
+            accounts.extend(self.listener_accounts());
+        } else if self.workload {
+            accounts.extend(self.sync_accounts());
+        }
+        if s.has_operator_records() {
+            let name = || external_dns::ACCOUNT.to_owned();
+            let spaces = self.gateway_spaces().into_iter();
+            accounts.extend(spaces.map(|namespace| ServiceAccount { namespace, name: name() }));
+        }
+        accounts.into_iter().collect()
+    }
+
+    /// Returns the service accounts of the listeners whose certificate the operator provides.
+    fn listener_accounts(&self) -> Vec<ServiceAccount> {
+        let accounts = listeners::of(&self.gateways).into_iter().map(|listener| ServiceAccount {
+            namespace: listener.namespace,
+            name: listeners::ACCOUNT.to_owned(),
+        });
+        accounts.collect()
+    }
+
+    /// Returns the namespaces of the gateways.
+    pub(crate) fn gateway_spaces(&self) -> Vec<String> {
+        let spaces: BTreeSet<String> =
+            self.gateways.iter().filter(|one| kind(one) == "Gateway").map(space).collect();
+        spaces.into_iter().collect()
+    }
+
+    /// Returns the namespace and the name of the first route of each host.
+    pub(crate) fn routes(&self) -> BTreeMap<String, (String, String)> {
+        let mut routes = BTreeMap::new();
+        for route in self.gateways.iter().filter(|one| kind(one) == "HTTPRoute") {
+            let name = route.object.metadata.name.clone().unwrap_or_default();
+            let hosts = route.object.data["spec"]["hostnames"].as_array().into_iter().flatten();
+            for host in hosts.filter_map(Value::as_str) {
+                routes.entry(host.to_owned()).or_insert_with(|| (space(route), name.clone()));
+            }
+        }
+        routes
+    }
+
     /// Returns the SecretProviderClass and the sync workload.
     pub(crate) fn tls(&self, names: &TlsNames<'_>) -> Vec<Manifest> {
         let mut all = self.tls_set(names.with_chain);
-        // The identity is unknown before it exists, so no file can contain it.
-        for (placeholder, value) in [
-            (IDENTITY, names.client_id),
-            ("__KEY_VAULT_NAME__", names.vault),
-            ("__TENANT_ID__", names.tenant),
-            ("__CERTIFICATE_NAME__", names.certificate),
-        ] {
-            manifest::fill(&mut all, placeholder, value);
-        }
+        names.fill(&mut all);
         all
     }
 }
@@ -215,6 +259,20 @@ pub(crate) struct TlsNames<'a> {
     pub(crate) tenant: &'a str,
     pub(crate) certificate: &'a str,
     pub(crate) with_chain: bool,
+}
+
+impl TlsNames<'_> {
+    /// Fills in the values. The identity is unknown before it exists, so no file can contain it.
+    pub(crate) fn fill(&self, all: &mut [Manifest]) {
+        for (placeholder, value) in [
+            (IDENTITY, self.client_id),
+            ("__KEY_VAULT_NAME__", self.vault),
+            ("__TENANT_ID__", self.tenant),
+            ("__CERTIFICATE_NAME__", self.certificate),
+        ] {
+            manifest::fill(all, placeholder, value);
+        }
+    }
 }
 
 /// Returns a folder, or the built-in set, for a domain.

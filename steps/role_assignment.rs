@@ -21,7 +21,7 @@ use landfall_engine::{Check, Context, Kind, Leftover, Poll, RecordOf, Step, Step
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{marker::PhantomData, time::Duration};
 
-const RIGHTS: &[Right] =
+pub(crate) const RIGHTS: &[Right] =
     &[Right { act: "create role assignments", action: "Microsoft.Authorization/roleAssignments/write" }];
 
 /// The roles that a step assigns, and their principal.
@@ -261,10 +261,10 @@ impl<A: Assignment> Resource for RoleAssignment<A> {
 
 /// The principal of a role assignment.
 #[derive(Debug, Clone)]
-struct Principal {
-    object_id: String,
+pub(crate) struct Principal {
+    pub(crate) object_id: String,
     /// `User`, `ServicePrincipal` (managed identities too) or `Group`.
-    kind: &'static str,
+    pub(crate) kind: &'static str,
 }
 
 /// The existing assignments.
@@ -279,7 +279,7 @@ pub struct RoleAssignments {
 }
 
 /// Checks which of the roles are assigned already, inherited ones included: the effect decides.
-async fn check_roles(
+pub(crate) async fn check_roles(
     azure: &SubscriptionClient,
     scope: &str,
     principal: &Principal,
@@ -300,7 +300,7 @@ async fn check_roles(
 }
 
 /// Creates the assignments concurrently.
-async fn assign(
+pub(crate) async fn assign(
     cx: &Context,
     azure: &SubscriptionClient,
     scope: &str,
@@ -361,7 +361,7 @@ async fn grant(
 }
 
 /// Returns the assignments with landfall's names, also if some are missing.
-async fn recover_roles(
+pub(crate) async fn recover_roles(
     azure: &SubscriptionClient,
     scope: &str,
     principal: &Principal,
@@ -384,7 +384,7 @@ async fn recover_roles(
 
 /// Deletes the assignments of an earlier run of this step for an identity that is gone. A recreated cluster has
 /// another identity, and the old assignment would stay as "Identity not found".
-async fn delete_outdated(
+pub(crate) async fn delete_outdated(
     cx: &Context,
     azure: &SubscriptionClient,
     principal: &Principal,
@@ -399,7 +399,7 @@ async fn delete_outdated(
 
 /// Deletes the assignments with landfall's names. After an adoption it also deletes foreign ones at this very
 /// scope, but never inherited ones.
-async fn delete(
+pub(crate) async fn delete(
     cx: &Context,
     azure: &SubscriptionClient,
     granted: &RoleAssignments,

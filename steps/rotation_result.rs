@@ -30,7 +30,8 @@ pub fn unfinished_rotation(records: &Records, journal_state: &JournalState) -> O
     let has_run = |step_state: Option<&StepState>, at| {
         step_state.is_some_and(|step_state| step_state.state == StepStatus::Ready) && at >= imported
     };
-    let complete = has_run(journal_state.past_of(records.secret), finished_at(journal_state, records.secret))
+    let (synced, synced_at) = synced(records, journal_state);
+    let complete = has_run(synced, synced_at)
         && has_run(journal_state.past_of(records.gateways), finished_at(journal_state, records.gateways))
         && has_run(journal_state.past_of(records.dns), finished_at(journal_state, records.dns));
     (!complete).then_some(replaced)
@@ -45,12 +46,26 @@ pub fn rotation(records: &Records, before: &JournalState, after: &JournalState) 
         return Some(Rotation { was: unfinished_rotation(records, before), is, synced_after: None });
     }
     let was = held.map(|held| Replaced { thumbprint: held.thumbprint, not_after: held.not_after });
-    let times = (finished_at(after, records.certificate), finished_at(after, records.secret));
+    let times = (finished_at(after, records.certificate), synced(records, after).1);
     let synced_after = match times {
         (Some(imported), Some(synced)) => Duration::try_from(synced - imported).ok(),
         _ => None,
     };
     Some(Rotation { was, is, synced_after })
+}
+
+/// Returns the step that brings the certificate into the cluster, with the end of its last run: the sync workload's, or the
+/// operator's if there is no sync workload.
+fn synced<'a>(
+    records: &Records,
+    journal_state: &'a JournalState,
+) -> (Option<&'a StepState>, Option<Timestamp>) {
+    let is_provided = journal_state.output_of(records.secret).is_none()
+        && journal_state.output_of(records.provided).is_some();
+    match is_provided {
+        true => (journal_state.past_of(records.provided), finished_at(journal_state, records.provided)),
+        false => (journal_state.past_of(records.secret), finished_at(journal_state, records.secret)),
+    }
 }
 
 fn finished_at<T>(journal_state: &JournalState, step: RecordOf<T>) -> Option<Timestamp> {

@@ -3,7 +3,8 @@
 //! `src/settings` layers flags, environment, file and defaults into this; the steps only read it.
 
 use crate::{
-    certificate::certificate_hosts, graph::StepTables, identity_mode::IdentityMode, preflight::PreflightCheckId,
+    certificate::certificate_hosts, graph::StepTables, identity_mode::IdentityMode, operator::ListenerTls,
+    preflight::PreflightCheckId,
 };
 use ipnet::Ipv4Net;
 use landfall_cloud::{certificate::Material, kubernetes::manifest::Manifest};
@@ -166,6 +167,20 @@ pub struct Dns {
     pub zone: Option<String>,
     /// The zone's resource group, if several zones have the name.
     pub resource_group: Option<String>,
+    /// The publisher of the records.
+    pub publish: Publisher,
+}
+
+/// The party that publishes the records of the gateways.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Publisher {
+    /// Landfall itself.
+    #[default]
+    Landfall,
+    /// ExternalDNS in the cluster, which the operator of application routing runs.
+    Operator,
+    /// The user, from the printed table.
+    Table,
 }
 
 /// The split of `echo.<domain>`; the two add up to 100.
@@ -178,9 +193,24 @@ pub struct Canary {
 }
 
 impl Settings {
-    /// Returns whether the sync workload reads the vault with an identity of its own.
+    /// Returns whether the operator of application routing provides the certificates of the listeners.
+    pub(crate) fn has_operator_tls(&self) -> bool {
+        self.tables.gateway.tls == ListenerTls::Operator
+    }
+
+    /// Returns whether ExternalDNS publishes the records.
+    pub(crate) fn has_operator_records(&self) -> bool {
+        self.dns.publish == Publisher::Operator
+    }
+
+    /// Returns whether the environment needs a managed identity.
+    pub(crate) fn needs_identity(&self) -> bool {
+        self.uses_workload_identity() || self.has_operator_records()
+    }
+
+    /// Returns whether the sync workload, or the operator in its place, reads the vault with an identity of its own.
     pub(crate) fn uses_workload_identity(&self) -> bool {
-        self.identity.unwrap_or_default() == IdentityMode::Workload
+        self.has_operator_tls() || self.identity.unwrap_or_default() == IdentityMode::Workload
     }
 
     /// Returns the hosts that the certificate must cover, in display order.
@@ -245,7 +275,7 @@ pub(crate) mod tests {
                 dns_service_ip: "10.1.0.10".parse().unwrap(),
                 replace: false,
             },
-            dns: Dns { zone: None, resource_group: None },
+            dns: Dns { zone: None, resource_group: None, publish: Publisher::Landfall },
             canary: Canary { stable: 90, canary: 10 },
             kubeconfig: PathBuf::from("kubeconfig"),
             state_folder: PathBuf::from("state"),

@@ -236,6 +236,20 @@ pub struct Dns {
     pub zone: Option<String>,
     /// The zone's resource group, required if several zones have this name.
     pub resource_group: Option<String>,
+    /// The publisher of the records: "landfall", "operator" for ExternalDNS in the cluster, or "table", which only prints
+    /// the records to enter.
+    #[schemars(extend("default" = "landfall"))]
+    pub publish: Option<PublisherName>,
+}
+
+/// The publisher of the records.
+#[derive(Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(inline)]
+pub enum PublisherName {
+    Landfall,
+    Operator,
+    Table,
 }
 
 /// The split between the two versions of echo; the sum is 100.

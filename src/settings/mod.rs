@@ -16,13 +16,13 @@ pub mod target;
 use checks::endpoints::Consent;
 use checks::{acme, certificate, cidrs, cluster, dns, manifests, names};
 use config_error::{ConfigError, Place, Sourced};
-use file_schema::{CloudName, File, IdentityName};
+use file_schema::{CloudName, File, IdentityName, PublisherName};
 use ipnet::Ipv4Net;
 use jiff::Timestamp;
 use landfall_steps::{
     StepTables,
     identity_mode::IdentityMode,
-    settings::{Canary, Certificate, Cluster, Dns, Network, Renewal, Settings},
+    settings::{Canary, Certificate, Cluster, Dns, Network, Publisher, Renewal, Settings},
 };
 use sources::{Environment, Flags, Sources};
 use std::{
@@ -306,7 +306,12 @@ fn dns(sources: &mut Sources<'_>, file: &File, domain: Option<&str>) -> Option<D
     };
     let group = sources.pick("dns.resource_group", file.dns.resource_group.as_ref());
     let group = group.map_or(Some(None), |given| sources.take(names::resource_group(&given)).map(Some));
-    Some(Dns { zone, resource_group: group? })
+    let publish = match file.dns.publish {
+        None | Some(PublisherName::Landfall) => Publisher::Landfall,
+        Some(PublisherName::Operator) => Publisher::Operator,
+        Some(PublisherName::Table) => Publisher::Table,
+    };
+    Some(Dns { zone, resource_group: group?, publish })
 }
 
 fn canary(sources: &mut Sources<'_>, file: &File) -> Option<Canary> {

@@ -111,6 +111,8 @@ impl Certificate {
         }
         let held = cx.output_of(self.records.certificate).filter(|held| is_same(&held.thumbprint))?;
         let synced = cx.output_of(self.records.secret).and_then(|secret| secret.thumbprint);
+        let provided = || cx.output_of(self.records.provided).map(|provided| provided.thumbprint);
+        let synced = synced.or_else(provided);
         held.replaces.filter(|_| !synced.is_some_and(|thumbprint| is_same(&thumbprint)))
     }
 

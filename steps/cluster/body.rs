@@ -16,6 +16,9 @@ const ROTATION: &str = "/properties/addonProfiles/azureKeyvaultSecretsProvider/c
 const ROTATION_INTERVAL: &str =
     "/properties/addonProfiles/azureKeyvaultSecretsProvider/config/rotationPollInterval";
 
+const OPERATOR: &str = "/properties/ingressProfile/webAppRouting/enabled";
+/// The NGINX of application routing, with a load balancer of its own. The operator is used without it.
+const NGINX: &str = "/properties/ingressProfile/webAppRouting/nginx/defaultIngressControllerType";
 const ISSUER: &str = "/properties/oidcIssuerProfile/enabled";
 const WORKLOAD_IDENTITY: &str = "/properties/securityProfile/workloadIdentity/enabled";
 
@@ -24,9 +27,25 @@ const WORKLOAD_IDENTITY: &str = "/properties/securityProfile/workloadIdentity/en
 pub(crate) const ISSUER_NOTE: &str = "enabling the issuer of service account tokens restarts the API server, which does not interrupt the gateways; \
      an issuer cannot be disabled again";
 
-/// Returns the properties that the gateways require, and with `workload` those for an identity of the sync workload.
-/// Values of `config` are strings.
-fn wanted(workload: bool) -> Vec<(&'static str, Value)> {
+/// The optional requirements of the settings on the cluster.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Required {
+    /// A managed identity trusts service accounts of the cluster.
+    pub(crate) identity: bool,
+    /// The operator of application routing is used.
+    pub(crate) operator: bool,
+}
+
+impl Required {
+    /// Returns the requirements of these settings.
+    pub(crate) fn of(s: &Settings) -> Self {
+        Self { identity: s.needs_identity(), operator: s.has_operator_tls() || s.has_operator_records() }
+    }
+}
+
+/// Returns the properties that the gateways and the settings require. Values of `config` are strings. A cluster whose
+/// operator is enabled already keeps its NGINX.
+fn wanted(required: Required, body: &Value) -> Vec<(&'static str, Value)> {
     let mut wanted = vec![
         (GATEWAY_API, json!("Standard")),
         (ISTIO, json!("Enabled")),
@@ -34,8 +53,14 @@ fn wanted(workload: bool) -> Vec<(&'static str, Value)> {
         (ROTATION, json!("true")),
         (ROTATION_INTERVAL, json!("2m")),
     ];
-    if workload {
+    if required.identity {
         wanted.extend([(ISSUER, json!(true)), (WORKLOAD_IDENTITY, json!(true))]);
+    }
+    if required.operator {
+        wanted.push((OPERATOR, json!(true)));
+        if body.pointer(OPERATOR) != Some(&json!(true)) {
+            wanted.push((NGINX, json!("None")));
+        }
     }
     wanted
 }
@@ -91,7 +116,7 @@ pub(crate) fn create_body(s: &Settings, version: &str, subnet: &str, subscriptio
             },
         },
     });
-    for (pointer, value) in wanted(s.uses_workload_identity()) {
+    for (pointer, value) in wanted(Required::of(s), &Value::Null) {
         set(&mut body, pointer, value);
     }
     // A policy that lists allowed versions would refuse an empty one.
@@ -114,26 +139,27 @@ pub(crate) fn owned_tags(s: &Settings, subscription: &str) -> Tags {
 }
 
 /// Returns the existing body with minimal changes: unknown fields are preserved.
-pub(crate) fn update_body(mut body: Value, workload: bool) -> Value {
-    for (pointer, value) in wanted(workload) {
+pub(crate) fn update_body(mut body: Value, required: Required) -> Value {
+    for (pointer, value) in wanted(required, &body) {
         set(&mut body, pointer, value);
     }
     read_only::without(body, read_only::CLUSTER)
 }
 
-/// Lists the required properties that differ in an existing cluster, with `workload` those for an identity of the sync
-/// workload too.
-pub(crate) fn differences(body: &Value, workload: bool) -> Vec<Change> {
+/// Lists the required properties that differ in an existing cluster.
+pub(crate) fn differences(body: &Value, required: Required) -> Vec<Change> {
     let lacks = |(pointer, wanted): (&str, Value)| {
         let is = body.pointer(pointer).cloned().unwrap_or(Value::Null);
         (is != wanted).then_some(Change { field: field_of(pointer), is, wanted })
     };
-    wanted(workload).into_iter().filter_map(lacks).collect()
+    wanted(required, body).into_iter().filter_map(lacks).collect()
 }
 
 /// Returns whether a difference concerns a property without which no gateway serves HTTPS.
 pub(crate) fn is_required(change: &Change) -> bool {
-    [GATEWAY_API, ISTIO, SECRETS_PROVIDER, ISSUER].iter().any(|pointer| field_of(pointer) == change.field)
+    [GATEWAY_API, ISTIO, SECRETS_PROVIDER, ISSUER, OPERATOR]
+        .iter()
+        .any(|pointer| field_of(pointer) == change.field)
 }
 
 fn field_of(pointer: &str) -> String {
@@ -261,10 +287,10 @@ mod tests {
                 "somethingNew": { "a": 1 },
             },
         });
-        let body = update_body(existing, false);
+        let body = update_body(existing, Required::default());
         assert_eq!(body["properties"]["somethingNew"], json!({ "a": 1 }));
         assert_eq!(body["properties"]["ingressProfile"]["webAppRouting"]["dnsZoneResourceIds"], json!(["z"]));
-        assert!(differences(&body, false).is_empty());
+        assert!(differences(&body, Required::default()).is_empty());
         assert!(body["properties"].get("provisioningState").is_none());
     }
 
@@ -274,7 +300,7 @@ mod tests {
             "id": "/c", "eTag": "1", "tags": { "a": "b" },
             "properties": { "fqdn": "c.example.com", "resourceUID": "u", "agentPoolProfiles": [{ "name": "np", "eTag": "2" }] },
         });
-        let body = update_body(existing, false);
+        let body = update_body(existing, Required::default());
         assert_eq!(body["tags"]["a"], "b");
         assert_eq!(body["properties"]["agentPoolProfiles"], json!([{ "name": "np" }]));
         for issued in ["fqdn", "resourceUID"] {
@@ -305,18 +331,30 @@ mod tests {
 
     #[test]
     fn an_identity_of_the_workload_needs_the_issuer() {
-        let body = update_body(json!({ "properties": {} }), false);
-        let changes = differences(&body, true);
+        let body = update_body(json!({ "properties": {} }), Required::default());
+        let required = Required { identity: true, ..Required::default() };
+        let changes = differences(&body, required);
         assert_eq!(changes.iter().filter(|change| enables_issuer(change)).count(), 1);
         assert_eq!(changes[1].field, "securityProfile.workloadIdentity.enabled");
-        assert!(differences(&update_body(body, true), true).is_empty());
+        assert!(differences(&update_body(body, required), required).is_empty());
+    }
+
+    #[test]
+    fn the_operator_comes_without_nginx_unless_the_cluster_has_it_already() {
+        let required = Required { operator: true, ..Required::default() };
+        let body = update_body(json!({ "properties": {} }), required);
+        assert_eq!(body.pointer(NGINX), Some(&json!("None")));
+        let mut found = body.clone();
+        set(&mut found, NGINX, json!("AnnotationControlled"));
+        assert!(differences(&found, required).is_empty());
+        assert_eq!(update_body(found, required).pointer(NGINX), Some(&json!("AnnotationControlled")));
     }
 
     #[test]
     fn a_disabled_add_on_is_reported_as_drift() {
-        let mut body = update_body(json!({ "properties": {} }), false);
+        let mut body = update_body(json!({ "properties": {} }), Required::default());
         set(&mut body, SECRETS_PROVIDER, json!(false));
-        let changes = differences(&body, false);
+        let changes = differences(&body, Required::default());
         assert_eq!(changes.len(), 1);
         assert_eq!(changes[0].field, "addonProfiles.azureKeyvaultSecretsProvider.enabled");
     }

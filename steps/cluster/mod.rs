@@ -6,7 +6,7 @@ mod recreate_broken;
 pub(crate) mod settings_pool;
 mod version_comparison;
 
-use self::{body as cluster_body, drift as cluster_drift};
+use self::{body as cluster_body, body::Required, drift as cluster_drift};
 use crate::{
     Clients, Clusters,
     cluster_access::{self, ClusterAccess, access_cluster},
@@ -98,12 +98,12 @@ impl Cluster {
 
     /// Returns the issuer, if an identity is to trust it.
     fn issuer(&self, body: &Value) -> Option<String> {
-        cluster_body::issuer(body).filter(|_| self.settings.uses_workload_identity())
+        cluster_body::issuer(body).filter(|_| self.settings.needs_identity())
     }
 
     /// Lists the properties that the gateways and the sync workload require, and that differ.
     fn required_differences(&self, body: &Value) -> Vec<Change> {
-        cluster_body::differences(body, self.settings.uses_workload_identity())
+        cluster_body::differences(body, Required::of(&self.settings))
     }
 
     fn evaluate(&self, cx: &Context, body: &Value, subnet: &Subnet) -> Check<AcceptedCluster> {
@@ -233,7 +233,7 @@ impl Cluster {
                 _ => {}
             }
             let condition = cluster_body::unchanged(&body);
-            let mut body = cluster_body::update_body(body, self.settings.uses_workload_identity());
+            let mut body = cluster_body::update_body(body, Required::of(&self.settings));
             if cx.owned() {
                 body = cluster_drift::correct_drift(body, &self.settings, &subnet.id, self.azure.id());
             }

@@ -1,5 +1,6 @@
 //! Record sets of a zone that prevent or hide the records of the gateways.
 
+use super::registry;
 use crate::names;
 use landfall_cloud::arm::{Record, Zone, dns::relative};
 
@@ -21,6 +22,8 @@ pub(crate) struct ZoneContent<'a> {
     pub(crate) zone: &'a Zone,
     pub(crate) sets: &'a [Record],
     pub(crate) mark: &'a str,
+    /// The owner ids of our ExternalDNS.
+    pub(crate) owners: &'a [String],
 }
 
 impl ZoneContent<'_> {
@@ -30,9 +33,18 @@ impl ZoneContent<'_> {
         self.sets.iter().find(|set| set.kind == "A" && set.is_named(&name))
     }
 
-    /// Returns whether our mark is on a record, so that it is owned.
-    pub(crate) fn is_owned(&self, record: &Record) -> bool {
+    /// Returns whether our mark is on a record.
+    pub(crate) fn is_marked(&self, record: &Record) -> bool {
         record.metadata.get(names::OWNER).is_some_and(|mark| mark == self.mark)
+    }
+
+    /// Returns whether a record is owned: our mark is on it, or our ExternalDNS published it.
+    pub(crate) fn is_owned(&self, record: &Record) -> bool {
+        let is_registered = || {
+            let owner = registry::owner(self.sets, &record.name.to_ascii_lowercase());
+            owner.is_some_and(|owner| self.owners.contains(&owner))
+        };
+        self.is_marked(record) || (!self.owners.is_empty() && is_registered())
     }
 
     /// Lists the conflicts of hosts with their addresses; an unknown address differs from every record's. Other
@@ -166,7 +178,7 @@ mod tests {
         let zone = Zone { id: String::new(), name: "example.com".to_owned(), name_servers: Vec::new() };
         let hosts: Vec<(String, Option<String>)> =
             hosts.iter().map(|host| ((*host).to_owned(), Some("203.0.113.1".to_owned()))).collect();
-        ZoneContent { zone: &zone, sets, mark: "s/rg/default" }.conflicts(&hosts)
+        ZoneContent { zone: &zone, sets, mark: "s/rg/default", owners: &[] }.conflicts(&hosts)
     }
 
     #[test]

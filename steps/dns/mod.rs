@@ -1,18 +1,22 @@
 //! DNS records: A records in a zone of the subscription, or the table to enter by hand.
 
 mod conflicts;
+mod handover;
+mod registry;
 mod zone;
 
 pub(crate) use conflicts::{Conflict, ZoneContent};
 pub(crate) use zone::{FoundZone, ZoneSearch};
 
 use crate::{
-    Clients,
+    Clients, Clusters,
     error_context::{ErrorContext, TrackWrite},
     gateways::ProgrammedGateways,
+    graph::Records,
+    manifests::Manifests,
     names, operation,
-    resource_spec::{Listed, LockScope, NameSetting, Resource, ResourceSpec},
-    settings::Settings,
+    resource_spec::{Listed, LockScope, NameSetting, Resource, ResourceSpec, Resources},
+    settings::{Publisher, Settings},
 };
 pub(crate) use landfall_cloud::arm::dns::relative;
 use landfall_cloud::{
@@ -40,6 +44,12 @@ pub struct Dns {
     domain: String,
     zone: Option<String>,
     search: ZoneSearch,
+    publisher: Publisher,
+    /// The namespace and the name of the route of each host.
+    routes: BTreeMap<String, (String, String)>,
+    clusters: Clusters,
+    records: Records,
+    resources: Resources,
 }
 
 /// The host names and their addresses.
@@ -82,8 +92,13 @@ pub struct PublishedZone {
 impl Dns {
     /// Returns the step for these settings.
     #[must_use]
-    pub fn new(c: &Clients, s: &Settings) -> Self {
+    pub fn new(c: &Clients, s: &Settings, resources: &Resources) -> Self {
         Self {
+            publisher: s.dns.publish,
+            routes: Manifests::new(s).routes(),
+            clusters: c.clusters.clone(),
+            records: resources.records,
+            resources: resources.clone(),
             azure: c.azure.clone(),
             mark: names::mark(s, c.azure.id()),
             domain: s.domain.clone(),
@@ -131,7 +146,7 @@ impl Dns {
                 }
                 listed => listed.context(&what)?,
             };
-            let content = ZoneContent { zone, sets: &sets, mark: &self.mark };
+            let content = ZoneContent { zone, sets: &sets, mark: &self.mark, owners: &[] };
             let hosts = [(host.to_owned(), Some(address.to_owned()))];
             if let Some(conflict) = content.conflicts(&hosts).into_iter().next() {
                 return Err(refused(conflict));
@@ -274,7 +289,7 @@ fn has_zone(published: &Published) -> bool {
 }
 
 impl Step for Dns {
-    type Input = ProgrammedGateways;
+    type Input = (ProgrammedGateways, ());
     type Output = Published;
 
     fn title(&self) -> String {
@@ -293,8 +308,12 @@ impl Step for Dns {
         Duration::from_secs(2)
     }
 
-    async fn check(&self, cx: &Context, input: &ProgrammedGateways) -> Result<Check<Published>, StepError> {
+    async fn check(&self, cx: &Context, (input, ()): &Self::Input) -> Result<Check<Published>, StepError> {
         let wanted = wanted(input);
+        if self.publisher == Publisher::Table {
+            cx.note("dns.publish is \"table\"; create the records yourself");
+            return Ok(Check::InSync(Published::unmanaged(wanted, false)));
+        }
         let zone = match self.search.find().await.context(self.search.what())? {
             FoundZone::Zone(zone) => zone,
             FoundZone::Wrong(error) => return Ok(Check::Refused { error }),
@@ -314,7 +333,9 @@ impl Step for Dns {
         };
         let sets =
             self.azure.record_sets(&zone).await.context(format!("list the records of {}", zone.name))?;
-        let content = ZoneContent { zone: &zone, sets: &sets, mark: &self.mark };
+        let owners = self.owners(cx);
+        let ids = owners.ids();
+        let content = ZoneContent { zone: &zone, sets: &sets, mark: &self.mark, owners: &ids };
         let hosts: Vec<_> =
             wanted.iter().map(|(host, address)| (host.clone(), Some(address.clone()))).collect();
         if let Some(conflict) = content.conflicts(&hosts).into_iter().next() {
@@ -332,8 +353,15 @@ impl Step for Dns {
                 outside.join(", ")
             ));
         }
-        let mut changes = Vec::new();
-        for (host, address) in wanted.iter().filter(|(host, _)| relative(host, &zone.name).is_some()) {
+        let mut changes = match self.publisher {
+            Publisher::Operator => self.unpublished(&owners, &content, &wanted),
+            _ => self.to_take_back(&owners, &content, &wanted),
+        };
+        let is_own = |host: &str| {
+            let by_operator = || self.is_published_by_operator(&owners, &zone, host);
+            relative(host, &zone.name).is_some() && !(self.publisher == Publisher::Operator && by_operator())
+        };
+        for (host, address) in wanted.iter().filter(|(host, _)| is_own(host)) {
             match content.record(host) {
                 Some(record) if record.addresses == [address.clone()] => {}
                 record => changes.push(Change {
@@ -352,7 +380,7 @@ impl Step for Dns {
         })
     }
 
-    async fn apply(&self, cx: &Context, input: &ProgrammedGateways) -> Result<Published, StepError> {
+    async fn apply(&self, cx: &Context, (input, ()): &Self::Input) -> Result<Published, StepError> {
         let wanted = wanted(input);
         let zone = match self.search.find().await.context(self.search.what())? {
             FoundZone::Zone(zone) => zone,
@@ -363,7 +391,16 @@ impl Step for Dns {
                 return Ok(last.unwrap_or_else(|| Published::unmanaged(wanted, true)));
             }
         };
-        let hosts = wanted.iter().filter(|(host, _)| relative(host, &zone.name).is_some());
+        let owners = self.owners(cx);
+        let by_operator = |host: &str| {
+            self.publisher == Publisher::Operator && self.is_published_by_operator(&owners, &zone, host)
+        };
+        match self.publisher {
+            Publisher::Operator => self.hand_over(cx, &owners, &zone, &wanted).await?,
+            _ => self.take_back(cx, &owners, &zone, &wanted).await?,
+        }
+        let hosts =
+            wanted.iter().filter(|(host, _)| relative(host, &zone.name).is_some() && !by_operator(host));
         let puts = hosts.map(|(host, address)| self.put(cx, &zone, host, address));
         // Each request runs to its end: a cancelled one could not report its leftover.
         futures::future::join_all(puts).await.into_iter().collect::<Result<(), _>>()?;
@@ -371,7 +408,7 @@ impl Step for Dns {
     }
 
     /// In a partly published set, the marked records are owned, also if the other names are foreign.
-    async fn recover(&self, _: &Context, input: &ProgrammedGateways) -> Result<Option<Published>, StepError> {
+    async fn recover(&self, _: &Context, (input, ()): &Self::Input) -> Result<Option<Published>, StepError> {
         let Some(zone) = self.find_zone().await? else { return Ok(None) };
         let existing_records = match self.azure.records(&zone).await {
             Err(error) if error.kind == ApiErrorKind::NotFound => return Ok(None),
@@ -389,11 +426,7 @@ impl Step for Dns {
     }
 
     /// Returns the records of the hosts that lead to the gateways, owned or foreign.
-    async fn existing(
-        &self,
-        _: &Context,
-        input: &ProgrammedGateways,
-    ) -> Result<Option<Published>, StepError> {
+    async fn existing(&self, _: &Context, (input, ()): &Self::Input) -> Result<Option<Published>, StepError> {
         let Some(zone) = self.find_zone().await? else { return Ok(None) };
         let existing_records = self.records(&zone).await?;
         let points_to_gateway = |(host, address): &(String, String)| {
@@ -424,9 +457,19 @@ impl Step for Dns {
             listed => listed.context(format!("list the records of {}", zone.name))?,
         };
         let mut deleted = 0;
+        let external_dns = cx.output_of(self.records.external_dns);
+        if let Some(running) = &external_dns {
+            self.stop_external_dns(cx, running).await?;
+        }
+        let owners: Vec<String> =
+            external_dns.map(|running| running.owners.into_values().collect()).unwrap_or_default();
         let (mut foreign, mut unmarked) = (Vec::new(), Vec::new());
         for (host, address) in &published.records {
             let Some(name) = relative(host, &zone.name) else { continue };
+            if !owners.is_empty() && self.delete_published(cx, &owners, &zone, host).await? {
+                deleted += 1;
+                continue;
+            }
             let found = existing_records.iter().find(|record| record.is_named(&name)).cloned();
             let is_found = found.as_ref().is_some_and(|record| {
                 !self.is_owned(record) && record.addresses.iter().any(|one| one == address)

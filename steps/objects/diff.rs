@@ -3,7 +3,7 @@
 use super::{
     FIELD_MANAGER, ObjectRef,
     immutable::{self, ImmutableChange},
-    is_managed, namespace, place, prerequisites,
+    is_managed, listener_references, namespace, place, prerequisites,
     prune::{self, DesiredObjects, PreviousApply, PruneSet},
     replicas::Autoscaled,
 };
@@ -218,7 +218,9 @@ pub(crate) async fn diff(
         .iter()
         .zip(manifests)
         .map(|(found, manifest)| match found {
-            Some((kind, Some(live))) => autoscaled.desired(kind, manifest, live),
+            Some((kind, Some(live))) => {
+                listener_references::desired(autoscaled.desired(kind, manifest, live), live)
+            }
             _ => Cow::Borrowed(manifest),
         })
         .collect();

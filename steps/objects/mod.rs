@@ -6,6 +6,7 @@ mod delete;
 mod diff;
 pub(crate) mod foreign;
 mod immutable;
+mod listener_references;
 mod prerequisites;
 mod prune;
 mod recorded_ownership;

@@ -33,6 +33,12 @@ impl DesiredObjects {
         Self(Arc::new(manifests.map(named).collect()), Arc::new(replace.to_vec()))
     }
 
+    /// Returns the objects with those of further manifests.
+    pub(crate) fn and(&self, manifests: &[Manifest]) -> Self {
+        let Self(further, _) = Self::of(manifests.iter(), &[]);
+        Self(Arc::new(self.0.union(&further).cloned().collect()), Arc::clone(&self.1))
+    }
+
     /// Returns whether an object may be deleted and recreated.
     pub(super) fn replaces(&self, name: &ObjectName) -> bool {
         self.1.contains(name)

@@ -97,7 +97,10 @@ impl DnsCheck {
             Some(gateway.address.clone())
         };
         let hosts: Vec<_> = self.hosts.iter().map(|host| (host.clone(), address(host))).collect();
-        let content = ZoneContent { zone: &zone, sets: &sets, mark: &self.mark };
+        let external_dns = cx.output_of(records.external_dns);
+        let owners: Vec<String> =
+            external_dns.map(|running| running.owners.into_values().collect()).unwrap_or_default();
+        let content = ZoneContent { zone: &zone, sets: &sets, mark: &self.mark, owners: &owners };
         for note in content.ipv6_notes(&hosts) {
             cx.note(note);
         }

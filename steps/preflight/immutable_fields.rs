@@ -43,7 +43,7 @@ impl Preflight {
             unknown.extend(gateways.iter().cloned());
         }
         // This set's placeholders are filled in when the cluster is ready, so it has no fingerprint before.
-        if cx.output_of(records.secret).is_none() {
+        if cx.output_of(records.secret).is_none() && !self.queries.settings().has_operator_tls() {
             unknown.extend(self.manifests.tls_templates());
         }
         unknown

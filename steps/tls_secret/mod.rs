@@ -11,7 +11,7 @@ use crate::{
     identity::UserAssignedIdentity,
     identity_mode::IdentityMode,
     key_vault::Vault,
-    manifests::{Manifests, TlsNames},
+    manifests::{Manifests, TlsNames, UNKNOWN_ID},
     objects::{self, Applied, PreviousApply},
     resource_spec::{Resource, ResourceSpec, Resources},
     settings::Settings,
@@ -31,9 +31,6 @@ use std::{sync::Arc, time::Duration};
 pub const SECRET: &str = "gateway-tls-secret";
 /// The namespace of the Secret.
 pub const NAMESPACE: &str = "default";
-
-/// The client id in a plan, before the identity exists.
-const UNKNOWN_ID: &str = "known after the managed identity is created";
 
 /// Ensures that the Secret exists.
 pub struct TlsSecret {

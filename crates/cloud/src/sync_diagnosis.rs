@@ -115,7 +115,14 @@ pub fn message_summary(message: &str) -> String {
     }
     // The token endpoint's code, and its first sentence.
     if let Some(refusal) = message.find("AADSTS").map(|at| &message[at..]) {
-        return refusal.split(". ").next().unwrap_or_default().trim_end_matches('.').chars().take(GIST).collect();
+        return refusal
+            .split(". ")
+            .next()
+            .unwrap_or_default()
+            .trim_end_matches('.')
+            .chars()
+            .take(GIST)
+            .collect();
     }
     if let Some(at) = message.find("failed to fetch token: ") {
         return message[at..].lines().next().unwrap_or_default().chars().take(GIST).collect();

@@ -109,7 +109,8 @@ impl Graph {
         };
         let parents: BTreeSet<usize> = sources.values.iter().map(index_of).collect();
         let optional: BTreeSet<usize> = sources.optional.iter().map(index_of).collect();
-        let orders: BTreeSet<usize> = sources.orders.iter().map(index_of).chain(optional.iter().copied()).collect();
+        let orders: BTreeSet<usize> =
+            sources.orders.iter().map(index_of).chain(optional.iter().copied()).collect();
         self.sources.push(parents.union(&orders).copied().collect());
         self.optional_sources.push(optional.into_iter().collect());
         self.parents.push(parents.into_iter().collect());

@@ -9,7 +9,10 @@ use super::{
     plan::{Plan, Planner},
     ticket::{OrderTicket, TxtValue},
 };
-use crate::{names, settings::Dns};
+use crate::{
+    names,
+    settings::{Dns, Publisher},
+};
 use jiff::Timestamp;
 use landfall_cloud::vault::StoredCertificate;
 use sha2::{Digest, Sha256};
@@ -174,7 +177,14 @@ pub(crate) fn settings_of(stored: &StoredCertificate) -> Option<(Acme, Option<Dn
         rehearse: false,
         key: if tag(KEY) == Some("local") { KeyPlace::Local } else { KeyPlace::Vault },
     };
-    Some((acme, zone.map(|(zone, group)| Dns { zone: some(zone), resource_group: some(group) })))
+    Some((
+        acme,
+        zone.map(|(zone, group)| Dns {
+            zone: some(zone),
+            resource_group: some(group),
+            publish: Publisher::default(),
+        }),
+    ))
 }
 
 #[cfg(test)]

@@ -23,6 +23,7 @@ mod kubectl;
 mod live_status;
 mod network;
 mod objects;
+mod operator;
 mod overridden;
 mod ownership;
 mod pebble;

@@ -3,7 +3,7 @@
 use landfall_cloud::{certificate::Material, kubernetes::manifest};
 use landfall_steps::{
     StepTables,
-    settings::{Canary, Certificate, Cluster, Dns, Network, Settings},
+    settings::{Canary, Certificate, Cluster, Dns, Network, Publisher, Settings},
 };
 use std::{path::Path, sync::Arc};
 
@@ -48,7 +48,7 @@ pub fn demo(home: &Path) -> Settings {
             dns_service_ip: "10.1.0.10".parse().unwrap(),
             replace: false,
         },
-        dns: Dns { zone: None, resource_group: None },
+        dns: Dns { zone: None, resource_group: None, publish: Publisher::Landfall },
         canary: Canary { stable: 90, canary: 10 },
         kubeconfig: home.join("kubeconfig"),
         state_folder: home.join("state"),

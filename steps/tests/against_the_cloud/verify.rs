@@ -29,7 +29,7 @@ async fn serving() -> Fixture {
 }
 
 /// Runs all checks once.
-async fn run_checks(fixture: &Fixture) -> Verdict {
+pub async fn run_checks(fixture: &Fixture) -> Verdict {
     let timeouts = VerifyTimeouts { retry_timeout: Duration::ZERO, ..VerifyTimeouts::default() };
     let environment = fixture.description(&fixture.journal_state());
     let verification = Verification::new(&fixture.clients, &environment, timeouts).unwrap();
@@ -42,7 +42,7 @@ async fn run_checks(fixture: &Fixture) -> Verdict {
     verification.run(address_map, &|_, _| {}).await.unwrap()
 }
 
-fn failed(verdict: &Verdict) -> Vec<&'static str> {
+pub fn failed(verdict: &Verdict) -> Vec<&'static str> {
     verdict.failed().map(CheckId::name).collect()
 }
 

@@ -69,7 +69,10 @@ async fn the_sync_workload_reads_the_vault_with_its_own_identity() {
     assert_eq!(class["spec"]["parameters"]["clientID"], properties["clientId"]);
     assert_eq!(class["spec"]["parameters"]["useVMManagedIdentity"], Value::Null);
     let account = kubectl.get(ACCOUNT).await;
-    assert_eq!(account["metadata"]["annotations"]["azure.workload.identity/client-id"], properties["clientId"]);
+    assert_eq!(
+        account["metadata"]["annotations"]["azure.workload.identity/client-id"],
+        properties["clientId"]
+    );
     let sync = kubectl.get(SYNC).await;
     assert_eq!(sync["spec"]["template"]["spec"]["serviceAccountName"], "tls-secret-sync");
 
@@ -219,7 +222,8 @@ async fn a_foreign_identity_is_refused_and_its_credentials_stay() {
 #[tokio::test]
 async fn a_late_issuer_is_read_again_and_a_late_credential_is_waited_for() {
     for fault in ["issuer-late", "credential-late"] {
-        let options = Options { speed: Speed::Times(600.0), faults: vec![fault.to_owned()], ..Options::default() };
+        let options =
+            Options { speed: Speed::Times(600.0), faults: vec![fault.to_owned()], ..Options::default() };
         let fixture = Fixture::with(options).await;
         assert_created(&fixture.up_ready().await);
         assert!(fixture.plan().await.is_empty(), "{fault}");

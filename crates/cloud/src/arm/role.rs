@@ -31,6 +31,9 @@ impl Role {
     /// Reads a vault's certificates.
     pub const CERTIFICATE_USER: Self =
         Self { name: "Key Vault Certificate User", id: "db79e9a7-68ee-4b58-9aeb-b90e7c24fcba" };
+    /// Writes the record sets of a DNS zone.
+    pub const DNS_ZONE_CONTRIBUTOR: Self =
+        Self { name: "DNS Zone Contributor", id: "befefa01-2a29-4197-83a8-272ff33ce314" };
     /// Joins load balancers and nodes to a subnet.
     pub const NETWORK_CONTRIBUTOR: Self =
         Self { name: "Network Contributor", id: "4d97b98b-1d4f-4787-a291-c67834d212e7" };

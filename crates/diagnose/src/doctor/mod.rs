@@ -18,6 +18,7 @@ mod http_probe;
 mod istio;
 mod last_run;
 mod names;
+mod operator;
 mod renewal;
 mod route;
 mod rules;

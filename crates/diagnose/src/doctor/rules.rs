@@ -2,7 +2,7 @@
 
 use super::{
     CheckOutcome, CheckResult, Diagnosis, Finding, access, certificate, cluster, gateway, gateway_responses,
-    istio, names, route, secret, snapshot::Snapshot, subscription,
+    istio, names, operator, route, secret, snapshot::Snapshot, subscription,
 };
 use crate::snapshot::ClusterSnapshot;
 use std::{collections::BTreeSet, ops::ControlFlow};
@@ -143,7 +143,12 @@ const CHECKS: [DoctorCheck; 13] = [
             });
             of_vault.concat().into_iter().chain(in_cluster).collect()
         },
-        evaluate: |snapshot, findings| in_cluster(snapshot, findings, secret::evaluate),
+        evaluate: |snapshot, findings| {
+            in_cluster(snapshot, findings, |snapshot, objects, findings| {
+                operator::listeners(snapshot, objects, findings);
+                secret::evaluate(snapshot, objects, findings);
+            })
+        },
     },
     // After the Secrets: a refusal of the nodes is the cause, a refusal of this machine has no other effect.
     DoctorCheck {
@@ -184,7 +189,7 @@ const CHECKS: [DoctorCheck; 13] = [
         },
         evaluate: |snapshot, findings| {
             names::evaluate(snapshot, findings);
-            Flow::Continue(())
+            in_cluster(snapshot, findings, operator::external_dns)
         },
     },
 ];

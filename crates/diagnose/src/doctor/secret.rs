@@ -286,8 +286,7 @@ impl Secret<'_> {
     fn with_roles(&self, failed_stage: Finding) -> Finding {
         let Some((noun, identity, count)) = self.roles() else { return failed_stage };
         let vault = &self.snapshot.environment.vault_name;
-        failed_stage
-            .evidence(format!("role assignments of {noun} ({identity}) at {vault}: {count}"))
+        failed_stage.evidence(format!("role assignments of {noun} ({identity}) at {vault}: {count}"))
     }
 
     /// Returns the fault in the sync of an up-to-date Secret, because of which the next certificate will not

@@ -9,8 +9,8 @@ use jiff::Timestamp;
 use landfall_cloud::{
     AddOnIdentity, ApiError, ApiErrorKind, ReadyCluster,
     arm::{
-        Assignment, FederatedCredential, Lock, Record, Registration, State, Subscription, SubscriptionClient, Usage,
-        Zone, cluster, identity as arm_identity,
+        Assignment, FederatedCredential, Lock, Record, Registration, State, Subscription, SubscriptionClient,
+        Usage, Zone, cluster, identity as arm_identity,
     },
     environment_description::{Environment, PublishedRecords},
     kubernetes::DynamicObject,

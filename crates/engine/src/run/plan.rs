@@ -186,8 +186,8 @@ impl<'a> Walk<'a> {
             let parents = &graph.parents[index];
             let optional = graph.optional_sources[index].iter().filter(|&&source| !graph.is_disabled(source));
             // A step without input values runs at once, or waits only for an ordering edge.
-            let known =
-                !parents.is_empty() && parents.iter().chain(optional).all(|&source| recorded[source].is_some());
+            let known = !parents.is_empty()
+                && parents.iter().chain(optional).all(|&source| recorded[source].is_some());
             (known && !graph.is_disabled(index)).then(|| {
                 tokio::spawn(check(graph.nodes[index].clone(), plan_context.clone(), outputs.clone()))
             })
@@ -243,7 +243,8 @@ impl<'a> Walk<'a> {
             as_recorded &= value(self.recorded[parent].as_ref()) == Some(&node_output.value);
             outputs.0[parent] = Some(node_output.produced.clone());
         }
-        for &source in self.graph.optional_sources[index].iter().filter(|&&one| !self.graph.is_disabled(one)) {
+        for &source in self.graph.optional_sources[index].iter().filter(|&&one| !self.graph.is_disabled(one))
+        {
             let node_output = match &self.upstream[source] {
                 Upstream::Present(node_output) | Upstream::Changing(Some(node_output)) => Some(node_output),
                 _ => None,

@@ -170,14 +170,8 @@ async fn run_case(case: &Case) -> Option<String> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_cause_is_reported_as_the_root_cause() {
     let only = std::env::var("LANDFALL_DOCTOR_CASE").unwrap_or_default();
-    let tables = [
-        certificates::CASES,
-        clusters::CASES,
-        gateways::CASES,
-        identity::CASES,
-        names::CASES,
-        routes::CASES,
-    ];
+    let tables =
+        [certificates::CASES, clusters::CASES, gateways::CASES, identity::CASES, names::CASES, routes::CASES];
     let cases = tables.into_iter().flatten().filter(|case| case.name.contains(&only));
     let results = cases.map(|case| async move {
         let results = tokio::spawn(run_case(case)).await;
