@@ -33,6 +33,10 @@ pub const IDENTITY_PUT: f64 = 2.0;
 pub const FEDERATED_CREDENTIAL_PUT: f64 = 0.5;
 /// The delay between a federated credential and its effect at the token endpoint (documented: seconds to minutes).
 pub const FEDERATED_CREDENTIAL_EFFECT: f64 = 20.0;
+/// Creation of a storage account (observed 15–25 s).
+pub const STORAGE_ACCOUNT_PUT: f64 = 18.0;
+/// The `Retry-After` of Storage (observed 17 s).
+pub const STORAGE_RETRY_AFTER: f64 = 17.0;
 /// Import of a certificate, the duration of the response (inferred 1–3 s).
 pub const CERTIFICATE_IMPORT: f64 = 2.0;
 /// Creation of a managed cluster (observed 4–12 min).

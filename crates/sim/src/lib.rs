@@ -6,7 +6,8 @@
 //!
 //! * [`state`]: the whole state as one value; nothing runs in the background.
 //! * [`arm`]: Resource Manager, its route table and the resource providers ([`arm::provider`] explains how to
-//!   add one). [`entra`]: sign-in; [`graph`]: the directory. [`vault`]: the data plane of vaults.
+//!   add one). [`entra`]: sign-in; [`graph`]: the directory. [`vault`]: the data plane of vaults. [`blob`]: that of
+//!   storage accounts.
 //!   [`kubernetes`] and [`aks`]: clusters.
 //! * [`acme`]: certificate authorities. [`dns_server`]: the name servers of the DNS zones.
 //! * [`clock`] and [`durations`]: durations and time scaling.
@@ -18,6 +19,7 @@ pub mod acme;
 pub mod admin_api;
 pub mod aks;
 pub mod arm;
+pub mod blob;
 pub mod clock;
 pub mod dns_server;
 pub mod durations;

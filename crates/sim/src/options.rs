@@ -87,6 +87,9 @@ pub struct ConnectionInfo {
     pub vault_suffix: String,
     /// The audience of tokens for vaults.
     pub vault_audience: String,
+    /// The host suffix after the name of a storage account.
+    #[serde(default)]
+    pub blob_suffix: String,
     /// The CA certificate of the simulated cloud, PEM.
     pub ca_pem: String,
     /// The id of the tenant.
@@ -153,6 +156,7 @@ impl ConnectionInfo {
             arm_audience: state.arm_audience(),
             vault_suffix: format!("vault.{DOMAIN}"),
             vault_audience: state.vault_audience(),
+            blob_suffix: format!("blob.{DOMAIN}"),
             ca_pem: ca_pem.to_owned(),
             tenant: state.directory.tenant.clone(),
             subscription: state.subscription.clone(),

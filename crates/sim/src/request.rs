@@ -1,6 +1,7 @@
 //! Requests and responses as plain values, independent of connections.
 
 use std::any::Any;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
@@ -168,6 +169,8 @@ pub struct Reply {
     pub body: Bytes,
     /// The latency of the service in seconds of cloud time.
     pub latency: f64,
+    /// Additional latency in real time, of a service whose answers do not depend on the speed.
+    pub real_latency: Duration,
     /// The stream after the body.
     pub stream: Option<Box<dyn Streaming>>,
     /// The delivery.
@@ -195,6 +198,7 @@ impl Reply {
             headers: HeaderMap::new(),
             body: Bytes::new(),
             latency: 0.0,
+            real_latency: Duration::ZERO,
             stream: None,
             delivery: Delivery::Whole,
             fault: None,

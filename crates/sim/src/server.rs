@@ -211,7 +211,7 @@ pub async fn answer(
             return Err(Cut);
         }
     };
-    let latency = server_state.timing().real(reply.latency);
+    let latency = server_state.timing().real(reply.latency) + reply.real_latency;
     if !latency.is_zero() {
         // At a shutdown, a completed response is sent without its latency.
         tokio::select! {

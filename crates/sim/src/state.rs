@@ -16,6 +16,7 @@ use crate::arm::{
     self, clusters, dns, features, groups, locks, policies, provider_registration, quota, resource_type,
     roles, vaults,
 };
+use crate::blob;
 use crate::clock::{Clock, SimTime, Timing};
 use crate::entra::{self, Directory};
 use crate::fault::{self, Faults, RequestContext};
@@ -70,6 +71,9 @@ pub struct CloudState {
     /// The resources of the types that are declared as data.
     #[serde(default)]
     pub tracked: resource_type::Resources,
+    /// The data of the storage accounts.
+    #[serde(default)]
+    pub storage: blob::store::Accounts,
     /// DNS zones.
     pub dns: dns::Zones,
     /// The publication of the zones on their name servers.
@@ -139,6 +143,7 @@ impl CloudState {
             roles: roles::Roles::default(),
             locks: locks::Locks::default(),
             tracked: resource_type::Resources::default(),
+            storage: blob::store::Accounts::default(),
             dns: dns::Zones::default(),
             publication: dns::publication::Publication::default(),
             acme: acme::Servers::default(),
@@ -289,6 +294,7 @@ impl CloudState {
             }
             None if host == acme::STAGING_HOST => acme::serve(self, CaName::Staging, request, now, timing),
             Some((_, "oic")) => clusters::serve_issuer(self, request),
+            Some((name, "blob")) => blob::serve(self, name, request, now),
             Some((name, "vault")) => vault::serve(self, name, request, now, timing),
             _ => Reply::text(404, format!("nothing of this cloud is called {}\n", request.host)),
         }

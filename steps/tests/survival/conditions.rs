@@ -117,7 +117,8 @@ fn fault(rng: &mut Rng, scenario: Scenario) -> Armed {
         let separate = UNREADABLE.contains(fault)
             || *fault == Fault::PolicyModifies
             || (fault.concerns_orders() && !scenario.acme)
-            || fault.concerns_operator();
+            || fault.concerns_operator()
+            || fault.concerns_blobs();
         fault.heals() && !separate && !(scenario.shared_group && *fault == Fault::VaultSoftDeleted)
     };
     let healing: Vec<Fault> = Fault::ALL.iter().copied().filter(heals).collect();

@@ -20,6 +20,7 @@ pub mod quota;
 pub mod resource_type;
 pub mod roles;
 mod routing;
+pub mod storage;
 pub mod subscriptions;
 mod tags;
 pub mod vaults;
@@ -49,6 +50,7 @@ pub const TABLE: &[&resource_type::ResourceType] = &[
     &networks::ROUTE_TABLE,
     &identities::IDENTITY,
     &identities::CREDENTIAL,
+    &storage::ACCOUNT,
     &clusters::SCALE_SET,
     #[cfg(test)]
     &resource_type::tests::WIDGETS,

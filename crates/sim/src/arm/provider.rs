@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::arm::{
     Route, clusters, dns, features, groups, locks, networks, operation, policies, provider_registration,
-    resource_type, roles, subscriptions, vaults,
+    resource_type, roles, storage, subscriptions, vaults,
 };
 use crate::clock::{SimTime, Timing};
 use crate::fault;
@@ -57,6 +57,7 @@ pub const PROVIDERS: &[Provider] = &[
     locks::PROVIDER,
     resource_type::PROVIDER,
     networks::PROVIDER,
+    storage::PROVIDER,
     dns::PROVIDER,
     vaults::PROVIDER,
     clusters::PROVIDER,

@@ -5,11 +5,12 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::StatusCode;
 use serde_json::{Value, json};
 
+use crate::blob;
 use crate::clock::SimTime;
 use crate::entra::authority::Tenant;
 use crate::entra::{AKS_SERVER, AZURE_CLI, Principal, federation, token};
 use crate::request::{Reply, Request};
-use crate::state::{CloudState, uuid_from};
+use crate::state::{CloudState, DOMAIN, uuid_from};
 
 /// An error of the token endpoint (RFC 6749 §5.2, with Entra's numbers).
 #[derive(Debug)]
@@ -227,9 +228,16 @@ impl Scope {
         let resource = resource.trim_end_matches('/');
         let bare =
             resource.strip_suffix(&format!(":{}", state.port)).unwrap_or(resource).to_ascii_lowercase();
-        let known =
-            [state.arm_audience(), state.vault_audience(), state.graph_audience(), AKS_SERVER.to_owned()];
-        if !known.contains(&bare) {
+        let known = [
+            state.arm_audience(),
+            state.vault_audience(),
+            state.graph_audience(),
+            AKS_SERVER.to_owned(),
+            blob::AUDIENCE.to_owned(),
+        ];
+        let is_account =
+            bare.strip_prefix("https://").is_some_and(|host| host.ends_with(&format!(".blob.{DOMAIN}")));
+        if !known.contains(&bare) && !is_account {
             let why = format!(
                 "The resource principal named {resource} was not found in the tenant named {}. This can happen if the \
                  application has not been installed by the administrator of the tenant or consented to by any user in the \

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::inject::Injection;
 use super::{
-    Fault, acme, busy, cluster, dns, identities, kubernetes, operations, providers, quota_and_policy, roles,
+    Fault, acme, blobs, busy, cluster, dns, identities, kubernetes, operations, providers, quota_and_policy, roles,
     transport, unreadable, vaults,
 };
 
@@ -75,6 +75,7 @@ const TOPICS: &[&[Row]] = &[
     kubernetes::ROWS,
     dns::ROWS,
     acme::ROWS,
+    blobs::ROWS,
 ];
 
 /// Returns all rows of the table.

@@ -15,6 +15,7 @@
 
 mod acme;
 mod armed;
+mod blobs;
 mod busy;
 mod catalog;
 mod cluster;
@@ -232,6 +233,18 @@ faults! {
     DnsZoneUndelegated,
     /// The caller may not write a record.
     DnsWriteDenied,
+    /// An append takes effect and its response is lost.
+    AppendAnswerLost,
+    /// 503 for an append.
+    AppendBusy,
+    /// 403 for an append.
+    AppendForbidden,
+    /// The lease of a blob expired.
+    LeaseExpired,
+    /// Another client broke the lease of a blob.
+    LeaseBroken,
+    /// Another client holds the lease of a blob.
+    LeaseTaken,
 }
 
 impl Fault {
@@ -258,6 +271,11 @@ impl Fault {
     /// Returns whether only a client of the application routing operator meets the fault.
     pub fn concerns_operator(self) -> bool {
         matches!(self, Self::OperatorLate | Self::ExternalDnsEarly)
+    }
+
+    /// Returns whether only a client with its journal in a blob meets the fault.
+    pub fn concerns_blobs(self) -> bool {
+        blobs::ROWS.iter().any(|row| row.fault == self)
     }
 
     /// Returns whether another run of `up` alone recovers in the end; the other faults need manual action.

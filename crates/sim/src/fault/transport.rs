@@ -6,6 +6,7 @@ use super::inject::{Injection, RequestContext};
 use super::{Fault, Kind, Row};
 use crate::acme::fault_hooks as acme;
 use crate::arm::{self, error::ArmError, operation::with_retry_after};
+use crate::blob::BlobError;
 use crate::entra::TokenError;
 use crate::kubernetes::{self, status::StatusError as StatusRefusal};
 use crate::request::{Delivery, Reply, Request};
@@ -159,6 +160,7 @@ pub(super) const ROWS: &[Row] = &[
 enum Service {
     Arm,
     Vault,
+    Blob,
     Kubernetes,
     Acme,
 }
@@ -168,6 +170,7 @@ impl Service {
         match request {
             _ if request.path.starts_with("/kubernetes/") => Self::Kubernetes,
             _ if request.host.contains(".vault.") => Self::Vault,
+            _ if request.host.contains(".blob.") => Self::Blob,
             _ if acme::is_for_ca(request) => Self::Acme,
             _ => Self::Arm,
         }
@@ -178,6 +181,7 @@ fn refused(request: &Request, status: u16, code: &'static str, why: &str) -> Rep
     match Service::of(request) {
         Service::Arm => ArmError::gateway(status, code, why).into_reply(),
         Service::Vault => VaultRefusal::new(status, code, why).reply(),
+        Service::Blob => BlobError::new(status, code, why).reply(),
         Service::Kubernetes => StatusRefusal::new(status, code_of_status(status), why).reply(),
         Service::Acme if status == 429 => acme::refused(status, "rateLimited", why),
         Service::Acme => acme::refused(status, "serverInternal", why),
@@ -204,6 +208,8 @@ fn throttled(request: &Request) -> Reply {
             let why = "Request was not processed because too many requests were received. Reason: VaultRequestTypeLimitReached";
             refused(request, 429, "Throttled", why)
         }
+        // The blob service throttles with its code for a busy partition.
+        Service::Blob => BlobError::busy().reply(),
         Service::Kubernetes => refused(
             request,
             429,
@@ -241,6 +247,7 @@ fn expired(state: &CloudState, context: &RequestContext<'_>) -> Reply {
         Service::Vault => {
             VaultRefusal::unauthorized(state, TokenError::Expired(context.now.plus_ms(-1))).reply()
         }
+        Service::Blob => BlobError::unauthorized(state, TokenError::Expired(context.now.plus_ms(-1))).reply(),
         Service::Kubernetes => kubernetes::unauthorized(),
         Service::Acme => acme::refused(401, "unauthorized", "the request is not authorized"),
     }

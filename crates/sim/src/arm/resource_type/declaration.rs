@@ -83,6 +83,8 @@ pub struct ResourceType {
     pub read_only: &'static [&'static str],
     /// The course of a PUT.
     pub put: Write,
+    /// True if a creation that starts an operation is answered with 202, without a body.
+    pub answers_creation_with_202: bool,
     /// The course of a DELETE.
     pub delete: Write,
     /// The time from a PUT until other services act on it.
@@ -167,6 +169,7 @@ impl ResourceType {
             properties: Ok,
             read_only: &[],
             put: Write::in_response(0.0),
+            answers_creation_with_202: false,
             delete: Write::in_response(0.0),
             propagation_seconds: 0.0,
             creation_state: Some(Progress::Creating),

@@ -117,7 +117,10 @@ pub(super) fn put(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmE
     }
     (declared.hooks.written)(state, &desired, call.now, &call.timing);
     let stored = state.tracked.get(&id).unwrap_or(&desired);
-    let reply = reply(state, stored, status);
+    let reply = match declared.answers_creation_with_202 && status == 201 {
+        true => Reply::empty(202),
+        false => reply(state, stored, status),
+    };
     let reply = if status == 201 && declared.put.course == Course::InResponse {
         reply.with_header("location", &id)
     } else {

@@ -94,6 +94,8 @@ const CLUSTER_READS: &[&str] = &[
     "Microsoft.Resources/deployments/*",
     "Microsoft.ContainerService/managedClusters/listClusterUserCredential/action",
 ];
+/// The data actions on blobs below their containers.
+const BLOB_READ: &str = "Microsoft.Storage/storageAccounts/blobServices/containers/blobs/read";
 const VAULT_READS: &[&str] = &[
     "Microsoft.Authorization/*/read",
     "Microsoft.Resources/subscriptions/resourceGroups/read",
@@ -251,6 +253,36 @@ pub const BUILTIN: &[Role] = &[
         ],
         &[],
         &[]
+    ),
+    role!(
+        "ba92f5b4-2d11-453d-a403-e96b0029c9fe",
+        "Storage Blob Data Contributor",
+        "Allows for read, write and delete access to Azure Storage blob containers and data.",
+        &[
+            "Microsoft.Storage/storageAccounts/blobServices/containers/delete",
+            "Microsoft.Storage/storageAccounts/blobServices/containers/read",
+            "Microsoft.Storage/storageAccounts/blobServices/containers/write",
+            "Microsoft.Storage/storageAccounts/blobServices/generateUserDelegationKey/action"
+        ],
+        &[],
+        &[
+            "Microsoft.Storage/storageAccounts/blobServices/containers/blobs/delete",
+            BLOB_READ,
+            "Microsoft.Storage/storageAccounts/blobServices/containers/blobs/write",
+            "Microsoft.Storage/storageAccounts/blobServices/containers/blobs/move/action",
+            "Microsoft.Storage/storageAccounts/blobServices/containers/blobs/add/action"
+        ]
+    ),
+    role!(
+        "2a2b9908-6ea1-4ae2-8e65-a410df84e7d1",
+        "Storage Blob Data Reader",
+        "Allows for read access to Azure Storage blob containers and data.",
+        &[
+            "Microsoft.Storage/storageAccounts/blobServices/containers/read",
+            "Microsoft.Storage/storageAccounts/blobServices/generateUserDelegationKey/action"
+        ],
+        &[],
+        &[BLOB_READ]
     ),
     role!(
         "4d97b98b-1d4f-4787-a291-c67834d212e7",
