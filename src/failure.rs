@@ -6,9 +6,11 @@ use crate::{
     settings::config_error::{ConfigError, Place},
 };
 use landfall_cloud::ApiError;
-use landfall_engine::{JournalError, Kind, Leftover, OpenError, StepError};
+use landfall_engine::{
+    Holder, JournalError, Kind, LeaseEnd, Leftover, OpenError, StepError, StoreError, StoreErrorKind,
+};
 use landfall_sim::SimError;
-use std::{error::Error, io};
+use std::{error::Error, io, sync::Arc};
 
 /// The failure of a command, ready to print.
 #[derive(Debug)]
@@ -109,6 +111,24 @@ impl Failure {
                 }
                 .hint("wait for that run to end; its lock ends with it, and there is no file to delete")
             }
+            OpenError::Leased { address, holder } => {
+                let failure = Self::new(Exit::Locked, "lock this environment");
+                let holder = holder.as_ref().map_or("another run".to_owned(), ToString::to_string);
+                failure.cause(format!("{} holds the lease of {address}", escape::inline(&holder))).hint(
+                    "wait for that run to end; the lease of a dead process ends within a minute. `landfall unlock` \
+                     asks a living one to stop",
+                )
+            }
+            OpenError::Store { source } => Self::of_store(source),
+            OpenError::TwoJournals { .. } => Self::new(Exit::Input, error.to_string())
+                .cause("each of them knows resources that the other one may not know")
+                .hint("keep one: `landfall state push` moves the local one if the other one is empty; else remove \
+                       one of them, after a look at both with `landfall status`"),
+            OpenError::Moved { .. } => Self::new(Exit::Input, error.to_string()).hint(
+                "set [state] or LANDFALL_STATE to that place, or move the journal back with `landfall state pull`",
+            ),
+            OpenError::NothingToMove { .. } => Self::new(Exit::Input, error.to_string())
+                .hint("check --environment, --state-dir and [state]"),
             OpenError::OtherEnvironment { .. } => Self::new(Exit::Input, error.to_string())
                 .hint("use a separate environment for the other cloud or subscription: --environment NAME"),
             OpenError::Newer { .. } | OpenError::Unknown { .. } => {
@@ -146,6 +166,38 @@ impl Failure {
         }
     }
 
+    /// Creates a failure from a refused request to the store of a journal.
+    pub fn of_store(error: &StoreError) -> Self {
+        let exit = match error.kind {
+            StoreErrorKind::Forbidden => Exit::Refused,
+            StoreErrorKind::LeaseHeld | StoreErrorKind::LeaseLost | StoreErrorKind::LeaseBroken => {
+                Exit::Locked
+            }
+            _ => Exit::Failed,
+        };
+        let mut failure = Self::new(exit, error.message.clone());
+        if let Some(cause) = &error.cause {
+            failure = failure.caused_by(&**cause);
+        }
+        failure.hint(error.hint.as_deref().unwrap_or("run again; -v shows every request"))
+    }
+
+    /// Creates a failure from a lease that ended in the middle of a run.
+    pub fn of_lost_lease(end: LeaseEnd, holder: Option<&Holder>) -> Self {
+        let failure = Self::new(Exit::Locked, "keep the lock of this environment");
+        let failure = match (end, holder) {
+            (LeaseEnd::Ended, _) => failure.cause("someone took it over with `landfall unlock`"),
+            (LeaseEnd::Lost, Some(holder)) if !holder.is_this_process() => {
+                let holder = holder.to_string();
+                failure.cause(format!("another run holds it now: {}", escape::inline(&holder)))
+            }
+            (LeaseEnd::Lost, _) => failure.cause("it ended, and another run may hold it at any time"),
+        };
+        failure
+            .cause("landfall started nothing more; everything that it created until then is in the journal")
+            .hint("wait for the other run to end, then run again to resume")
+    }
+
     /// Creates a failure from a simulated cloud that cannot be opened.
     pub fn of_sim_error(error: &SimError) -> Self {
         let mut failure = match error {
@@ -173,6 +225,10 @@ impl Failure {
 
     /// Creates a failure from a journal that cannot be written.
     pub fn of_journal_write(error: &JournalError) -> Self {
+        if let Some(store) = error.source.get_ref().and_then(|inner| inner.downcast_ref::<Arc<StoreError>>())
+        {
+            return Self::of_store(store);
+        }
         let remedy = landfall_engine::file_remedy(&error.source);
         Self::new(Exit::Failed, error.to_string())
             .cause(error.source.to_string())

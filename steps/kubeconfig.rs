@@ -275,6 +275,7 @@ impl Step for Kubeconfig {
         let ticket =
             Merged { file: self.file.clone(), target, added: merged.added, cluster_uid: session.uid };
         cx.save_ticket(&ticket)?;
+        cx.flushed().await?;
         if existing != Some(merged.text.as_str()) {
             let content = content.clone().unwrap_or_default().with(merged.text);
             locked.write(&content).map_err(|error| failed("write", &self.file, &error))?;

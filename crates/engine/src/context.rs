@@ -173,8 +173,12 @@ impl Context {
         Some(ticket)
     }
 
-    /// Saves a ticket, with which a later run polls work that the cloud accepted. It is on disk when this
-    /// returns.
+    /// Saves a ticket, with which a later run polls work that the cloud accepted.
+    ///
+    /// It is durable before the next request that changes something; see [`Journal::permit`]. Before another act,
+    /// such as the write of a file, call [`Context::flushed`].
+    ///
+    /// [`Journal::permit`]: crate::Journal::permit
     ///
     /// # Errors
     ///
@@ -185,6 +189,15 @@ impl Context {
                 .caused_by(&error)
         })?;
         self.write_ticket(ticket)
+    }
+
+    /// Waits until everything that this step has saved is durable.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the journal cannot be written, which also ends the run; pass the error on.
+    pub async fn flushed(&self) -> Result<(), StepError> {
+        self.history.flushed().await
     }
 
     /// Deletes the ticket: the cloud no longer knows it.
@@ -341,8 +354,9 @@ impl Context {
         self.send(EventKind::Note { step: self.step, text, progress: None });
     }
 
-    /// Records that the step is about to change something and under which names, then emits the event.
-    pub(crate) fn start(
+    /// Records that the step is about to change something and under which names, then emits the event. The record is
+    /// durable when this returns.
+    pub(crate) async fn start(
         &self,
         title: String,
         creating: bool,
@@ -350,6 +364,7 @@ impl Context {
     ) -> Result<(), StepError> {
         let attempt = self.step_state().attempts + 1;
         self.write(Entry::Started { step: self.step.into(), attempt, creating, planned_name })?;
+        self.history.flushed().await?;
         // A wait of the check, such as that for a role assignment, is the cloud's time too.
         if !self.timings().has_waited {
             self.begin_acting();

@@ -28,11 +28,12 @@ impl Run {
         let _ = self.events.send(Event { at: SystemTime::now(), what });
     }
 
-    /// Writes an entry, and emits its event once it is on disk.
+    /// Writes an entry, and emits its event once it is durable.
     pub(crate) fn record(&self, entry: Entry, what: EventKind) -> Result<(), JournalError> {
-        self.journal.append(entry)?;
-        self.emit(what);
-        Ok(())
+        let events = self.events.clone();
+        self.journal.append_then(entry, move || {
+            let _ = events.send(Event { at: SystemTime::now(), what });
+        })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::{
     error::{Kind, StepError},
-    journal::{Entry, Journal, JournalState, StepState},
+    journal::{Entry, Journal, JournalError, JournalState, StepState},
 };
 use std::sync::Arc;
 
@@ -29,13 +29,23 @@ impl History {
         matches!(self, Self::ReadOnly(_))
     }
 
-    /// Appends an entry; it is on disk when this returns.
+    /// Waits until every entry so far is durable.
+    pub(crate) async fn flushed(&self) -> Result<(), StepError> {
+        match self {
+            Self::Journal(journal) => journal.flushed().await.map_err(|error| not_written(&error)),
+            Self::ReadOnly(_) => Ok(()),
+        }
+    }
+
+    /// Appends an entry; see [`Journal::append`].
     pub(crate) fn append(&self, entry: Entry) -> Result<(), StepError> {
         match self {
-            Self::Journal(journal) => journal
-                .append(entry)
-                .map_err(|error| StepError::new(Kind::Failed, "write the journal").caused_by(&error)),
+            Self::Journal(journal) => journal.append(entry).map_err(|error| not_written(&error)),
             Self::ReadOnly(_) => Err(StepError::new(Kind::Bug, "write to the journal in a read-only run")),
         }
     }
+}
+
+fn not_written(error: &JournalError) -> StepError {
+    StepError::new(Kind::Failed, "write the journal").caused_by(error)
 }

@@ -249,7 +249,7 @@ fn a_failed_length_write_ends_the_run_and_never_leads() {
     let journal = open(dir.path()).unwrap();
     journal.append(started("hill", 1)).unwrap();
     let read_only = fs::File::open(dir.path().join(LENGTH)).unwrap();
-    journal.lock().length.replace(read_only);
+    journal.lock().folder().length.replace(read_only);
     let error = journal.append(started("lake", 1)).unwrap_err();
     assert!(error.path.ends_with(LENGTH), "{error}");
     journal.append(started("wood", 1)).expect_err("broken for good");

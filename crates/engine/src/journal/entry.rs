@@ -1,6 +1,6 @@
 //! The content of a journal line.
 
-use super::seal::Chain;
+use super::{Holder, seal::Chain};
 use crate::{
     error::ErrorReport,
     step_types::{How, Outcome, UndoOutcome},
@@ -29,6 +29,9 @@ pub enum Entry {
         environment: EnvironmentKey,
         /// The version of the program.
         landfall: String,
+        /// The process, in a journal that several machines share.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        holder: Option<Box<Holder>>,
     },
     /// A step is about to change something.
     Started {

@@ -1,7 +1,7 @@
 //! The journal as bytes: reads up to the last whole line, appends and syncs.
 
 use super::{
-    JournalState, OpenError,
+    Holder, JournalState, OpenError,
     damage_kind::Damage,
     entry::{Entry, EnvironmentKey, Line, Parsed, Unreadable},
     length_record::{KnownLength, Last},
@@ -22,6 +22,8 @@ pub(super) struct LoadedJournal {
     pub(super) good_bytes: u64,
     /// The end of the chain of its lines.
     pub(super) chain: Chain,
+    /// The process of the last run, if that run has not ended regularly and named it.
+    pub(super) holder: Option<Holder>,
 }
 
 impl LoadedJournal {
@@ -44,10 +46,15 @@ pub(super) struct Readable {
 /// Reads a journal; `None` if it does not exist.
 pub(super) fn read(path: &Path, known: KnownLength) -> Result<Option<LoadedJournal>, OpenError> {
     let Some(bytes) = bytes(path)? else { return Ok(None) };
+    parse(path, &bytes, known).map(Some)
+}
+
+/// Parses the content of a journal; `path` is its name in errors.
+pub(super) fn parse(path: &Path, bytes: &[u8], known: KnownLength) -> Result<LoadedJournal, OpenError> {
     let mut fold = Fold::new(path, known, false);
-    let (good_bytes, chain) = fold.all(&bytes)?;
-    let (key, journal_state) = (fold.owner(&bytes)?, fold.journal_state);
-    Ok(Some(LoadedJournal { key, journal_state, good_bytes, chain }))
+    let (good_bytes, chain) = fold.all(bytes)?;
+    let (key, journal_state, holder) = (fold.owner(bytes)?, fold.journal_state, fold.holder);
+    Ok(LoadedJournal { key, journal_state, good_bytes, chain, holder })
 }
 
 /// Reads the readable part of a journal; `None` if it does not exist.
@@ -101,12 +108,14 @@ struct Fold<'a> {
     damage: Option<OpenError>,
     /// The chain so far, from the first sealed line on.
     chain: Option<Chain>,
+    /// The holder that the last run named, until it ends.
+    holder: Option<Holder>,
 }
 
 impl<'a> Fold<'a> {
     fn new(path: &'a Path, known: KnownLength, lenient: bool) -> Self {
         let (journal_state, lines, damage) = (JournalState::default(), Vec::new(), None);
-        Self { path, known, lenient, key: None, journal_state, lines, damage, chain: None }
+        Self { path, known, lenient, key: None, journal_state, lines, damage, chain: None, holder: None }
     }
 
     /// Reads all lines; returns the length of the valid part and the chain there.
@@ -157,6 +166,11 @@ impl<'a> Fold<'a> {
                 self.damaged(why)?;
                 self.chain = Some(chain.resume(bytes));
             }
+        }
+        match &parsed.line.entry {
+            Entry::Opened { holder, .. } => self.holder = holder.as_deref().cloned(),
+            Entry::Closed { .. } => self.holder = None,
+            _ => {}
         }
         self.journal_state.apply(&parsed.line.at, &parsed.line.entry);
         if self.lenient {

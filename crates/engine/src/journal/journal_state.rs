@@ -245,7 +245,7 @@ mod tests {
             subscription: "none".into(),
             environment: "default".into(),
         };
-        Entry::Opened { format: 1, command: "up".into(), environment, landfall: "0.1.0".into() }
+        Entry::Opened { format: 1, command: "up".into(), environment, landfall: "0.1.0".into(), holder: None }
     }
 
     fn failed(leftover: Leftover) -> Entry {

@@ -23,12 +23,27 @@ pub struct Holder {
     pub since: String,
     /// Its command, such as `up`.
     pub command: String,
+    /// The person behind it, if that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// The address of the CI run behind it, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
+}
+
+impl Holder {
+    /// Returns whether it is this process.
+    pub fn is_this_process(&self) -> bool {
+        self.pid == id() && self.host == host()
+    }
 }
 
 impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Holder { pid, host, since, command } = self;
-        write!(f, "`{command}` (process {pid} on {host}, since {since})")
+        let Holder { pid, host, since, command, user, run } = self;
+        let user = user.as_ref().map(|user| format!(" of {user}")).unwrap_or_default();
+        let run = run.as_ref().map(|run| format!(", {run}")).unwrap_or_default();
+        write!(f, "`{command}`{user} (process {pid} on {host}, since {since}{run})")
     }
 }
 
@@ -76,7 +91,8 @@ impl Lock {
         }
         let (journal, length) = (journal_recorded(dir), length_recorded(dir));
         let since = format!("{:.3}", jiff::Timestamp::now());
-        let holder = Holder { pid: id(), host: host(), since, command: command.into() };
+        let holder =
+            Holder { pid: id(), host: host(), since, command: command.into(), user: None, run: None };
         let mut lock = Lock { path, file, content: LockContent { holder, journal, length } };
         lock.write()?;
         Ok(lock)
@@ -90,6 +106,17 @@ impl Lock {
     /// Returns whether a length file existed beside this lock before it was taken.
     pub(super) fn has_length(&self) -> bool {
         self.content.length
+    }
+
+    /// Returns this process, as the lock names it.
+    pub(super) fn holder(&self) -> Holder {
+        self.content.holder.clone()
+    }
+
+    /// Records whether there are a journal and a length file now.
+    pub(super) fn set_files(&mut self, journal: bool, length: bool) -> Result<(), OpenError> {
+        (self.content.journal, self.content.length) = (journal, length);
+        self.write_synced()
     }
 
     /// Records that a journal exists now.

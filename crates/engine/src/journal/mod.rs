@@ -8,9 +8,12 @@ mod damage_kind;
 mod entry;
 mod file;
 mod folder_rights;
+mod folder_sink;
 mod journal_state;
 mod length_record;
 mod lock;
+mod open_error;
+mod remote;
 mod salvage;
 mod seal;
 
@@ -19,14 +22,22 @@ pub use entry::{Entry, EnvironmentKey, FORMAT};
 pub(crate) use journal_state::OVERRIDES;
 pub use journal_state::{JournalState, StepState, StepStatus};
 pub use lock::Holder;
+pub use open_error::{JournalError, OpenError};
+pub use remote::{
+    LEASE, LeaseEnd, Moved, PartContent, RemoteContent, RemoteOptions, RemoteStore, StoreError,
+    StoreErrorKind, StoreResult, Unlocked, moved_to,
+};
 pub use salvage::{Accepted, Salvaged};
 
 use entry::Line;
+use folder_sink::FolderSink;
 use length_record::{KnownLength, LENGTH, Last, Length};
+use remote::Session;
 use std::{
     io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
 };
 
 const JOURNAL: &str = "journal.jsonl";
@@ -43,13 +54,31 @@ pub struct Journal {
 
 #[derive(Debug)]
 struct Open {
-    file: std::fs::File,
-    /// The length of the whole lines in the file, and the end of their chain.
+    sink: Sink,
+    /// The length of the whole lines, and the end of their chain.
     last: Last,
-    length: Length,
     journal_state: JournalState,
-    /// Set permanently by the first write that fails: a line may be torn at the end of the file.
-    broken: Option<Arc<io::Error>>,
+    /// Set permanently by the first write that fails: nothing may follow it.
+    broken: Option<JournalError>,
+}
+
+#[cfg(test)]
+impl Open {
+    fn folder(&mut self) -> &mut FolderSink {
+        match &mut self.sink {
+            Sink::Folder(folder) => folder,
+            Sink::Remote(_) => unreachable!("these tests use folders"),
+        }
+    }
+}
+
+/// The place that the lines are written to.
+#[derive(Debug)]
+enum Sink {
+    /// A file in the state folder. A line is on disk when the write returns.
+    Folder(FolderSink),
+    /// A store that several machines share. A line is durable after [`Journal::flushed`].
+    Remote(Arc<Session>),
 }
 
 impl Journal {
@@ -90,11 +119,13 @@ impl Journal {
         let path = dir.join(JOURNAL);
         Self::secure(dir)?;
         let mut lock = lock::Lock::take(dir, command)?;
+        Self::refuse_moved(dir)?;
         let header = Line::now(Entry::Opened {
             format: FORMAT,
             command: command.into(),
             environment: key.clone(),
             landfall: landfall_version.into(),
+            holder: None,
         });
         let io = |source| OpenError::Io { path: path.clone(), source };
         let known = KnownLength::read(dir, lock.has_length()).map_err(OpenError::io(dir))?;
@@ -115,12 +146,22 @@ impl Journal {
         let file = file::open_for_append(&path, last.bytes).map_err(io)?;
         let length = Length::open(dir, last).map_err(OpenError::io(&dir.join(LENGTH)))?;
         lock.record_length()?;
-        let open = Open { file, last, length, journal_state: loaded.journal_state, broken: None };
+        let sink = Sink::Folder(FolderSink { path: path.clone(), file, length });
+        let open = Open { sink, last, journal_state: loaded.journal_state, broken: None };
         let journal = Journal { path: path.clone(), key: key.clone(), open: Mutex::new(open), _lock: lock };
         if !new {
-            journal.write(header).map_err(|error| io(io::Error::new(error.source.kind(), error.source)))?;
+            let written = journal.write(header, Box::new(|| {}));
+            written.map_err(|error| io(io::Error::new(error.source.kind(), error.source)))?;
         }
         Ok(journal)
+    }
+
+    /// Refuses the folder of a journal that was moved to a store.
+    fn refuse_moved(dir: &Path) -> Result<(), OpenError> {
+        match moved_to(dir) {
+            Some(to) => Err(OpenError::Moved { from: dir.join(JOURNAL).display().to_string(), to }),
+            None => Ok(()),
+        }
     }
 
     /// Creates a journal of one line. The length of an earlier, missing journal does not apply to it.
@@ -138,6 +179,7 @@ impl Journal {
     /// Those of [`Journal::open`], except for the lock and the environment.
     pub fn read(dir: &Path) -> Result<Option<(EnvironmentKey, JournalState)>, OpenError> {
         let path = dir.join(JOURNAL);
+        Self::refuse_moved(dir)?;
         // The length is read first: a concurrent run may have a longer journal by now, never a shorter one.
         let known = KnownLength::read(dir, lock::length_recorded(dir)).map_err(OpenError::io(dir))?;
         match file::read(&path, known)? {
@@ -147,47 +189,124 @@ impl Journal {
         }
     }
 
-    /// Writes an entry. It is on disk and in the state when this returns.
+    /// Writes an entry. It is in the state when this returns, and in the folder also on disk. In a store it is
+    /// durable after [`Journal::flushed`]; entries become durable in their order.
     ///
     /// The write blocks the calling thread for the few milliseconds of a disk write.
     ///
     /// # Errors
     ///
-    /// Fails if the write fails. The journal is broken from then on: every later append returns the same
-    /// error, because lines after a torn one could not be read back.
+    /// Fails if the write fails, or an earlier one has failed in the store. The journal is broken from then on: every
+    /// later append returns the same error, because lines after a torn one could not be read back.
     pub fn append(&self, entry: Entry) -> Result<(), JournalError> {
-        self.write(Line::now(entry))
+        self.write(Line::now(entry), Box::new(|| {}))
     }
 
-    fn write(&self, line: Line) -> Result<(), JournalError> {
+    /// Like [`Journal::append`]; calls a function when the entry is durable.
+    pub(crate) fn append_then(
+        &self,
+        entry: Entry,
+        then: impl FnOnce() + Send + 'static,
+    ) -> Result<(), JournalError> {
+        self.write(Line::now(entry), Box::new(then))
+    }
+
+    fn write(&self, line: Line, then: Box<dyn FnOnce() + Send>) -> Result<(), JournalError> {
         let mut open = self.lock();
-        let broken = |path: &Path, source: &Arc<io::Error>| JournalError {
-            path: path.to_owned(),
-            source: source.clone(),
-        };
-        if let Some(source) = &open.broken {
-            return Err(broken(&self.path, source));
+        let open = &mut *open;
+        if let Some(broken) = &open.broken {
+            return Err(broken.clone());
         }
-        let written = line.sealed(open.last.chain).and_then(|(bytes, chain)| {
-            file::append(&mut open.file, &bytes)?;
-            Ok(Last { bytes: open.last.bytes + bytes.len() as u64, chain })
-        });
+        let written =
+            line.sealed(open.last.chain).map_err(|error| self.error(error)).and_then(|(bytes, chain)| {
+                let last = Last { bytes: open.last.bytes + bytes.len() as u64, chain };
+                match &mut open.sink {
+                    Sink::Folder(folder) => {
+                        folder.write(&bytes, open.last, last).map_err(|(path, error)| JournalError {
+                            path,
+                            source: Arc::new(error),
+                            lease_lost: false,
+                        })?;
+                        then();
+                    }
+                    Sink::Remote(session) => session.write(bytes, then).map_err(|error| self.error(error))?,
+                }
+                Ok(last)
+            });
         match written {
             Ok(last) => open.last = last,
-            Err(error) => {
-                let good_bytes = open.last.bytes;
-                file::cut(&mut open.file, good_bytes);
-                return Err(broken(&self.path, open.broken.insert(Arc::new(error))));
-            }
-        }
-        let last = open.last;
-        if let Err(error) = open.length.write(last) {
-            // The line stays: its length may be on disk, and must not lead.
-            let path = open.length.path().to_owned();
-            return Err(broken(&path, open.broken.insert(Arc::new(error))));
+            Err(error) => return Err(open.broken.insert(error).clone()),
         }
         open.journal_state.apply(&line.at, &line.entry);
         Ok(())
+    }
+
+    /// Waits until every entry so far is durable. An entry must be durable before the program acts on it.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the store refuses an entry, or does not answer for minutes.
+    pub async fn flushed(&self) -> Result<(), JournalError> {
+        match self.session() {
+            Some(session) => session.flushed().await.map_err(|error| self.error(error)),
+            None => Ok(()),
+        }
+    }
+
+    /// Waits until every entry so far is durable and this process certainly may act: before each request that
+    /// changes something.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Journal::flushed`]; also if the lease has ended and cannot be renewed.
+    pub async fn permit(&self) -> Result<(), JournalError> {
+        match self.session() {
+            Some(session) => session.permit().await.map_err(|error| self.error(error)),
+            None => Ok(()),
+        }
+    }
+
+    /// Waits until another process or a person takes the journal over; never returns for one in a folder.
+    pub async fn lease_ended(&self) {
+        match self.session() {
+            Some(session) => session.lease_ended().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Returns how the lease ended; `None` while it is held, and in a folder.
+    pub fn lease_end(&self) -> Option<LeaseEnd> {
+        self.session()?.lease_end()
+    }
+
+    /// Returns the holder that the store names now: after a lost lease, the new one.
+    pub async fn current_holder(&self) -> Option<Holder> {
+        self.session()?.holder().await
+    }
+
+    /// Writes what is left, and releases the lease. A journal in a folder needs no close. Without this call, others
+    /// wait for the end of the lease.
+    pub async fn close(&self) {
+        if let Some(session) = self.session() {
+            session.close().await;
+        }
+    }
+
+    /// Returns the longest time for which others wait if this process dies; zero in a folder.
+    pub fn lease_duration(&self) -> Duration {
+        if self.session().is_some() { LEASE } else { Duration::ZERO }
+    }
+
+    fn session(&self) -> Option<Arc<Session>> {
+        match &self.lock().sink {
+            Sink::Folder(_) => None,
+            Sink::Remote(session) => Some(session.clone()),
+        }
+    }
+
+    fn error(&self, source: io::Error) -> JournalError {
+        let lease_lost = remote::is_lease_lost(&source);
+        JournalError { path: self.path.clone(), source: Arc::new(source), lease_lost }
     }
 
     /// Returns the whole recorded state.
@@ -208,120 +327,6 @@ impl Journal {
     fn lock(&self) -> MutexGuard<'_, Open> {
         self.open.lock().expect("nothing panics while it is held")
     }
-}
-
-/// The reason why a journal cannot be opened. Fits after "failed to".
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// Another process holds it.
-    #[error("lock the journal: {} holds it", .holder.as_ref().map_or("another process".to_owned(), Holder::to_string))]
-    Locked {
-        /// The holder; `None` if it could not be read.
-        holder: Option<Holder>,
-    },
-    /// It belongs to another environment.
-    #[error("use the journal of {is} for {wanted}")]
-    OtherEnvironment {
-        /// The owner.
-        is: Box<EnvironmentKey>,
-        /// The environment of this run.
-        wanted: Box<EnvironmentKey>,
-    },
-    /// A newer program wrote it.
-    #[error(
-        "read a journal of format {format}{}: this version supports formats up to {FORMAT}",
-        .landfall.as_ref().map_or(String::new(), |version| format!(", written by version {version}"))
-    )]
-    Newer {
-        /// The format in its first line.
-        format: u32,
-        /// The version of the program that wrote it, if recorded.
-        landfall: Option<String>,
-    },
-    /// A newer program of the same format wrote a line that this one does not know.
-    #[error("read line {line} of the journal: unknown entry \"{kind}\"")]
-    Unknown {
-        /// The line, counted from 1.
-        line: usize,
-        /// The kind of its entry.
-        kind: String,
-    },
-    /// It existed and is gone, or has no beginning: its records are lost.
-    #[error("read {}: {how}", .path.display())]
-    Lost {
-        /// The journal.
-        path: PathBuf,
-        /// The defect, as a clause.
-        how: &'static str,
-    },
-    /// Another user could change it, or replace it.
-    #[error("use {}: {why}", .path.display())]
-    Unsafe {
-        /// The folder or the link that causes this.
-        path: PathBuf,
-        /// The way, as a clause.
-        why: String,
-    },
-    /// The file system refuses.
-    #[error("open {}", .path.display())]
-    Io {
-        /// The path that could not be opened.
-        path: PathBuf,
-        /// The cause.
-        source: io::Error,
-    },
-    /// Its lines can be read but differ from those that were written, or some are missing.
-    #[error("trust {}: {how}", .path.display())]
-    Damaged {
-        /// The journal.
-        path: PathBuf,
-        /// The damage.
-        how: Damage,
-    },
-    /// A line before the last does not parse: another program wrote to the file.
-    #[error("read line {line} of the journal")]
-    Corrupt {
-        /// The line, counted from 1.
-        line: usize,
-    },
-}
-
-impl file::LoadedJournal {
-    /// Refuses the journal of another environment.
-    fn check_environment(&self, key: &EnvironmentKey) -> Result<(), OpenError> {
-        match self.key == *key {
-            true => Ok(()),
-            false => Err(OpenError::OtherEnvironment {
-                is: Box::new(self.key.clone()),
-                wanted: Box::new(key.clone()),
-            }),
-        }
-    }
-}
-
-impl OpenError {
-    fn missing(path: &Path) -> Self {
-        Self::Lost { path: path.to_owned(), how: "a run wrote it, but it no longer exists" }
-    }
-
-    fn link(path: &Path) -> OpenError {
-        OpenError::Unsafe { path: path.to_owned(), why: folder_rights::LINK.into() }
-    }
-
-    fn io(path: &Path) -> impl FnOnce(io::Error) -> OpenError {
-        let path = path.to_owned();
-        move |source| OpenError::Io { path, source }
-    }
-}
-
-/// The journal could not be written, which ends the run: an unrecorded action must not happen.
-#[derive(Debug, Clone, thiserror::Error)]
-#[error("write {}", .path.display())]
-pub struct JournalError {
-    /// The file.
-    pub path: PathBuf,
-    /// The cause.
-    pub source: Arc<io::Error>,
 }
 
 #[cfg(test)]

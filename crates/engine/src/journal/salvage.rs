@@ -40,6 +40,7 @@ impl Journal {
     ///
     /// Fails if it has no beginning, was written by a newer program, or cannot be read at all.
     pub fn salvage(dir: &Path) -> Result<Option<Salvaged>, OpenError> {
+        Self::refuse_moved(dir)?;
         let known = KnownLength::read(dir, lock::length_recorded(dir)).map_err(OpenError::io(dir))?;
         let path = dir.join(JOURNAL);
         match file::read_damaged(&path, known)? {
@@ -60,6 +61,7 @@ impl Journal {
     pub fn accept(dir: &Path, landfall_version: &str) -> Result<Option<Accepted>, OpenError> {
         Self::secure(dir)?;
         let mut lock = lock::Lock::take(dir, "accept-journal")?;
+        Self::refuse_moved(dir)?;
         let known = KnownLength::read(dir, lock.has_length()).map_err(OpenError::io(dir))?;
         let path = dir.join(JOURNAL);
         let Some(file::Readable { key, lines, damage: Some(damage), .. }) = file::read_damaged(&path, known)?
@@ -71,6 +73,7 @@ impl Journal {
             command: "accept-journal".into(),
             environment: key,
             landfall: landfall_version.into(),
+            holder: None,
         });
         let io = OpenError::io(&path);
         let rewritten = keep_and_rewrite(&path, std::iter::once(&opened).chain(&lines));

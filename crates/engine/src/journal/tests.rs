@@ -112,7 +112,7 @@ fn set_length(dir: &Path, journal: &[u8], lines: usize) {
 
 fn opened() -> Entry {
     let (command, landfall) = ("up".into(), "0.1.0".into());
-    Entry::Opened { format: FORMAT, command, environment: key("default"), landfall }
+    Entry::Opened { format: FORMAT, command, environment: key("default"), landfall, holder: None }
 }
 
 #[test]
@@ -292,11 +292,11 @@ fn a_journal_writes_nothing_after_a_failed_write() {
     let journal = open(dir.path()).unwrap();
     // An unwritable handle replaces a full disk.
     let path = dir.path().join(JOURNAL);
-    let writable = std::mem::replace(&mut journal.lock().file, fs::File::open(&path).unwrap());
+    let writable = std::mem::replace(&mut journal.lock().folder().file, fs::File::open(&path).unwrap());
     let entry = || Entry::Started { step: "a".into(), attempt: 1, creating: true, planned_name: None };
     let error = journal.append(entry()).unwrap_err();
     assert_eq!(error.path, path);
-    journal.lock().file = writable;
+    journal.lock().folder().file = writable;
     journal.append(entry()).expect_err("broken for good");
     assert_eq!(journal.journal_state(), JournalState::default());
 }
@@ -306,7 +306,7 @@ fn a_journal_writes_nothing_after_a_failed_write() {
 fn a_full_disk_is_reported() {
     let dir = tempfile::tempdir().unwrap();
     let journal = open(dir.path()).unwrap();
-    journal.lock().file = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    journal.lock().folder().file = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
     let error = journal.append(opened()).unwrap_err();
     assert_eq!(error.source.kind(), io::ErrorKind::StorageFull);
     assert!(error.to_string().ends_with(JOURNAL), "{error}");
@@ -345,7 +345,7 @@ impl crate::Step for Breaks {
     }
     async fn apply(&self, cx: &crate::Context, _: &()) -> Result<(), StepError> {
         let read_only = fs::File::open(&self.journal.path).unwrap();
-        self.journal.lock().file = read_only;
+        self.journal.lock().folder().file = read_only;
         if self.saves_ticket { cx.save_ticket(&1) } else { Ok(()) }
     }
     async fn undo(&self, _: &crate::Context, _: ()) -> Result<UndoOutcome, StepError> {

@@ -32,11 +32,12 @@ use tokio::time::Instant;
 /// Fails if the journal cannot be written; the run ends immediately.
 pub async fn down(graph: &Graph, run: &Run) -> Result<Report, JournalError> {
     let mut down = Down::begin(graph, run);
-    loop {
-        down.start_ready()?;
-        let Some(turn) = down.walk.next().await else { return down.close() };
-        down.end(turn)?;
-        down.resolve()?;
+    match down.walk_all().await {
+        Ok(()) => down.close().await,
+        Err(error) => {
+            down.walk.drain(&error).await;
+            Err(error)
+        }
     }
 }
 
@@ -56,6 +57,15 @@ impl<'a> Down<'a> {
         let teardown_states = TeardownStates::new(containers(graph), owned);
         let walk = Walk::begin(graph, run, Schedule::backward(graph.sources.clone()), graph.steps());
         Self { walk, known: Arc::new(DeletionContext::new(graph, run)), teardown_states }
+    }
+
+    async fn walk_all(&mut self) -> Result<(), JournalError> {
+        loop {
+            self.start_ready()?;
+            let Some(turn) = self.walk.next().await else { return Ok(()) };
+            self.end(turn)?;
+            self.resolve()?;
+        }
     }
 
     fn start_ready(&mut self) -> Result<(), JournalError> {
@@ -206,7 +216,7 @@ impl<'a> Down<'a> {
         Ok(())
     }
 
-    fn close(mut self) -> Result<Report, JournalError> {
+    async fn close(mut self) -> Result<Report, JournalError> {
         self.forget_found()?;
         self.walk.report.left_behind = self.known.journal_state.left_behind(self.walk.graph);
         for index in self.teardown_states.awaiting_parent() {
@@ -216,7 +226,7 @@ impl<'a> Down<'a> {
             }
             self.walk.run.emit(EventKind::Interrupted { step: self.walk.graph.nodes[index].id() });
         }
-        self.walk.close()
+        self.walk.close().await
     }
 }
 

@@ -43,6 +43,9 @@ use tokio::{
 /// The silence of a step, in real time, after which the engine emits a heartbeat for it.
 const SILENCE: Duration = Duration::from_secs(5);
 
+/// The longest time for requests in flight after the lease of the journal was lost, in real time.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// The result of one step's turn.
 struct Turn<T> {
     index: usize,
@@ -81,23 +84,45 @@ impl<'a, T: Send + 'static> Walk<'a, T> {
     }
 
     /// Waits for the next step to end; `None` if none is running, or an immediate stop cut all of them off.
+    ///
+    /// When the lease of the journal ends, the run stops gracefully.
     async fn next(&mut self) -> Option<Turn<T>> {
-        tokio::select! {
-            biased;
-            () = self.run.stop.requested(StopLevel::Now) => {
-                // This cuts every step off at its await point; a write in progress still completes.
-                self.running.shutdown().await;
-                for index in self.schedule.running() {
-                    self.interrupted(index);
+        let journal = self.run.journal.clone();
+        let mut lease_ended = pin!(journal.lease_ended());
+        let mut watched = self.run.stop.level() < StopLevel::Graceful;
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut lease_ended, if watched => {
+                    watched = false;
+                    self.run.stop.graceful();
+                    continue;
                 }
-                None
+                () = self.run.stop.requested(StopLevel::Now) => {
+                    // This cuts every step off at its await point; a write in progress still completes.
+                    self.running.shutdown().await;
+                    for index in self.schedule.running() {
+                        self.interrupted(index);
+                    }
+                    return None;
+                }
+                ended = self.running.join_next() => match ended? {
+                    Ok(turn) => return Some(turn),
+                    // A step's own panic is caught around the step, so this one is the engine's.
+                    Err(error) => std::panic::resume_unwind(error.into_panic()),
+                },
             }
-            ended = self.running.join_next() => match ended? {
-                Ok(turn) => Some(turn),
-                // A step's own panic is caught around the step, so this one is the engine's.
-                Err(error) => std::panic::resume_unwind(error.into_panic()),
-            },
         }
+    }
+
+    /// Lets the requests in flight end after another process has taken over the journal.
+    async fn drain(&mut self, error: &JournalError) {
+        if !error.lease_lost {
+            return;
+        }
+        self.run.stop.graceful();
+        let ended = async { while self.running.join_next().await.is_some() {} };
+        let _ = tokio::time::timeout(DRAIN_TIMEOUT, ended).await;
     }
 
     fn interrupted(&mut self, index: usize) {
@@ -147,8 +172,8 @@ impl<'a, T: Send + 'static> Walk<'a, T> {
         self.run.emit(EventKind::Blocked { step, by });
     }
 
-    /// Records the end of the run.
-    fn close(mut self) -> Result<Report, JournalError> {
+    /// Records the end of the run. Every entry is durable when this returns.
+    async fn close(mut self) -> Result<Report, JournalError> {
         let stopped = self.run.stop.level() >= StopLevel::Graceful;
         let completed_as_planned = self.deferred && self.report.failed == 0 && !stopped;
         let is_complete = self.schedule.complete() && self.report.failed == 0;
@@ -160,6 +185,7 @@ impl<'a, T: Send + 'static> Walk<'a, T> {
             Outcome::Failed
         };
         self.run.record(Entry::Closed { outcome }, EventKind::Closed { outcome })?;
+        self.run.journal.flushed().await?;
         self.report.outcome = outcome;
         self.report.elapsed = self.began.elapsed();
         self.report.critical_path = critical_path(self.schedule.needs(), self.schedule.order(), &self.spans);

@@ -32,17 +32,21 @@ use tokio::time::Instant;
 ///
 /// # Errors
 ///
-/// Fails if the journal cannot be written; the run ends immediately.
+/// Fails if the journal cannot be written; the run ends immediately. If another process has taken the journal over,
+/// the requests in flight end first.
 pub async fn up(graph: &Graph, run: &Run) -> Result<Report, JournalError> {
     let mut up = Up::begin(graph, run);
     loop {
         up.start_ready();
         let Some(turn) = up.walk.next().await else { break };
-        up.end(turn)?;
+        if let Err(error) = up.end(turn) {
+            up.walk.drain(&error).await;
+            return Err(error);
+        }
     }
     let ended = up.ended;
     retirement::retire(&mut up.walk, |index| ended[index].is_some()).await?;
-    up.walk.close()
+    up.walk.close().await
 }
 
 struct Up<'a> {
@@ -176,7 +180,7 @@ async fn ensure(
         );
     }
     node.may_apply().map_err(|error| with_claimed_leftover(cx, error))?;
-    cx.start(node.title(), creating, node.planned_name())?;
+    cx.start(node.title(), creating, node.planned_name()).await?;
     let node_output = node.apply(cx, outputs).await.map_err(|error| cx.with_leftover(error))?;
     Ok((how, node_output))
 }
