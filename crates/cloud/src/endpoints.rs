@@ -1,12 +1,15 @@
 //! Endpoints of a cloud: the only difference between one cloud and another.
 
-use crate::{Clock, EndpointOwner, Transport};
+use crate::{Clock, EndpointOwner, KNOWN_CLOUDS, Transport};
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 use url::Url;
 
 /// The scope of tokens for the API servers of AKS clusters with Entra integration. The application has the same id
 /// in every cloud and tenant. <https://learn.microsoft.com/azure/aks/kubelogin-authentication>
 pub(crate) const CLUSTER_SCOPE: &str = "6dae42f8-4368-4678-94ff-3960e28e3630/.default";
+
+/// The scope of tokens for storage accounts.
+const STORAGE_SCOPE: &str = "https://storage.azure.com/.default";
 
 /// The addresses and names of one cloud.
 #[derive(Clone, Debug)]
@@ -84,6 +87,22 @@ impl Endpoints {
     /// Returns the scope of vault tokens.
     pub fn vault_scope(&self) -> String {
         scope(&self.vault_audience)
+    }
+
+    /// Returns the scope of tokens for storage accounts, which is the same in every cloud. Such a token is only sent to
+    /// the account of the settings; see [`EndpointOwner::of_storage`].
+    /// <https://learn.microsoft.com/azure/storage/blobs/authorize-access-azure-active-directory>
+    pub fn storage_scope(&self) -> String {
+        STORAGE_SCOPE.to_owned()
+    }
+
+    /// Returns the domain of the storage accounts of this cloud, `blob.core.windows.net`; that of public Azure for a cloud
+    /// that landfall does not know.
+    pub fn storage_suffix(&self) -> &'static str {
+        match EndpointOwner::of_arm(&self.arm) {
+            EndpointOwner::Known(cloud) => cloud.storage_suffix,
+            EndpointOwner::Loopback | EndpointOwner::Custom => KNOWN_CLOUDS[0].storage_suffix,
+        }
     }
 
     /// Returns the scope of tokens for clusters' API servers, which Resource Manager names; `None` if sign-in and

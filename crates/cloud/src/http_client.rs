@@ -6,7 +6,7 @@
 
 use crate::{
     ApiError, ApiErrorKind, Endpoints, RequestCounter, RequestStart, Roots, SendStatus, Transport,
-    TransportError, endpoints::real, pipeline::UnreadResponse, resolve::Resolver,
+    TransportError, endpoints::real, pipeline::UnreadResponse, resolve::Resolver, write_gate,
 };
 use async_trait::async_trait;
 use azure_core::{
@@ -53,6 +53,8 @@ pub(crate) struct HttpClient {
     connector: Connector,
     request_counter: RequestCounter,
     response_bytes_max: usize,
+    /// True if its writes pass the write gate.
+    is_gated: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -105,7 +107,13 @@ impl HttpClient {
     }
 
     fn over(connector: Connector, request_counter: &RequestCounter) -> Self {
-        Self { connector, request_counter: request_counter.clone(), response_bytes_max: RESPONSE_BYTES_MAX }
+        let request_counter = request_counter.clone();
+        Self { connector, request_counter, response_bytes_max: RESPONSE_BYTES_MAX, is_gated: true }
+    }
+
+    /// Returns this client with requests that do not pass the write gate.
+    pub(crate) fn ungated(self) -> Self {
+        Self { is_gated: false, ..self }
     }
 
     /// Returns this client with another size limit for answers.
@@ -129,6 +137,11 @@ fn unusable(error: reqwest::Error) -> ApiError {
 impl SdkHttpClient for HttpClient {
     async fn execute_request(&self, request: &Request) -> azure_core::Result<AsyncRawResponse> {
         let (method, host) = (request.method().as_str(), request.url().host_str().unwrap_or_default());
+        let gate = self.request_counter.write_gate().filter(|_| self.is_gated);
+        write_gate::pass(gate, method).await.map_err(|stopped| {
+            let message = stopped.to_string();
+            Error::with_error(ErrorKind::Other, stopped, message)
+        })?;
         let mut active = self.request_counter.begin(&RequestStart {
             method,
             scheme: request.url().scheme(),

@@ -21,6 +21,8 @@ pub struct KnownCloud {
     pub vault_suffix: &'static str,
     /// The audience of vault tokens, without a trailing slash.
     pub vault_audience: &'static str,
+    /// The domain that contains the blob service of every storage account.
+    pub storage_suffix: &'static str,
 }
 
 /// Every cloud that needs no consent.
@@ -32,6 +34,7 @@ pub const KNOWN_CLOUDS: [KnownCloud; 3] = [
         arm_audiences: &["https://management.azure.com", "https://management.core.windows.net"],
         vault_suffix: "vault.azure.net",
         vault_audience: "https://vault.azure.net",
+        storage_suffix: "blob.core.windows.net",
     },
     KnownCloud {
         name: "Azure US Government",
@@ -40,6 +43,7 @@ pub const KNOWN_CLOUDS: [KnownCloud; 3] = [
         arm_audiences: &["https://management.usgovcloudapi.net", "https://management.core.usgovcloudapi.net"],
         vault_suffix: "vault.usgovcloudapi.net",
         vault_audience: "https://vault.usgovcloudapi.net",
+        storage_suffix: "blob.core.usgovcloudapi.net",
     },
     KnownCloud {
         name: "Azure China",
@@ -48,6 +52,7 @@ pub const KNOWN_CLOUDS: [KnownCloud; 3] = [
         arm_audiences: &["https://management.chinacloudapi.cn", "https://management.core.chinacloudapi.cn"],
         vault_suffix: "vault.azure.cn",
         vault_audience: "https://vault.azure.cn",
+        storage_suffix: "blob.core.chinacloudapi.cn",
     },
 ];
 
@@ -79,6 +84,21 @@ impl EndpointOwner {
             return Self::Loopback;
         }
         let known = KNOWN_CLOUDS.iter().find(|cloud| cloud.vault_suffix.eq_ignore_ascii_case(suffix));
+        known.map_or(Self::Custom, Self::Known)
+    }
+
+    /// Returns the owner of a storage account, by the address of its blob service.
+    pub fn of_storage(url: &Url) -> Self {
+        if crate::resolve::is_loopback_host(url) {
+            return Self::Loopback;
+        }
+        let host = url.host_str().unwrap_or_default();
+        let is_account = |suffix: &str| {
+            let account = host.strip_suffix(suffix).and_then(|rest| rest.strip_suffix('.'));
+            account.is_some_and(|account| !account.is_empty() && !account.contains('.'))
+        };
+        let plain = url.scheme() == "https" && url.port().is_none();
+        let known = KNOWN_CLOUDS.iter().find(|cloud| plain && is_account(cloud.storage_suffix));
         known.map_or(Self::Custom, Self::Known)
     }
 
@@ -126,6 +146,22 @@ mod tests {
         }
         assert_eq!(EndpointOwner::of_vaults("evil.vault.azure.net"), EndpointOwner::Custom);
         assert_eq!(EndpointOwner::of_vaults("azure.net"), EndpointOwner::Custom);
+    }
+
+    #[test]
+    fn an_account_is_one_label_below_the_domain_of_its_cloud() {
+        let owner = |text: &str| EndpointOwner::of_storage(&Url::parse(text).expect("a test's own address"));
+        assert_eq!(owner("https://acct.blob.core.windows.net"), EndpointOwner::Known(&KNOWN_CLOUDS[0]));
+        assert_eq!(owner("https://127.0.0.1:10000/devstoreaccount1"), EndpointOwner::Loopback);
+        for text in [
+            "https://blob.core.windows.net",
+            "https://a.b.blob.core.windows.net",
+            "https://acct.blob.core.windows.net:8443",
+            "http://acct.blob.core.windows.net",
+            "https://acct.blob.core.windows.net.evil.example",
+        ] {
+            assert_eq!(owner(text), EndpointOwner::Custom, "{text}");
+        }
     }
 
     #[test]

@@ -1,11 +1,12 @@
-//! Clients of Azure Resource Manager, Key Vault and Kubernetes for the servers in [`Endpoints`].
+//! Clients of Azure Resource Manager, Key Vault, blob storage and Kubernetes for the servers in [`Endpoints`].
 //!
 //! Everything here is concrete and uses HTTPS: a simulated cloud differs from the public one only in the
-//! values of [`Endpoints`]. Three rules hold for every request of this crate:
+//! values of [`Endpoints`]. Four rules hold for every request of this crate:
 //!
 //! * a [`RequestCounter`] counts it, whether it is a retry, a poll or a token request;
 //! * it carries a token only to the configured origin, see `pipeline::OriginPolicy`;
-//! * one policy, [`retry`], decides on retries; it returns the wait and never sleeps itself.
+//! * one policy, [`retry`], decides on retries; it returns the wait and never sleeps itself;
+//! * if it changes something, it first passes the [`WriteGate`], if there is one.
 //!
 //! Conditions that a caller must wait for (a role assignment to take effect, another operation to end) are
 //! not retried here. [`ApiErrorKind`] distinguishes them, because only the caller knows the maximum wait.
@@ -14,6 +15,7 @@ pub mod acme;
 mod address_map;
 pub mod arm;
 pub mod auth;
+pub mod blob;
 pub mod certificate;
 mod clients;
 mod clock;
@@ -38,6 +40,7 @@ pub mod text_file;
 mod token_recipients;
 pub mod transport;
 pub mod vault;
+mod write_gate;
 mod yaml;
 
 pub use address_map::AddressMap;
@@ -53,3 +56,4 @@ pub use secret::Secret;
 pub use token_recipients::EndpointMismatch;
 pub use transport::{ResponseBody, Transport, TransportError};
 pub use vault::Vaults;
+pub use write_gate::WriteGate;

@@ -1,19 +1,24 @@
-//! Counter of the requests on the wire, and their observer.
+//! Counter of the requests on the wire, their observer, and the gate before those that change something.
 
+use crate::write_gate::WriteGate;
 use std::{
     fmt,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
 };
 
 /// Counts the requests of one run, including retries, polls, token requests and Kubernetes requests.
 ///
-/// Clones share one count.
+/// Clones share one count, and one gate.
 #[derive(Clone, Debug, Default)]
-pub struct RequestCounter {
-    count: Arc<AtomicU64>,
+pub struct RequestCounter(Arc<Counted>);
+
+#[derive(Debug, Default)]
+struct Counted {
+    requests: AtomicU64,
+    write_gate: OnceLock<Arc<dyn WriteGate>>,
     observer: Option<Arc<dyn RequestObserver>>,
 }
 
@@ -57,18 +62,28 @@ impl RequestCounter {
 
     /// Returns a counter at zero, whose requests have an observer.
     pub fn observed_by(observer: Arc<dyn RequestObserver>) -> Self {
-        Self { count: Arc::default(), observer: Some(observer) }
+        Self(Arc::new(Counted { observer: Some(observer), ..Counted::default() }))
     }
 
     /// Counts one request; every transport calls it right before it sends.
     pub(crate) fn begin(&self, request: &RequestStart<'_>) -> Option<Box<dyn ActiveRequest>> {
-        self.count.fetch_add(1, Ordering::Relaxed);
-        self.observer.as_ref().map(|observer| observer.begin(request))
+        self.0.requests.fetch_add(1, Ordering::Relaxed);
+        self.0.observer.as_ref().map(|observer| observer.begin(request))
+    }
+
+    /// Sets the gate that every request of every client passes that changes something, except those to a sign-in or to
+    /// a blob. A second call has no effect.
+    pub fn set_write_gate(&self, gate: Arc<dyn WriteGate>) {
+        let _ = self.0.write_gate.set(gate);
+    }
+
+    pub(crate) fn write_gate(&self) -> Option<&Arc<dyn WriteGate>> {
+        self.0.write_gate.get()
     }
 
     /// Returns the number of requests sent so far.
     pub fn requests(&self) -> u64 {
-        self.count.load(Ordering::Relaxed)
+        self.0.requests.load(Ordering::Relaxed)
     }
 }
 

@@ -22,6 +22,7 @@ pub mod policy_modify;
 pub mod provider;
 mod provisioning_state;
 pub mod role;
+pub mod storage;
 mod subscription;
 mod subscription_client;
 mod txt;

@@ -34,6 +34,9 @@ impl Role {
     /// Writes the record sets of a DNS zone.
     pub const DNS_ZONE_CONTRIBUTOR: Self =
         Self { name: "DNS Zone Contributor", id: "befefa01-2a29-4197-83a8-272ff33ce314" };
+    /// Reads and writes the blobs of a storage account, and their leases.
+    pub const BLOB_CONTRIBUTOR: Self =
+        Self { name: "Storage Blob Data Contributor", id: "ba92f5b4-2d11-453d-a403-e96b0029c9fe" };
     /// Joins load balancers and nodes to a subnet.
     pub const NETWORK_CONTRIBUTOR: Self =
         Self { name: "Network Contributor", id: "4d97b98b-1d4f-4787-a291-c67834d212e7" };

@@ -64,8 +64,9 @@ impl Credential {
         endpoints: &Endpoints,
         request_counter: &RequestCounter,
     ) -> Result<Self, ApiError> {
-        let http_client =
-            HttpClient::new(endpoints, request_counter)?.with_response_limit(TOKEN_RESPONSE_BYTES_MAX);
+        let http_client = HttpClient::new(endpoints, request_counter)?
+            .with_response_limit(TOKEN_RESPONSE_BYTES_MAX)
+            .ungated();
         let tenant = match sign_in {
             SignIn::ServicePrincipal { tenant, .. } | SignIn::WorkloadIdentity { tenant, .. } => {
                 Some(tenant.clone())
@@ -80,7 +81,7 @@ impl Credential {
     }
 
     fn from_sources(sources: Vec<CredentialSource>, endpoints: &Endpoints, tenant: Option<String>) -> Self {
-        let mut scopes = vec![endpoints.arm_scope(), endpoints.vault_scope()];
+        let mut scopes = vec![endpoints.arm_scope(), endpoints.vault_scope(), endpoints.storage_scope()];
         scopes.extend(endpoints.cluster_scope().map(str::to_owned));
         // Only an id can be compared with the token's; a tenant may also be given as one of its domains.
         let tenant = tenant.filter(|tenant| uuid::Uuid::parse_str(tenant).is_ok());

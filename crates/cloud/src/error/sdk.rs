@@ -10,13 +10,16 @@ use crate::{
     http_client::{ResponseTooLarge, UntrustedCertificate},
     pipeline::{EarlierAttemptLost, ForeignOrigin, UnreadResponse},
     resolve::NameNotResolved,
+    write_gate::WriteStopped,
 };
 use azure_core::{error::ErrorKind, http::RawResponse};
 use std::error::Error;
 
 /// Converts an error of the SDK. `method` and `path` describe the request.
 pub(crate) fn from_sdk(error: azure_core::Error, method: &'static str, path: &str) -> ApiError {
-    let mut api_error = if find::<ForeignOrigin>(&error).is_some() {
+    let mut api_error = if let Some(stopped) = find::<WriteStopped>(&error) {
+        ApiError::new(ApiErrorKind::Failed, stopped.to_string()).with_sent(SendStatus::Never)
+    } else if find::<ForeignOrigin>(&error).is_some() {
         ApiError::new(ApiErrorKind::Protocol, "send a token to a foreign server").with_sent(SendStatus::Never)
     } else if let Some(foreign) = find::<ForeignAnswer>(&error) {
         let (kind, sent) = match error.kind() {

@@ -29,6 +29,7 @@ use super::http_proxy::{ProxyConnector, ProxyRules};
 use crate::request_counter::{RequestCounter, RequestStart};
 use crate::resolve::addresses;
 use crate::transport::Transport;
+use crate::write_gate;
 
 /// The timeout of a new TCP connection, in real time.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -118,6 +119,7 @@ impl ApiServer {
         for (name, value) in &self.0.headers {
             parts.headers.entry(name).or_insert_with(|| value.clone());
         }
+        write_gate::pass(self.0.request_counter.write_gate(), parts.method.as_str()).await?;
         let uri = parts.uri.clone();
         let mut active = self.0.request_counter.begin(&RequestStart {
             method: parts.method.as_str(),

@@ -17,6 +17,7 @@ use crate::error::{ApiError, ApiErrorKind, SendStatus};
 use crate::foreign_answer::{self, ForeignAnswer};
 use crate::http_client::in_mebibytes;
 use crate::transport::TransportError;
+use crate::write_gate::WriteStopped;
 
 /// The beginnings of the server's messages about a manifest that does not fit the schema: an unknown field or a
 /// wrong type, and a value of the wrong format, such as a Secret's value that is not base64.
@@ -88,6 +89,10 @@ pub(crate) fn incomplete(why: &str) -> ApiError {
 
 /// Returns the error for a missing or incomplete answer.
 pub(crate) fn no_response(request_info: &RequestInfo, cause: Cause) -> ApiError {
+    if let Some(stopped) = cause.downcast_ref::<WriteStopped>() {
+        let message = stopped.to_string();
+        return error(Some(request_info), ApiErrorKind::Failed, SendStatus::Never, message, Some(cause));
+    }
     let sent = if was_never_sent(cause.as_ref()) { SendStatus::Never } else { SendStatus::Unknown };
     let message = match sent {
         SendStatus::Never => "reach the API server of the cluster",
