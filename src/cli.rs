@@ -120,6 +120,12 @@ pub enum Command {
     Renew(Box<commands::renew::Args>),
     /// Delete what this environment created, and nothing else
     Down(Box<commands::down::Args>),
+    /// Keep the journal in a storage account that several people or machines share
+    State(Box<commands::state::Args>),
+    /// Take an environment over from another run that holds its journal in a storage account
+    ///
+    /// The other run starts nothing more and ends within 30 seconds. Prints who held it and since when.
+    Unlock(Box<commands::unlock::Args>),
     /// Serve the simulated cloud in the foreground: for az, kubectl, curl, a browser, and all other commands
     ///
     /// It serves the environment's own simulated cloud, on the same port as before, until Ctrl-C. While it

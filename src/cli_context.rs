@@ -20,8 +20,11 @@ use crate::{
     telemetry,
 };
 use jiff::Timestamp;
-use landfall_engine::{Event, TimeScale};
-use std::time::SystemTime;
+use landfall_engine::{Event, Journal, TimeScale};
+use std::{
+    sync::{Arc, Mutex},
+    time::SystemTime,
+};
 
 /// One invocation of the program.
 pub struct CliContext {
@@ -31,6 +34,8 @@ pub struct CliContext {
     pub environment: Environment,
     /// The terminal.
     pub terminal: Terminal,
+    /// The open journals in stores, whose leases are released at the end of the command.
+    shared_journals: Mutex<Vec<Arc<Journal>>>,
 }
 
 impl CliContext {
@@ -39,7 +44,26 @@ impl CliContext {
         let environment = Environment::of_this_process();
         let no_color = environment.get("NO_COLOR").is_some();
         let terminal = Terminal::detect(global.color, no_color, environment.get("TERM"));
-        Self { global, environment, terminal }
+        Self { global, environment, terminal, shared_journals: Mutex::default() }
+    }
+
+    /// Registers an open journal in a store, for [`CliContext::close_journals`].
+    pub fn share_journal(&self, journal: &Arc<Journal>) {
+        self.shared_journals.lock().expect("nothing panics while it is held").push(journal.clone());
+    }
+
+    /// Releases the leases of the journals, and returns the failure of a command that lost one.
+    pub async fn close_journals(&self) -> Option<Failure> {
+        let journals =
+            std::mem::take(&mut *self.shared_journals.lock().expect("nothing panics while it is held"));
+        let mut failure = None;
+        for journal in journals {
+            if let Some(end) = journal.lease_end() {
+                failure = Some(Failure::of_lost_lease(end, journal.current_holder().await.as_ref()));
+            }
+            journal.close().await;
+        }
+        failure
     }
 
     /// Loads and validates the settings.

@@ -7,7 +7,10 @@ use crate::{
     failure::Failure,
     proxy_check,
     settings::{
-        checks::endpoints,
+        checks::{
+            endpoints,
+            state::{StateAccount, StateConfig},
+        },
         file_schema::{AuthName, CloudName},
         sources::Environment,
         target::TargetConfig,
@@ -17,13 +20,16 @@ use crate::{
 };
 use jiff::SignedDuration;
 use landfall_cloud::{
-    AddressMap, ArmClient, Clients, Clock, Clusters, Credential, Endpoints, RequestCounter, Roots, Secret,
+    AddressMap, ApiError, ArmClient, Clients, Clock, Clusters, Credential, Endpoints, RequestCounter, Roots,
+    Secret,
     SignIn, SignInFacts, Vaults,
     acme::Acme,
     arm::{Subscription, SubscriptionClient},
+    blob::BlobContainer,
 };
 use landfall_diagnose::rotation_diagnosis::RotationDiagnosis;
-use landfall_engine::TimeScale;
+use landfall_engine::{Journal, TimeScale};
+use landfall_steps::JournalGate;
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
@@ -74,13 +80,115 @@ pub async fn connect(
     recorded_subscription: Option<&str>,
     gateways: Gateways,
 ) -> Result<Target, Failure> {
+    prepare(allowed, environment, folder, gateways).await?.into_target(recorded_subscription).await
+}
+
+/// A cloud with a credential, before its subscription is known. The journal may be in this cloud.
+pub struct Connection {
+    endpoints: Endpoints,
+    credential: Credential,
+    request_counter: RequestCounter,
+    cloud: ConnectedCloud,
+}
+
+enum ConnectedCloud {
+    Sim(Box<SimHandle>),
+    Azure { wanted: Option<String> },
+}
+
+/// Opens the simulated cloud, or prepares the sign-in to Azure without a request.
+pub async fn prepare(
+    allowed: Allowed<'_>,
+    environment: &Environment,
+    folder: &Path,
+    gateways: Gateways,
+) -> Result<Connection, Failure> {
     let place = allowed.place();
     match place.cloud {
         CloudName::Sim => {
             let traffic = gateways == Gateways::WithTraffic;
-            connect_sim(sim_target::open(&place.sim, folder, traffic).await?)
+            prepare_sim(sim_target::open(&place.sim, folder, traffic).await?)
         }
-        CloudName::Azure => sign_in(place, environment, recorded_subscription).await,
+        CloudName::Azure => prepare_azure(place, environment).await,
+    }
+}
+
+impl Connection {
+    /// Finds the subscription and creates the clients.
+    pub async fn into_target(self, recorded_subscription: Option<&str>) -> Result<Target, Failure> {
+        let Self { endpoints, credential, request_counter, cloud } = self;
+        let arm = resource_manager(&endpoints, &credential, &request_counter)?;
+        let build =
+            |arm, subscription: &str| clients(&endpoints, &credential, &request_counter, arm, subscription);
+        let time_scale = TimeScale::new(endpoints.time_scale);
+        match cloud {
+            ConnectedCloud::Sim(sim) => Ok(Target {
+                clients: build(arm, &sim.connection().subscription)?,
+                cloud: name(CloudName::Sim),
+                time_scale,
+                request_counter,
+                text: "simulated cloud".to_owned(),
+                remark: Some(sim.remark()),
+                caution: sim
+                    .stops_with_process()
+                    .then_some("  (they answer on Azure, or while `landfall sim` runs in another terminal)"),
+                sim: Some(*sim),
+            }),
+            ConnectedCloud::Azure { wanted } => {
+                let identity =
+                    arm.identity().await.map_err(|error| Failure::of_api("sign in to Azure", &error))?;
+                let subscription = subscription(&arm, wanted.as_deref().or(recorded_subscription)).await?;
+                let tail = subscription.id.get(subscription.id.len().saturating_sub(4)..).unwrap_or_default();
+                let signed_in_as = identity.name.as_deref().unwrap_or(&identity.object_id);
+                Ok(Target {
+                    clients: build(arm, &subscription.id)?,
+                    cloud: name(CloudName::Azure),
+                    time_scale,
+                    request_counter,
+                    text: format!("Azure subscription {} (…{tail})", subscription.name),
+                    remark: Some(format!("Signed in as {signed_in_as} with {}.", identity.via)),
+                    caution: None,
+                    sim: None,
+                })
+            }
+        }
+    }
+
+    /// Returns the container of a journal.
+    pub fn container(&self, config: &StateConfig) -> Result<BlobContainer, Failure> {
+        let unusable = |error: ApiError| Failure::of_api("prepare the client of the storage account", &error);
+        let account = self.account(config)?;
+        let mut endpoints = self.endpoints.clone();
+        if let Some(pem) = &config.authorities {
+            endpoints.roots = Roots::Only(vec![pem.clone()]);
+        }
+        BlobContainer::new(&endpoints, &self.credential, &self.request_counter, &account, &config.container)
+            .map_err(unusable)
+    }
+
+    /// Returns the address of the storage account of a journal.
+    pub fn account(&self, config: &StateConfig) -> Result<url::Url, Failure> {
+        let address = match (&config.account, &self.cloud) {
+            (StateAccount::At(url), _) => return Ok(url.clone()),
+            (StateAccount::Named(account), ConnectedCloud::Sim(sim)) => {
+                let facts = sim.connection();
+                format!("https://{account}.{}:{}", facts.blob_suffix, facts.port)
+            }
+            (StateAccount::Named(account), ConnectedCloud::Azure { .. }) => {
+                format!("https://{account}.{}", self.endpoints.storage_suffix())
+            }
+        };
+        url::Url::parse(&address).map_err(|error| {
+            Failure::new(Exit::Failed, format!("read the address {address} of the storage account"))
+                .caused_by(&error)
+        })
+    }
+
+    /// Closes the cloud.
+    pub async fn close(self) {
+        if let ConnectedCloud::Sim(sim) = self.cloud {
+            sim.close().await;
+        }
     }
 }
 
@@ -94,6 +202,11 @@ pub fn offline(subscription: &str) -> Result<Clients, Failure> {
 }
 
 impl Target {
+    /// Lets no request change anything whose record in this journal is not durable.
+    pub fn guard_writes(&self, journal: &Arc<Journal>) {
+        self.request_counter.set_write_gate(Arc::new(JournalGate::new(journal)));
+    }
+
     /// Returns the number of requests so far.
     pub fn requests(&self) -> u64 {
         self.request_counter.requests()
@@ -115,8 +228,8 @@ impl Target {
     }
 }
 
-/// Creates clients of the simulated cloud.
-fn connect_sim(sim: SimHandle) -> Result<Target, Failure> {
+/// Prepares the sign-in to the simulated cloud.
+fn prepare_sim(sim: SimHandle) -> Result<Connection, Failure> {
     let facts = sim.connection().clone();
     let url = |text: &str| {
         url::Url::parse(text).map_err(|error| {
@@ -152,26 +265,10 @@ fn connect_sim(sim: SimHandle) -> Result<Target, Failure> {
     let request_counter = telemetry::request_counter();
     let credential = Credential::new(&sign_in, &SignInFacts::default(), &endpoints, &request_counter);
     let credential = credential.map_err(|error| Failure::of_api("prepare the sign-in", &error))?;
-    let arm = resource_manager(&endpoints, &credential, &request_counter)?;
-    Ok(Target {
-        clients: clients(&endpoints, &credential, &request_counter, arm, &facts.subscription)?,
-        cloud: name(CloudName::Sim),
-        time_scale: TimeScale::new(facts.time_scale),
-        request_counter,
-        text: "simulated cloud".to_owned(),
-        remark: Some(sim.remark()),
-        caution: sim
-            .stops_with_process()
-            .then_some("  (they answer on Azure, or while `landfall sim` runs in another terminal)"),
-        sim: Some(sim),
-    })
+    Ok(Connection { endpoints, credential, request_counter, cloud: ConnectedCloud::Sim(Box::new(sim)) })
 }
 
-async fn sign_in(
-    place: &TargetConfig,
-    environment: &Environment,
-    recorded_subscription: Option<&str>,
-) -> Result<Target, Failure> {
+async fn prepare_azure(place: &TargetConfig, environment: &Environment) -> Result<Connection, Failure> {
     let endpoints = endpoints::resolve(&place.endpoints);
     proxy_check::check(environment, &endpoints).await?;
     let facts = facts(place, environment);
@@ -179,22 +276,8 @@ async fn sign_in(
     let request_counter = telemetry::request_counter();
     let credential = Credential::new(&sign_in_method, &facts, &endpoints, &request_counter);
     let credential = credential.map_err(|error| Failure::of_api("prepare the sign-in", &error))?;
-    let arm = resource_manager(&endpoints, &credential, &request_counter)?;
-    let identity = arm.identity().await.map_err(|error| Failure::of_api("sign in to Azure", &error))?;
-    let wanted = place.subscription.as_deref().or(recorded_subscription);
-    let subscription = subscription(&arm, wanted).await?;
-    let tail = subscription.id.get(subscription.id.len().saturating_sub(4)..).unwrap_or_default();
-    let signed_in_as = identity.name.as_deref().unwrap_or(&identity.object_id);
-    Ok(Target {
-        clients: clients(&endpoints, &credential, &request_counter, arm, &subscription.id)?,
-        cloud: name(CloudName::Azure),
-        time_scale: TimeScale::new(endpoints.time_scale),
-        request_counter,
-        text: format!("Azure subscription {} (…{tail})", subscription.name),
-        remark: Some(format!("Signed in as {signed_in_as} with {}.", identity.via)),
-        caution: None,
-        sim: None,
-    })
+    let cloud = ConnectedCloud::Azure { wanted: place.subscription.clone() };
+    Ok(Connection { endpoints, credential, request_counter, cloud })
 }
 
 /// Finds the subscription: the configured one, or the only one.
@@ -319,6 +402,7 @@ mod tests {
             auth: AuthName::Auto,
             sim: SimConfig { speed, seed: None, faults: Vec::new(), zones: Vec::new() },
             endpoints: own,
+            state: None,
             consent: Consent::NotNeeded,
         }
     }

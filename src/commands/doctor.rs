@@ -6,13 +6,13 @@ use crate::{
     exit::Exit,
     failure::{self, Failure},
     render::{doctor, stream},
-    run,
+    run::{self, Recorded},
     settings::{LoadedConfig, Mode, flags::SettingFlags},
-    target::{self, Gateways, Target},
+    target::{Gateways, Target},
 };
 use jiff::Timestamp;
 use landfall_diagnose::doctor::{Diagnosis, DoctorContext, DoctorTimeouts, FailedStep, diagnose};
-use landfall_engine::{Journal, JournalState, StepInfo, StepStatus};
+use landfall_engine::{JournalState, StepInfo, StepStatus};
 use landfall_steps::settings::Teardown;
 use std::time::Duration;
 use tokio::time::timeout;
@@ -30,16 +30,14 @@ pub struct Args {
 /// Runs it. The journal is read without its lock and not written: a concurrent run continues.
 pub async fn run(cli_context: &CliContext, args: &Args) -> Result<Exit, Failure> {
     let config = cli_context.load_config(&args.setting_flags, Mode::Inspect)?;
-    let known = Journal::read(&config.folder).map_err(|error| Failure::of_journal(&error))?;
+    let (known, connection) = Recorded::read(cli_context, &config, Gateways::WithTraffic).await?.into_parts();
     if let Some((key, _)) = &known {
         run::same_journal(&config, key)?;
     }
     let subscription = known.as_ref().map(|(key, _)| key.subscription.clone());
     let journal_state = known.map(|(_, journal_state)| journal_state).unwrap_or_default();
-    let (allowed, environment) = (cli_context.allowed(&config.place)?, &cli_context.environment);
-    let target =
-        target::connect(allowed, environment, &config.folder, subscription.as_deref(), Gateways::WithTraffic)
-            .await?;
+    let (subscription, gateways) = (subscription.as_deref(), Gateways::WithTraffic);
+    let target = Recorded::connect(connection, cli_context, &config, subscription, gateways).await?;
     let address_map = target.address_map().await;
     let found =
         run_diagnosis(&target, &config, &journal_state, Some(&address_map), DoctorTimeouts::default()).await;

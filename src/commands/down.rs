@@ -9,7 +9,7 @@ use crate::{
         self, failed_run, json, progress_state::ProgressState, stream, teardown,
         teardown_preview::TeardownPreview,
     },
-    run,
+    run::{self, Recorded},
     settings::{LoadedConfig, Mode, flags::SettingFlags},
     signals,
     target::{Gateways, Target},
@@ -58,7 +58,8 @@ pub async fn run(cli_context: &CliContext, args: &Args) -> Result<Exit, Failure>
         cli_context.say(&format!("Nothing to delete: {why}."));
         Ok(Exit::Success)
     };
-    let known_journal = run::recorded_state(&config)?;
+    let known_journal =
+        Recorded::read(cli_context, &config, Gateways::WithoutTraffic).await?.into_state().await;
     if known_journal.is_none() && !args.adopt {
         return nothing("this environment has no journal");
     }
@@ -119,7 +120,7 @@ async fn preview_and_delete(
     cli_context: &CliContext,
     args: &Args,
     config: &LoadedConfig,
-    journal: Journal,
+    journal: Arc<Journal>,
     target: &Target,
 ) -> Result<Exit, Failure> {
     let settings = &config.settings;
@@ -224,14 +225,13 @@ fn owned(journal_state: &JournalState) -> Vec<String> {
 async fn tear_down(
     cli_context: &CliContext,
     deployment: Deployment,
-    journal: Journal,
+    journal: Arc<Journal>,
     target: &Target,
 ) -> Result<Exit, Failure> {
     let progress_state = ProgressState::reversed(owned(&journal.journal_state()));
     let time_scale = target.time_scale;
     let (events, seen) = mpsc::unbounded_channel();
     let (say, sentences) = mpsc::unbounded_channel();
-    let journal = Arc::new(journal);
     let run = Run { journal: journal.clone(), time_scale, stop: Stop::new(), events };
     signals::listen(run.stop.clone(), say);
     let mut display = cli_context.display(progress_state, target.cloud, time_scale);

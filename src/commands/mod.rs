@@ -11,7 +11,9 @@ pub mod renew;
 pub mod rotate;
 pub mod schema;
 pub mod sim;
+pub mod state;
 pub mod status;
+pub mod unlock;
 pub mod up;
 pub mod verify;
 
@@ -50,15 +52,17 @@ pub fn run(cli: Cli, name: &str) -> Exit {
 
 fn dispatch(cli_context: &CliContext, command: Command) -> Result<Exit, Failure> {
     match command {
-        Command::Up(args) => wait(up::run(cli_context, &args)),
-        Command::Plan(args) => wait(plan::run(cli_context, &args)),
-        Command::Status(args) => wait(status::run(cli_context, &args)),
-        Command::Verify(args) => wait(verify::run(cli_context, &args)),
-        Command::Doctor(args) => wait(doctor::run(cli_context, &args)),
-        Command::Renew(args) => wait(renew::run(cli_context, &args)),
-        Command::Rotate(args) => wait(rotate::run(cli_context, &args)),
-        Command::Down(args) => wait(down::run(cli_context, &args)),
-        Command::Sim(args) => wait(sim::run(cli_context, &args)),
+        Command::Up(args) => wait(cli_context, up::run(cli_context, &args)),
+        Command::Plan(args) => wait(cli_context, plan::run(cli_context, &args)),
+        Command::Status(args) => wait(cli_context, status::run(cli_context, &args)),
+        Command::Verify(args) => wait(cli_context, verify::run(cli_context, &args)),
+        Command::Doctor(args) => wait(cli_context, doctor::run(cli_context, &args)),
+        Command::Renew(args) => wait(cli_context, renew::run(cli_context, &args)),
+        Command::Rotate(args) => wait(cli_context, rotate::run(cli_context, &args)),
+        Command::Down(args) => wait(cli_context, down::run(cli_context, &args)),
+        Command::State(args) => wait(cli_context, state::run(cli_context, &args)),
+        Command::Unlock(args) => wait(cli_context, unlock::run(cli_context, &args)),
+        Command::Sim(args) => wait(cli_context, sim::run(cli_context, &args)),
         Command::Init(args) => init::run(cli_context, &args),
         Command::Graph(args) => graph::run(cli_context, &args),
         Command::Completions(args) => completions::run(&args),
@@ -68,9 +72,18 @@ fn dispatch(cli_context: &CliContext, command: Command) -> Result<Exit, Failure>
 }
 
 /// Runs an asynchronous command to its end.
-fn wait(command: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
+fn wait(
+    cli_context: &CliContext,
+    command: impl Future<Output = Result<Exit, Failure>>,
+) -> Result<Exit, Failure> {
     let runtime = runtime::start()?;
-    let ended = runtime.block_on(command);
+    let ended = runtime.block_on(async {
+        let ended = command.await;
+        match cli_context.close_journals().await {
+            Some(lost) => Err(lost),
+            None => ended,
+        }
+    });
     // Tasks that were left running on purpose, such as an abandoned request, must not delay the exit.
     runtime.shutdown_background();
     ended

@@ -6,9 +6,9 @@ use crate::{
     exit::{self, Exit},
     failure::Failure,
     render::{plan, stream},
-    run,
+    run::{self, Recorded},
     settings::{LoadedConfig, Mode, flags::SettingFlags},
-    target::{self, Gateways, Target},
+    target::{Gateways, Target},
     up_options::UpOptions,
 };
 use jiff::Timestamp;
@@ -32,20 +32,15 @@ pub struct Args {
 pub async fn run(cli_context: &CliContext, args: &Args) -> Result<Exit, Failure> {
     let mut config = cli_context.load_config(&args.setting_flags, Mode::Apply)?;
     args.up_options.apply(&mut config.settings)?;
-    let known = run::recorded_state(&config)?;
+    let (known, connection) =
+        Recorded::read(cli_context, &config, Gateways::WithoutTraffic).await?.into_parts();
     if let Some((key, _)) = &known {
         run::same_journal(&config, key)?;
     }
     let subscription = known.as_ref().map(|(key, _)| key.subscription.clone());
     let journal_state = known.map(|(_, journal_state)| journal_state).unwrap_or_default();
-    let target = target::connect(
-        cli_context.allowed(&config.place)?,
-        &cli_context.environment,
-        &config.folder,
-        subscription.as_deref(),
-        Gateways::WithoutTraffic,
-    )
-    .await?;
+    let (subscription, gateways) = (subscription.as_deref(), Gateways::WithoutTraffic);
+    let target = Recorded::connect(connection, cli_context, &config, subscription, gateways).await?;
     run::warn_about_chain(cli_context, &config.settings);
     run::warn_about_clock(cli_context, &journal_state);
     let planned = compute_plan(cli_context, &mut config, journal_state, &target).await;

@@ -6,7 +6,7 @@ use crate::{
     exit::Exit,
     failure::Failure,
     render::rotation,
-    run::{self, RunOutput, RunResult},
+    run::{self, Recorded, RunOutput, RunResult},
     settings::{LoadedConfig, Mode, flags::SettingFlags},
     target::Gateways,
 };
@@ -27,7 +27,9 @@ pub struct Args {
 pub async fn run(cli_context: &CliContext, args: &Args) -> Result<Exit, Failure> {
     let mut config = cli_context.load_config(&args.setting_flags, Mode::Apply)?;
     args.journal.apply(cli_context, &config)?;
-    let Some((key, journal_state)) = run::recorded_state(&config)? else {
+    let Some((key, journal_state)) =
+        Recorded::read(cli_context, &config, Gateways::WithoutTraffic).await?.into_state().await
+    else {
         return Err(nothing_to_rotate(cli_context));
     };
     if !Deployment::offline(&key.subscription, &config.settings)?.has_certificate(&journal_state) {

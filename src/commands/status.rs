@@ -7,9 +7,9 @@ use crate::{
     exit::Exit,
     failure::Failure,
     render::{escape, live_status as live_view, status, stream},
-    run,
+    run::{self, Recorded},
     settings::{LoadedConfig, Mode, flags::SettingFlags},
-    target::{self, Gateways},
+    target::{self, Connection, Gateways},
 };
 use jiff::Timestamp;
 use landfall_cloud::AddressMap;
@@ -30,12 +30,28 @@ pub struct Args {
 /// Runs it.
 pub async fn run(cli_context: &CliContext, args: &Args) -> Result<Exit, Failure> {
     let mut config = cli_context.load_config(&args.setting_flags, Mode::Inspect)?;
-    let (recorded_state, damage) = recorded_state(&config)?;
+    let gateways = if args.live { Gateways::WithTraffic } else { Gateways::WithoutTraffic };
+    let (recorded_state, damage, connection) = match &config.place.state {
+        None => {
+            let (recorded_state, damage) = recorded_state(&config)?;
+            (recorded_state, damage, None)
+        }
+        Some(_) => {
+            let (recorded_state, connection) =
+                Recorded::read(cli_context, &config, gateways).await?.into_parts();
+            (recorded_state, None, connection)
+        }
+    };
     let seen = match &recorded_state {
         Some((key, journal_state)) if args.live => {
-            Some(read_live_status(cli_context, &config, key, journal_state).await?)
+            Some(read_live_status(cli_context, &config, connection, key, journal_state).await?)
         }
-        _ => None,
+        _ => {
+            if let Some(connection) = connection {
+                connection.close().await;
+            }
+            None
+        }
     };
     let empty = || {
         let key = EnvironmentKey {
@@ -114,19 +130,13 @@ fn recorded_state(config: &LoadedConfig) -> Result<RecordedState, Failure> {
 async fn read_live_status(
     cli_context: &CliContext,
     config: &LoadedConfig,
+    connection: Option<Connection>,
     key: &EnvironmentKey,
     journal_state: &JournalState,
 ) -> Result<(LiveStatus, AddressMap), Failure> {
     run::same_journal(config, key)?;
-    let (allowed, subscription) = (cli_context.allowed(&config.place)?, Some(key.subscription.as_str()));
-    let opened = target::connect(
-        allowed,
-        &cli_context.environment,
-        &config.folder,
-        subscription,
-        Gateways::WithTraffic,
-    );
-    let target = opened.await?;
+    let (subscription, gateways) = (Some(key.subscription.as_str()), Gateways::WithTraffic);
+    let target = Recorded::connect(connection, cli_context, config, subscription, gateways).await?;
     let deployment = Deployment::new(&target.clients, &config.settings, Teardown::default());
     let settings = deployment.resources().with_recorded_names(&config.settings, journal_state);
     let environment = landfall_steps::description(&target.clients, &settings, journal_state);

@@ -6,12 +6,12 @@ use crate::{
     exit::{self, Exit},
     failure::Failure,
     render::{stream, verify},
-    run,
+    run::{self, Recorded},
     settings::{Mode, flags::SettingFlags},
-    target::{self, Gateways, Target},
+    target::{Gateways, Target},
 };
 use landfall_diagnose::verify::{CheckId, ReadError, ReadFailure, Verdict, Verification, VerifyTimeouts};
-use landfall_engine::{Journal, JournalState, Kind, Leftover, StepError};
+use landfall_engine::{JournalState, Kind, Leftover, StepError};
 use landfall_steps::settings::Settings;
 use std::{
     path::{Path, PathBuf},
@@ -34,7 +34,7 @@ pub struct Args {
 /// Runs it. The journal is read without its lock and not written.
 pub async fn run(cli_context: &CliContext, args: &Args) -> Result<Exit, Failure> {
     let mut config = cli_context.load_config(&args.setting_flags, Mode::Inspect)?;
-    let known = Journal::read(&config.folder).map_err(|error| Failure::of_journal(&error))?;
+    let (known, connection) = Recorded::read(cli_context, &config, Gateways::WithTraffic).await?.into_parts();
     let Some((key, journal_state)) = known else { return Err(nothing_created(cli_context)) };
     run::same_journal(&config, &key)?;
     let deployment = Deployment::offline(&key.subscription, &config.settings)?;
@@ -43,15 +43,8 @@ pub async fn run(cli_context: &CliContext, args: &Args) -> Result<Exit, Failure>
     }
     config.settings = deployment.resources().with_recorded_names(&config.settings, &journal_state);
     let subscription = Some(key.subscription.as_str());
-    let allowed = cli_context.allowed(&config.place)?;
-    let target = target::connect(
-        allowed,
-        &cli_context.environment,
-        &config.folder,
-        subscription,
-        Gateways::WithTraffic,
-    )
-    .await?;
+    let gateways = Gateways::WithTraffic;
+    let target = Recorded::connect(connection, cli_context, &config, subscription, gateways).await?;
     cli_context.say(&run::heading(cli_context, "verify", &target));
     let timeouts = VerifyTimeouts {
         retry_timeout: Duration::from_secs(args.retry_timeout),

@@ -64,14 +64,13 @@ pub struct RunResult<'a> {
 pub async fn run_steps(
     cli_context: &CliContext,
     config: &LoadedConfig,
-    journal: Journal,
+    journal: Arc<Journal>,
     target: &Target,
     run_output: &RunOutput<'_>,
     verify: bool,
 ) -> Result<Exit, Failure> {
     let deployment = Deployment::new(&target.clients, &config.settings, Teardown::default());
     let before = journal.journal_state();
-    let journal = Arc::new(journal);
     let time_scale = target.time_scale;
     let (events, seen) = mpsc::unbounded_channel();
     let (say, sentences) = mpsc::unbounded_channel();

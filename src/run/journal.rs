@@ -1,10 +1,12 @@
 //! The journal of a run: its owner, its recorded state, and the acceptance of a damaged one.
 
+use super::store;
 use crate::{
     cli_context::CliContext,
+    exit::Exit,
     failure::Failure,
     settings::{LoadedConfig, file_schema::CloudName},
-    target,
+    target::{self, Connection, Gateways, Target},
 };
 use landfall_engine::{EnvironmentKey, Journal, JournalState, OpenError};
 
@@ -23,6 +25,14 @@ impl AcceptJournal {
         if !self.accept_journal {
             return Ok(());
         }
+        if config.place.state.is_some() {
+            return Err(Failure::new(Exit::Input, "accept a damaged journal in a storage account")
+                .cause("it can only be accepted in the state folder, where a copy of it is kept")
+                .hint(
+                    "move it with `landfall state pull`, run this command with LANDFALL_STATE unset, then `landfall \
+                     state push`",
+                ));
+        }
         let Some(salvaged) = Journal::salvage(&config.folder).map_err(refuse)? else { return Ok(()) };
         same_journal(config, &salvaged.key)?;
         if let Some(taken) = Journal::accept(&config.folder, env!("CARGO_PKG_VERSION")).map_err(refuse)? {
@@ -37,9 +47,69 @@ impl AcceptJournal {
     }
 }
 
-/// Reads the journal. The owner is checked first: a journal of another environment is refused by its name,
-/// damaged or not.
-pub fn recorded_state(config: &LoadedConfig) -> Result<Option<(EnvironmentKey, JournalState)>, Failure> {
+/// A journal that was read without its lock, and the connection that this needed.
+pub struct Recorded {
+    /// The owner and the state; `None` if there is no journal.
+    pub state: Option<(EnvironmentKey, JournalState)>,
+    connection: Option<Connection>,
+}
+
+impl Recorded {
+    /// Reads the journal. The owner is checked first: a journal of another environment is refused by its name, damaged
+    /// or not.
+    pub async fn read(
+        cli_context: &CliContext,
+        config: &LoadedConfig,
+        gateways: Gateways,
+    ) -> Result<Self, Failure> {
+        if config.place.state.is_none() {
+            return Ok(Self { state: in_folder(config)?, connection: None });
+        }
+        let allowed = cli_context.allowed(&config.place)?;
+        let connection = target::prepare(allowed, &cli_context.environment, &config.folder, gateways).await?;
+        match store::read(&connection, config).await {
+            Ok(state) => Ok(Self { state, connection: Some(connection) }),
+            Err(failure) => {
+                connection.close().await;
+                Err(failure)
+            }
+        }
+    }
+
+    /// Connects to the cloud, over the connection that exists already if there is one.
+    pub async fn connect(
+        connection: Option<Connection>,
+        cli_context: &CliContext,
+        config: &LoadedConfig,
+        subscription: Option<&str>,
+        gateways: Gateways,
+    ) -> Result<Target, Failure> {
+        match connection {
+            Some(connection) => connection.into_target(subscription).await,
+            None => {
+                let allowed = cli_context.allowed(&config.place)?;
+                let (environment, folder) = (&cli_context.environment, &config.folder);
+                target::connect(allowed, environment, folder, subscription, gateways).await
+            }
+        }
+    }
+
+    /// Splits it into the state and the connection.
+    pub fn into_parts(self) -> (Option<(EnvironmentKey, JournalState)>, Option<Connection>) {
+        (self.state, self.connection)
+    }
+
+    /// Returns the state, and closes the connection.
+    pub async fn into_state(self) -> Option<(EnvironmentKey, JournalState)> {
+        if let Some(connection) = self.connection {
+            connection.close().await;
+        }
+        self.state
+    }
+}
+
+/// Reads the journal of the state folder.
+pub fn in_folder(config: &LoadedConfig) -> Result<Option<(EnvironmentKey, JournalState)>, Failure> {
     Journal::read(&config.folder).map_err(|error| {
         let salvaged = match error {
             OpenError::Damaged { .. } => Journal::salvage(&config.folder).ok().flatten(),

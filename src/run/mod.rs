@@ -3,7 +3,8 @@
 mod execute;
 mod journal;
 mod open;
+pub mod store;
 
 pub use execute::{RunOutput, RunResult, run_steps, verified};
-pub use journal::{AcceptJournal, recorded_state, same_journal};
+pub use journal::{AcceptJournal, Recorded, in_folder, same_journal};
 pub use open::{heading, open, resolve_identity, same_environment, warn_about_chain, warn_about_clock};

@@ -1,9 +1,13 @@
 //! The frame of a run: it opens journal and cloud, prints the heading, and compares the names.
 
-use super::journal::{recorded_state, same_journal};
+use super::{
+    journal::{in_folder, same_journal},
+    store,
+};
 use crate::{
     cli_context::CliContext,
     deployment::Deployment,
+    endpoint_consent::Allowed,
     exit::Exit,
     failure::Failure,
     journal_clock_check,
@@ -11,11 +15,12 @@ use crate::{
     target::{self, Gateways, Target},
 };
 use jiff::Timestamp;
-use landfall_engine::{EnvironmentKey, Journal, JournalState, OpenError};
+use landfall_engine::{EnvironmentKey, Journal, JournalState};
 use landfall_steps::{
     identity_mode,
     settings::{Settings, Teardown},
 };
+use std::sync::Arc;
 
 /// Prints a warning for each fault in the chain of the given certificate. It works without, but clients that do
 /// not know the intermediate refuse it.
@@ -39,16 +44,28 @@ pub async fn open(
     config: &LoadedConfig,
     command: &str,
     gateways: Gateways,
-) -> Result<(Journal, Target), Failure> {
+) -> Result<(Arc<Journal>, Target), Failure> {
     let allowed = cli_context.allowed(&config.place)?;
-    let refuse = |error: OpenError| Failure::of_journal(&error);
-    for path in Journal::secure(&config.folder).map_err(refuse)? {
+    for path in Journal::secure(&config.folder).map_err(|error| Failure::of_journal(&error))? {
         cli_context.say(&format!(
             "{} was accessible to other users; its permissions are now restricted to you.",
             path.display()
         ));
     }
-    let known = recorded_state(config)?.map(|(key, journal_state)| {
+    match config.place.state {
+        Some(_) => store::open(cli_context, config, command, allowed, gateways).await,
+        None => open_in_folder(cli_context, config, command, allowed, gateways).await,
+    }
+}
+
+async fn open_in_folder(
+    cli_context: &CliContext,
+    config: &LoadedConfig,
+    command: &str,
+    allowed: Allowed<'_>,
+    gateways: Gateways,
+) -> Result<(Arc<Journal>, Target), Failure> {
+    let known = in_folder(config)?.map(|(key, journal_state)| {
         warn_about_clock(cli_context, &journal_state);
         key
     });
@@ -57,6 +74,7 @@ pub async fn open(
     }
     let take = |key: &EnvironmentKey| {
         Journal::open(&config.folder, command, key, env!("CARGO_PKG_VERSION"))
+            .map(Arc::new)
             .map_err(|error| Failure::of_journal(&error))
     };
     let early = known.as_ref().map(take).transpose()?;

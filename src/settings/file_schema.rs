@@ -59,6 +59,9 @@ pub struct File {
     pub dns: Dns,
     /// The split between the two versions of echo.
     pub canary: Canary,
+    /// The place of the journal, for environments that several people or machines share. By default it is in the state
+    /// folder of this machine. LANDFALL_STATE, an address, replaces the whole table.
+    pub state: State,
     /// The simulated cloud.
     pub sim: Sim,
     /// Endpoints other than those of public Azure, for a sovereign or private cloud. Only with cloud = "azure".
@@ -263,6 +266,24 @@ pub struct Canary {
     /// Percentage of requests to the canary.
     #[schemars(extend("default" = defaults::CANARY))]
     pub canary: Option<u32>,
+}
+
+/// The place of the journal.
+#[derive(Deserialize, JsonSchema, Default)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(inline)]
+pub struct State {
+    /// The storage account; with cloud = "sim" an account of the simulated cloud.
+    pub account: Option<String>,
+    /// The container in it.
+    #[schemars(extend("default" = "landfall"))]
+    pub container: Option<String>,
+    /// The path in the container above the environments, so that several teams can share it.
+    pub prefix: Option<String>,
+    /// The address of the blob service, in place of the account's usual one: `https://127.0.0.1:10000/devstoreaccount1`.
+    pub endpoint: Option<String>,
+    /// A PEM file with the only authorities to trust for that address; relative to this file.
+    pub ca_file: Option<String>,
 }
 
 /// The simulated cloud.

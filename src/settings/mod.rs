@@ -14,7 +14,7 @@ pub mod sources;
 pub mod target;
 
 use checks::endpoints::Consent;
-use checks::{acme, certificate, cidrs, cluster, dns, manifests, names};
+use checks::{acme, certificate, cidrs, cluster, dns, manifests, names, state};
 use config_error::{ConfigError, Place, Sourced};
 use file_schema::{CloudName, File, IdentityName, PublisherName};
 use ipnet::Ipv4Net;
@@ -91,9 +91,11 @@ pub fn load(input: &LoadInput<'_>) -> Result<LoadedConfig, Vec<ConfigError>> {
     let acme = settings.as_ref().and_then(|settings| settings.certificate.acme.as_deref());
     let consent = place.as_ref().map_or(Consent::NotNeeded, |place| place.consent.clone());
     let acme_consent = acme::consent(&sources, acme, consent);
+    let state = place.as_ref().and_then(|place| place.state.as_ref());
+    let consent = state::consent(&sources, state, acme_consent);
     match (name, place, settings, sources.config_errors) {
         (Some(name), Some(mut place), Some(settings), config_errors) if config_errors.is_empty() => {
-            place.consent = acme_consent;
+            place.consent = consent;
             Ok(LoadedConfig { settings: Settings { environment: name, ..settings }, place, folder })
         }
         (.., config_errors) => Err(config_errors),

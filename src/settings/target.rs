@@ -4,6 +4,7 @@ use super::{
     checks::{
         endpoints::{self, Consent},
         proxy,
+        state::{self, StateConfig},
     },
     config_error::{ConfigError, Sourced},
     defaults,
@@ -33,6 +34,8 @@ pub struct TargetConfig {
     pub sim: SimConfig,
     /// Endpoints that differ from public Azure's.
     pub endpoints: Endpoints,
+    /// The place of the journal; `None` for the state folder.
+    pub state: Option<StateConfig>,
     /// The consent to endpoints that landfall does not know.
     pub consent: Consent,
 }
@@ -80,6 +83,7 @@ pub fn read(sources: &mut Sources<'_>, file: &File) -> Option<TargetConfig> {
     let sim = sim_config(sources, file);
     let own = self::endpoints(sources, file);
     let consent = own.as_ref().map(|own| endpoints::consent(sources, own));
+    let state = state::read(sources, file, cloud, own.as_ref());
     if cloud == Some(CloudName::Azure) {
         sources.take(proxy::https(sources.environment()));
     }
@@ -90,6 +94,7 @@ pub fn read(sources: &mut Sources<'_>, file: &File) -> Option<TargetConfig> {
         auth: auth?,
         sim: sim?,
         endpoints: own?,
+        state: state?,
         consent: consent??,
     };
     if place.cloud == CloudName::Sim && place.endpoints != Endpoints::default() {

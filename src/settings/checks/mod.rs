@@ -11,3 +11,4 @@ pub mod kubeconfig;
 pub mod manifests;
 pub mod names;
 pub mod proxy;
+pub mod state;
