@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
 mod azure;
+mod azurite;
 mod browser;
 mod cancel;
 mod certificates;
@@ -39,6 +40,7 @@ mod screens;
 mod script;
 mod secret_values;
 mod secrets;
+mod shared_state;
 mod sim;
 mod teardown;
 mod telemetry;

@@ -263,6 +263,11 @@ impl Environment {
 
     /// Creates the clients again, as a new process does.
     pub fn clients(&self) -> Clients {
+        self.connect().3
+    }
+
+    /// Creates the clients again, and returns what they are made from.
+    pub fn connect(&self) -> (Endpoints, Credential, RequestCounter, Clients) {
         let facts = self.sim.connection().clone();
         let endpoints = Endpoints {
             login: facts.login.parse().unwrap(),
@@ -292,13 +297,14 @@ impl Environment {
             ArmClient::new(&endpoints, &credential, &request_counter, "11111111-2222-4333-8444-555555555555")
                 .unwrap();
         let azure = SubscriptionClient::new(arm, facts.subscription);
-        Clients {
+        let clients = Clients {
             clusters: Clusters::new(azure.clone(), &endpoints, request_counter.clone()),
             vaults: Vaults::new(&endpoints, &credential, &request_counter).unwrap(),
             acme: landfall_cloud::acme::Acme::new(&endpoints, &request_counter),
             sync_diagnosis: std::sync::Arc::new(RotationDiagnosis),
             azure,
-        }
+        };
+        (endpoints, credential, request_counter, clients)
     }
 }
 

@@ -19,6 +19,7 @@ mod rotation_diagnosis;
 mod rotations;
 #[path = "../against_the_cloud/settings.rs"]
 mod settings;
+mod shared_journal;
 mod snapshot;
 mod storms;
 mod sweep;
