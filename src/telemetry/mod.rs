@@ -13,12 +13,14 @@ mod run_display;
 use crate::{
     exit::Exit,
     render::{Display, stream},
+    request_attribution,
     settings::sources::Environment,
 };
 use export::Export;
 use landfall_cloud::RequestCounter;
 use landfall_engine::Report;
 use recorder::Recorder;
+pub use requests::Requests;
 use std::sync::{Arc, OnceLock};
 
 /// The recorder of this process, if a collector is named. Requests are counted in clients that know no command.
@@ -62,12 +64,9 @@ impl Telemetry {
     }
 }
 
-/// Returns the counter of a run's requests, which observes them if a collector is named.
+/// Returns the counter of a run's requests, which traces them if a collector is named.
 pub fn request_counter() -> RequestCounter {
-    match RECORDER.get() {
-        Some(recorder) => RequestCounter::observed_by(Arc::new(requests::Requests::new(recorder.clone()))),
-        None => RequestCounter::new(),
-    }
+    request_attribution::counter(RECORDER.get().cloned().map(Requests::new))
 }
 
 /// Returns a display that also records the events of the run, if a collector is named.

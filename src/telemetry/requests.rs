@@ -1,7 +1,7 @@
 //! The spans and durations of requests: one span for each attempt.
 
 use super::recorder::Recorder;
-use landfall_cloud::{ActiveRequest, RequestObserver, RequestStart};
+use landfall_cloud::{ActiveRequest, RequestStart};
 use landfall_engine::current_step;
 use opentelemetry::{
     KeyValue,
@@ -37,8 +37,9 @@ impl Requests {
     }
 }
 
-impl RequestObserver for Requests {
-    fn begin(&self, request: &RequestStart<'_>) -> Box<dyn ActiveRequest> {
+impl Requests {
+    /// Starts the span of an attempt.
+    pub fn begin(&self, request: &RequestStart<'_>) -> Option<Box<dyn ActiveRequest>> {
         let RequestStart { method, scheme, host, port, path, client_request_id } = *request;
         let server = [
             KeyValue::new("http.request.method", method.to_owned()),
@@ -63,14 +64,14 @@ impl RequestObserver for Requests {
             let flags = context.trace_flags().to_u8();
             format!("00-{}-{}-{flags:02x}", context.trace_id(), context.span_id())
         });
-        Box::new(Active {
+        Some(Box::new(Active {
             recorder: self.recorder.clone(),
             span,
             traceparent,
             server,
             status: None,
             began: Instant::now(),
-        })
+        }))
     }
 }
 

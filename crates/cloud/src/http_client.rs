@@ -121,6 +121,11 @@ impl HttpClient {
         Self { response_bytes_max, ..self }
     }
 
+    /// Returns the counter of its requests.
+    pub(crate) fn request_counter(&self) -> &RequestCounter {
+        &self.request_counter
+    }
+
     /// Returns this client as the SDK's transport.
     pub(crate) fn transport(&self) -> SdkTransport {
         SdkTransport::new(Arc::new(self.clone()))

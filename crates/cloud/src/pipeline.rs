@@ -4,7 +4,7 @@
 //! [`TokenInvalidation`], [`HttpClient`]. The SDK's own retries are off.
 
 use crate::{
-    ApiErrorKind, Credential, SendStatus,
+    ApiErrorKind, Credential, RequestCounter, SendStatus,
     error::{find, from_response, is_write},
     foreign_answer::ForeignAnswer,
     http_client::{HttpClient, UntrustedCertificate},
@@ -123,12 +123,16 @@ pub(crate) struct RetryPolicy {
     retry_posts: bool,
     /// True if a 401 leads to a retry with a fresh token.
     replace_token: bool,
+    /// Counts the retries.
+    request_counter: RequestCounter,
 }
 
 impl RetryPolicy {
-    /// Retries requests whose method is idempotent.
-    pub(crate) fn new(time_scale: f64, seed: u64) -> Self {
-        Self { time_scale, seed: AtomicU64::new(seed), retry_posts: false, replace_token: false }
+    /// Retries requests of this client whose method is idempotent.
+    pub(crate) fn new(http_client: &HttpClient, time_scale: f64, seed: u64) -> Self {
+        let request_counter = http_client.request_counter().clone();
+        let seed = AtomicU64::new(seed);
+        Self { time_scale, seed, retry_posts: false, replace_token: false, request_counter }
     }
 
     /// Retries POST too.
@@ -172,6 +176,7 @@ impl Policy for RetryPolicy {
                 });
             };
             earlier = earlier.max(effect);
+            self.request_counter.retried(failure.status);
             tracing::debug!(method = %request.method(), path = request.url().path(), kind = ?failure.kind, ?wait, "retrying");
             tokio::time::sleep(wait).await;
         }

@@ -24,8 +24,12 @@ struct Counted {
 
 /// Observes each attempt of each request.
 pub trait RequestObserver: fmt::Debug + Send + Sync {
-    /// A request is about to be sent. It ends with [`ActiveRequest::end`], or when the returned value is dropped.
-    fn begin(&self, request: &RequestStart<'_>) -> Box<dyn ActiveRequest>;
+    /// A request is about to be sent, in the task that sends it. It ends with [`ActiveRequest::end`], or when the returned
+    /// value is dropped.
+    fn begin(&self, request: &RequestStart<'_>) -> Option<Box<dyn ActiveRequest>>;
+
+    /// A request will be sent again because of this, such as `HTTP 429`.
+    fn retried(&self, because: &str);
 }
 
 /// A request without its response.
@@ -68,7 +72,7 @@ impl RequestCounter {
     /// Counts one request; every transport calls it right before it sends.
     pub(crate) fn begin(&self, request: &RequestStart<'_>) -> Option<Box<dyn ActiveRequest>> {
         self.0.requests.fetch_add(1, Ordering::Relaxed);
-        self.0.observer.as_ref().map(|observer| observer.begin(request))
+        self.0.observer.as_ref().and_then(|observer| observer.begin(request))
     }
 
     /// Sets the gate that every request of every client passes that changes something, except those to a sign-in or to
@@ -79,6 +83,14 @@ impl RequestCounter {
 
     pub(crate) fn write_gate(&self) -> Option<&Arc<dyn WriteGate>> {
         self.0.write_gate.get()
+    }
+
+    /// Reports that a request will be sent again, after this status or after no response.
+    pub(crate) fn retried(&self, status: Option<u16>) {
+        if let Some(observer) = &self.0.observer {
+            let because = status.map_or("no response".to_owned(), |status| format!("HTTP {status}"));
+            observer.retried(&because);
+        }
     }
 
     /// Returns the number of requests sent so far.
@@ -115,9 +127,13 @@ mod tests {
     struct Active(Arc<Mutex<Vec<String>>>);
 
     impl RequestObserver for Seen {
-        fn begin(&self, request: &RequestStart<'_>) -> Box<dyn ActiveRequest> {
+        fn begin(&self, request: &RequestStart<'_>) -> Option<Box<dyn ActiveRequest>> {
             self.0.lock().unwrap().push(format!("{} {}", request.method, request.host));
-            Box::new(Active(self.0.clone()))
+            Some(Box::new(Active(self.0.clone())))
+        }
+
+        fn retried(&self, because: &str) {
+            self.0.lock().unwrap().push(because.to_owned());
         }
     }
 
@@ -132,12 +148,14 @@ mod tests {
     }
 
     #[test]
-    fn an_observer_sees_start_and_end() {
+    fn an_observer_sees_start_end_and_retries_of_every_clone() {
         let seen = Arc::new(Mutex::new(Vec::new()));
         let request_counter = RequestCounter::observed_by(Arc::new(Seen(seen.clone())));
         let mut active = request_counter.begin(&REQUEST).unwrap();
         assert_eq!(active.traceparent(), Some("00-1-2-01"));
         active.end(200, None);
-        assert_eq!(*seen.lock().unwrap(), ["GET example.com", "200"]);
+        request_counter.retried(Some(429));
+        request_counter.clone().retried(None);
+        assert_eq!(*seen.lock().unwrap(), ["GET example.com", "200", "HTTP 429", "no response"]);
     }
 }

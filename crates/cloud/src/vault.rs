@@ -130,7 +130,10 @@ impl Vaults {
         let client_options = || {
             pipeline::options(
                 &self.http_client,
-                vec![OriginPolicy::new(&url), Arc::new(RetryPolicy::new(self.time_scale, host.len() as u64))],
+                vec![
+                    OriginPolicy::new(&url),
+                    Arc::new(RetryPolicy::new(&self.http_client, self.time_scale, host.len() as u64)),
+                ],
                 vec![Arc::new(TokenInvalidation(self.credential.clone())), AuthorityPolicy::new(&self.login)],
             )
         };

@@ -1,6 +1,7 @@
 //! The interface that the engine gives a running step.
 
 use crate::{
+    activity::{ActivityRecorder, StepActivity},
     error::{Kind, Leftover, StepError},
     event::{Event, EventKind, Progress},
     handle::RecordOf,
@@ -14,7 +15,8 @@ use crate::{
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use std::{
-    sync::{Arc, Mutex, MutexGuard},
+    future::Future,
+    sync::{Arc, Mutex, MutexGuard, atomic::AtomicU64},
     time::{Duration, SystemTime},
 };
 use tokio::{sync::mpsc, time::Instant};
@@ -35,6 +37,7 @@ pub struct Context {
     /// `None` while a speculative check runs before the step's turn.
     events: Option<mpsc::UnboundedSender<Event>>,
     timings: Arc<Mutex<StepTimings>>,
+    activity: ActivityRecorder,
 }
 
 /// The recorded times and facts of a step's turn, for the report and for an exceeded deadline.
@@ -85,7 +88,13 @@ impl StepTimings {
 }
 
 impl Context {
-    pub(crate) fn new(step: &'static str, action: StepAction, run: &Run) -> Self {
+    /// Creates the context of a turn; `run_requests` counts the requests of the whole run.
+    pub(crate) fn new(
+        step: &'static str,
+        action: StepAction,
+        run: &Run,
+        run_requests: &Arc<AtomicU64>,
+    ) -> Self {
         Self {
             step,
             action,
@@ -95,6 +104,7 @@ impl Context {
             retired: false,
             events: Some(run.events.clone()),
             timings: Arc::new(Mutex::new(StepTimings::begin(action))),
+            activity: ActivityRecorder::begin(run_requests),
         }
     }
 
@@ -114,6 +124,7 @@ impl Context {
             retired: self.retired,
             events: self.events.clone(),
             timings: self.timings.clone(),
+            activity: self.activity.clone(),
         }
     }
 
@@ -129,6 +140,7 @@ impl Context {
             retired: false,
             events: None,
             timings: Arc::new(Mutex::new(StepTimings::begin(StepAction::Check))),
+            activity: ActivityRecorder::begin(&Arc::default()),
         }
     }
 
@@ -151,8 +163,28 @@ impl Context {
     }
 
     /// Like [`Context::new`], but emits no events; for a speculative check before the step's turn.
-    pub(crate) fn silent(step: &'static str, run: &Run) -> Self {
-        Self { events: None, ..Self::new(step, StepAction::Apply, run) }
+    pub(crate) fn silent(step: &'static str, run: &Run, run_requests: &Arc<AtomicU64>) -> Self {
+        Self { events: None, ..Self::new(step, StepAction::Apply, run, run_requests) }
+    }
+
+    /// Runs a future whose requests and retries count as this turn's.
+    pub(crate) fn counted<F: Future>(&self, future: F) -> impl Future<Output = F::Output> + use<F> {
+        self.activity.scope(future)
+    }
+
+    /// Returns the activity of this turn so far.
+    pub(crate) fn activity(&self) -> StepActivity {
+        self.activity.so_far()
+    }
+
+    /// Adds the activity of a speculative check, whose result this turn uses.
+    pub(crate) fn add_activity(&self, other: &StepActivity) {
+        self.activity.add(other);
+    }
+
+    /// Records a wait that ends now.
+    pub(crate) fn waited(&self, what: &str, began: Instant) {
+        self.activity.waited(what, began);
     }
 
     /// Returns the time scale of the cloud.
@@ -296,6 +328,7 @@ impl Context {
 
     /// Reports that a request was refused for now and is retried after `wait` of real time.
     pub fn retrying(&self, because: &str, wait: Duration) {
+        self.activity.count_retry(because);
         self.emit(EventKind::Retrying { step: self.step, because: because.into(), wait });
     }
 

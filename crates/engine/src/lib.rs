@@ -11,6 +11,7 @@
 //! | find existing resources, owned or foreign | [`discover`], [`Discovery`] |
 //! | read the recorded state | [`Journal`], [`JournalState`], [`StepState`] |
 //! | refuse before a step is called, or recreate everything | [`Graph::add_policy`], [`Graph::always_apply`] |
+//! | report on the recorded runs | [`Journal::runs`], [`RecordedRun`], [`StepActivity`], [`RunSummary`] |
 //! | display a run | [`Event`], [`EventKind`], [`Report`] |
 //! | know the step of a request | [`current_step`] |
 //!
@@ -24,6 +25,7 @@
 //!   runs the command again.
 
 mod action_policy;
+mod activity;
 mod context;
 mod current_step;
 mod error;
@@ -44,6 +46,7 @@ mod stop;
 mod time_scale;
 mod wait;
 
+pub use activity::{RetryCount, StepActivity, WaitSpan, count_request, count_retry};
 pub use context::Context;
 pub use current_step::current_step;
 pub use error::{ErrorReport, Kind, Leftover, StepError};
@@ -51,9 +54,10 @@ pub use event::{Event, EventKind, Progress};
 pub use graph::Graph;
 pub use handle::{Done, Handle, Inputs, OptionalHandle, Outputs, RecordOf, Sources, ValueIfEnabled};
 pub use journal::{
-    Accepted, Damage, Entry, EnvironmentKey, FORMAT, Holder, Journal, JournalError, JournalState, LEASE,
-    LeaseEnd, Moved, OpenError, PartContent, RemoteContent, RemoteOptions, RemoteStore, Salvaged, StepState,
-    StepStatus, StoreError, StoreErrorKind, StoreResult, Unlocked, moved_to,
+    Accepted, BlockedStep, CriticalStep, Damage, DetailedEntry, Details, Entry, EnvironmentKey, FORMAT, Holder,
+    Journal, JournalError, JournalState, LEASE, LeaseEnd, Moved, OpenError, PartContent, RecordedLine, RecordedRun,
+    RecordedRuns, RemoteContent, RemoteOptions, RemoteStore, RunSummary, Salvaged, StepState, StepStatus, StoreError,
+    StoreErrorKind, StoreResult, Unlocked, moved_to,
 };
 pub use os_error::{file_remedy, is_thread_refusal};
 pub use run::{Action, Discovery, LeftBehind, Plan, Planned, Report, discover, down, plan, up};

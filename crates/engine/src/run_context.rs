@@ -2,7 +2,7 @@
 
 use crate::{
     event::{Event, EventKind},
-    journal::{Entry, Journal, JournalError, JournalState},
+    journal::{DetailedEntry, Journal, JournalError, JournalState},
     stop::Stop,
     time_scale::TimeScale,
 };
@@ -29,7 +29,11 @@ impl Run {
     }
 
     /// Writes an entry, and emits its event once it is durable.
-    pub(crate) fn record(&self, entry: Entry, what: EventKind) -> Result<(), JournalError> {
+    pub(crate) fn record(
+        &self,
+        entry: impl Into<DetailedEntry>,
+        what: EventKind,
+    ) -> Result<(), JournalError> {
         let events = self.events.clone();
         self.journal.append_then(entry, move || {
             let _ = events.send(Event { at: SystemTime::now(), what });

@@ -173,6 +173,12 @@ impl Context {
     }
 }
 
+impl Drop for PollLoop<'_> {
+    fn drop(&mut self) {
+        self.cx.waited(self.wait.what, self.began);
+    }
+}
+
 /// One running wait.
 struct PollLoop<'a> {
     cx: &'a Context,

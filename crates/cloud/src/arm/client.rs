@@ -68,7 +68,7 @@ impl ArmClient {
             vec![
                 OriginPolicy::new(&endpoints.arm),
                 CorrelationPolicy::new(correlation_id),
-                Arc::new(RetryPolicy::new(endpoints.time_scale, seed).with_token_replacement()),
+                Arc::new(RetryPolicy::new(&http_client, endpoints.time_scale, seed).with_token_replacement()),
             ],
             vec![Arc::new(TokenInvalidation(credential.clone()))],
         );

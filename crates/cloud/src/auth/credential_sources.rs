@@ -197,7 +197,7 @@ fn developer_cli(facts: &SignInFacts) -> CredentialSource {
 fn options(endpoints: &Endpoints, http_client: &HttpClient, with_retry: bool) -> ClientOptions {
     let mut per_call: Vec<Arc<dyn azure_core::http::policies::Policy>> = Vec::new();
     if with_retry {
-        per_call.push(Arc::new(RetryPolicy::new(endpoints.time_scale, 0).retry_posts()));
+        per_call.push(Arc::new(RetryPolicy::new(http_client, endpoints.time_scale, 0).retry_posts()));
     }
     let mut cloud = CustomConfiguration::default();
     cloud.authority_host = endpoints.login.to_string();

@@ -112,6 +112,11 @@ impl ApiServer {
         Self(Arc::new(Inner { server, headers, channel, request_counter: counter.clone() }))
     }
 
+    /// Reports that a request will be sent again, after this status or after no response.
+    pub(super) fn retried(&self, status: Option<u16>) {
+        self.0.request_counter.retried(status);
+    }
+
     /// Sends one request, whose URI is a path; returns the answer when its headers have arrived.
     pub(super) async fn send(&self, request: Request<Vec<u8>>) -> Result<Response<Body>, BoxError> {
         let (mut parts, body) = request.into_parts();

@@ -196,6 +196,7 @@ impl RequestSender {
                 path = request_info.path,
                 "retrying the request to the API server"
             );
+            self.server.retried(status);
             tokio::time::sleep(pause).await;
         }
         unreachable!("the policy ends the loop after {} attempts", retry::ATTEMPTS_MAX)

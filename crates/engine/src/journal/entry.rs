@@ -1,6 +1,10 @@
 //! The content of a journal line.
 
-use super::{Holder, seal::Chain};
+use super::{
+    Holder,
+    details::{DetailedEntry, Details},
+    seal::Chain,
+};
 use crate::{
     error::ErrorReport,
     step_types::{How, Outcome, UndoOutcome},
@@ -118,14 +122,17 @@ pub(super) struct Line {
     /// RFC 3339 with milliseconds.
     pub(super) at: String,
     pub(super) entry: Entry,
+    pub(super) details: Details,
 }
 
 impl Line {
-    pub(super) fn now(entry: Entry) -> Self {
-        Self { at: format!("{:.3}", jiff::Timestamp::now()), entry }
+    pub(super) fn now(entry: impl Into<DetailedEntry>) -> Self {
+        let DetailedEntry { entry, details } = entry.into();
+        Self { at: format!("{:.3}", jiff::Timestamp::now()), entry, details }
     }
 
-    /// Returns one JSON object and a line feed: first the time, then the entry's own fields, then the seal.
+    /// Returns one JSON object and a line feed: first the time, then the entry's own fields, its
+    /// details, and the seal.
     /// Also returns the chain after it.
     pub(super) fn sealed(&self, chain: Chain) -> io::Result<(Vec<u8>, Chain)> {
         let Value::Object(fields) = serde_json::to_value(&self.entry)? else {
@@ -134,6 +141,7 @@ impl Line {
         let mut line = serde_json::Map::new();
         line.insert("at".into(), self.at.clone().into());
         line.extend(fields);
+        self.details.write(&mut line)?;
         chain.seal(line)
     }
 
@@ -156,10 +164,13 @@ impl Line {
             Some(kind) if !KINDS.contains(&kind.as_str()) => Unreadable::Unknown(kind),
             _ => Unreadable::NotAnEntry,
         };
-        let at = value.as_object_mut().and_then(|fields| fields.remove("at"));
+        let fields = value.as_object_mut().map(|fields| (fields.remove("at"), Details::take(fields)));
+        let (at, details) = fields.unwrap_or_default();
         let (seq, has_sum) = (value["seq"].as_u64(), value.get("sum").is_some());
         match (at, serde_json::from_value(value)) {
-            (Some(Value::String(at)), Ok(entry)) => Ok(Parsed { line: Self { at, entry }, seq, has_sum }),
+            (Some(Value::String(at)), Ok(entry)) => {
+                Ok(Parsed { line: Self { at, entry, details }, seq, has_sum })
+            },
             _ => Err(unreadable()),
         }
     }

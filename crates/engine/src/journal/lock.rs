@@ -164,6 +164,34 @@ pub(super) fn length_recorded(dir: &Path) -> bool {
     read(&dir.join(LOCK)).is_some_and(|content| content.length)
 }
 
+/// Returns the process that holds the lock in `dir`; `None` if none does.
+pub(super) fn holder(dir: &Path) -> Option<Holder> {
+    let path = dir.join(LOCK);
+    let holder = read(&path).map(|content| content.holder);
+    // A lock that this process takes, however briefly, could refuse a run that starts now. So the lock is tried only
+    // if its holder may be alive, and then it is usually not free.
+    if holder.as_ref().is_some_and(is_certainly_dead) {
+        return None;
+    }
+    let file = file::private().read(true).open(&path).ok()?;
+    match file.try_lock_shared() {
+        Err(TryLockError::WouldBlock) => Some(holder.unwrap_or_else(|| Holder {
+            pid: 0,
+            host: "an unnamed host".into(),
+            since: String::new(),
+            command: "another command".into(),
+        })),
+        Ok(()) | Err(TryLockError::Error(_)) => None,
+    }
+}
+
+/// Returns whether a holder ran on this machine and has ended. Its process id may have a new owner by now, so the
+/// reverse is never certain.
+fn is_certainly_dead(holder: &Holder) -> bool {
+    let processes = Path::new("/proc");
+    holder.host == host() && processes.join("self").exists() && !processes.join(holder.pid.to_string()).exists()
+}
+
 /// Reads a lock file. `None` while its holder is still writing, if another program wrote into it, or if the
 /// system does not allow reads of a locked file.
 fn read(path: &Path) -> Option<LockContent> {

@@ -5,6 +5,7 @@
 //! failures.
 
 mod damage_kind;
+mod details;
 mod entry;
 mod file;
 mod folder_rights;
@@ -13,16 +14,19 @@ mod journal_state;
 mod length_record;
 mod lock;
 mod open_error;
+mod recorded_runs;
 mod remote;
 mod salvage;
 mod seal;
 
 pub use damage_kind::Damage;
+pub use details::{BlockedStep, CriticalStep, DetailedEntry, Details, RunSummary};
 pub use entry::{Entry, EnvironmentKey, FORMAT};
 pub(crate) use journal_state::OVERRIDES;
 pub use journal_state::{JournalState, StepState, StepStatus};
 pub use lock::Holder;
 pub use open_error::{JournalError, OpenError};
+pub use recorded_runs::{RecordedLine, RecordedRun, RecordedRuns};
 pub use remote::{
     LEASE, LeaseEnd, Moved, PartContent, RemoteContent, RemoteOptions, RemoteStore, StoreError,
     StoreErrorKind, StoreResult, Unlocked, moved_to,
@@ -198,14 +202,14 @@ impl Journal {
     ///
     /// Fails if the write fails, or an earlier one has failed in the store. The journal is broken from then on: every
     /// later append returns the same error, because lines after a torn one could not be read back.
-    pub fn append(&self, entry: Entry) -> Result<(), JournalError> {
+    pub fn append(&self, entry: impl Into<DetailedEntry>) -> Result<(), JournalError> {
         self.write(Line::now(entry), Box::new(|| {}))
     }
 
     /// Like [`Journal::append`]; calls a function when the entry is durable.
     pub(crate) fn append_then(
         &self,
-        entry: Entry,
+        entry: impl Into<DetailedEntry>,
         then: impl FnOnce() + Send + 'static,
     ) -> Result<(), JournalError> {
         self.write(Line::now(entry), Box::new(then))

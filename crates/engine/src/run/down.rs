@@ -12,7 +12,7 @@ use crate::{
     event::EventKind,
     graph::Graph,
     handle::Outputs,
-    journal::{Entry, JournalError, JournalState},
+    journal::{Details, Entry, JournalError, JournalState},
     node::{Boxed, Node, NodeOutput},
     run_context::Run,
     schedule::Schedule,
@@ -82,7 +82,7 @@ impl<'a> Down<'a> {
                     Some(why) => {
                         self.walk.schedule.finish(index);
                         self.teardown_states.set(index, TeardownState::Kept);
-                        self.record(index, UndoOutcome::Kept { why: why.clone() })?;
+                        self.record(index, UndoOutcome::Kept { why: why.clone() }, Details::default())?;
                     }
                     None => self.start(index),
                 }
@@ -91,20 +91,21 @@ impl<'a> Down<'a> {
     }
 
     fn start(&mut self, index: usize) {
-        let known = self.known.clone();
+        let (known, run_requests) = (self.known.clone(), self.walk.run_requests.clone());
         self.walk.running.spawn(async move {
             let node = &*known.nodes[index];
-            let cx = Context::new(node.id(), StepAction::Undo, &known.run);
+            let cx = Context::new(node.id(), StepAction::Undo, &known.run, &run_requests);
             let began = Instant::now();
             cx.begin_acting();
-            let result = with_deadline(node, &cx, known.delete(index, &cx)).await;
+            let result = cx.counted(with_deadline(node, &cx, known.delete(index, &cx))).await;
             let (span, warnings) = (Span::After(cx.cloud_duration()), cx.take_warnings());
-            Turn { index, result, span, elapsed: began.elapsed(), warnings }
+            Turn { index, result, span, elapsed: began.elapsed(), warnings, activity: cx.activity() }
         });
     }
 
     fn end(&mut self, turn: Turn<UndoOutcome>) -> Result<(), JournalError> {
-        let Turn { index, result, span, elapsed, warnings } = turn;
+        let Turn { index, result, span, elapsed, warnings, activity } = turn;
+        let details = Details::of_turn(activity.clone());
         self.walk.spans[index] = span;
         self.walk.warned(index, warnings);
         match result {
@@ -126,7 +127,7 @@ impl<'a> Down<'a> {
                         let teardown_state =
                             if undone.is_deleted() { TeardownState::Deleted } else { TeardownState::Kept };
                         self.teardown_states.set(index, teardown_state);
-                        self.record(index, undone)?;
+                        self.record(index, undone, details)?;
                     }
                 }
             }
@@ -136,7 +137,7 @@ impl<'a> Down<'a> {
                 if error.leftover == Leftover::Nothing {
                     error.leftover = Leftover::Something;
                 }
-                let blocked = self.walk.failed(index, error, elapsed)?;
+                let blocked = self.walk.failed(index, error, elapsed, activity)?;
                 if !interrupted {
                     self.teardown_states.set(index, TeardownState::Failed { by: index });
                 }
@@ -152,10 +153,12 @@ impl<'a> Down<'a> {
     fn resolve(&mut self) -> Result<(), JournalError> {
         for resolved in self.teardown_states.resolve() {
             match resolved {
-                Resolved::Deleted { step } => self.record(step, UndoOutcome::DeletedWithParent)?,
+                Resolved::Deleted { step } => {
+                    self.record(step, UndoOutcome::DeletedWithParent, Details::default())?
+                },
                 Resolved::Kept { step, with } => {
                     let why = format!("it is part of {}, which is kept", self.walk.graph.nodes[with].title());
-                    self.record(step, UndoOutcome::Kept { why })?;
+                    self.record(step, UndoOutcome::Kept { why }, Details::default())?;
                 }
                 Resolved::Failed { step, by } => self.walk.blocked(step, by),
             }
@@ -163,9 +166,9 @@ impl<'a> Down<'a> {
         Ok(())
     }
 
-    fn record(&mut self, index: usize, undone: UndoOutcome) -> Result<(), JournalError> {
+    fn record(&mut self, index: usize, undone: UndoOutcome, details: Details) -> Result<(), JournalError> {
         let step = self.walk.graph.nodes[index].id().to_owned();
-        self.walk.run.journal.append(Entry::Undone { step, undone: undone.clone() })?;
+        self.walk.run.journal.append(Entry::Undone { step, undone: undone.clone() }.with(details))?;
         self.emit(index, undone);
         Ok(())
     }

@@ -19,12 +19,13 @@ pub use report::{LeftBehind, Report};
 pub use up::up;
 
 use crate::{
+    activity::{StepActivity, ms},
     context::Context,
     current_step::on_behalf_of,
     error::{Kind, StepError},
     event::EventKind,
     graph::Graph,
-    journal::{Entry, JournalError},
+    journal::{BlockedStep, CriticalStep, Details, Entry, JournalError, RunSummary},
     node::Node,
     os_error::is_thread_refusal,
     run_context::Run,
@@ -33,8 +34,18 @@ use crate::{
     stop::StopLevel,
 };
 use futures::FutureExt;
-use report::{Span, critical_path};
-use std::{any::Any, future::Future, panic::AssertUnwindSafe, pin::pin, time::Duration};
+use report::{CriticalPath, Span, critical_path};
+use std::{
+    any::Any,
+    future::Future,
+    panic::AssertUnwindSafe,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 use tokio::{
     task::JoinSet,
     time::{Instant, sleep_until},
@@ -53,6 +64,7 @@ struct Turn<T> {
     span: Span,
     elapsed: Duration,
     warnings: Vec<String>,
+    activity: StepActivity,
 }
 
 /// The state of a walk over the graph, in either direction.
@@ -64,6 +76,10 @@ struct Walk<'a, T> {
     spans: Vec<Span>,
     report: Report,
     began: Instant,
+    /// The number of requests of all turns.
+    run_requests: Arc<AtomicU64>,
+    /// The parts of the summary that are known before the end.
+    summary: RunSummary,
     /// True if the remaining steps are deliberately left to a later run.
     deferred: bool,
 }
@@ -75,7 +91,8 @@ impl<'a, T: Send + 'static> Walk<'a, T> {
         run.emit(EventKind::Opened { environment, steps });
         let spans = vec![Span::None; graph.nodes.len()];
         let (running, report, began) = (JoinSet::new(), Report::new(), Instant::now());
-        Self { graph, run, schedule, running, spans, report, began, deferred: false }
+        let (run_requests, summary) = (Arc::default(), RunSummary::default());
+        Self { graph, run, schedule, running, spans, report, began, run_requests, summary, deferred: false }
     }
 
     /// Returns the steps whose turn it is; none after a stop request.
@@ -126,8 +143,10 @@ impl<'a, T: Send + 'static> Walk<'a, T> {
     }
 
     fn interrupted(&mut self, index: usize) {
+        let step = self.graph.nodes[index].id();
         self.schedule.stop(index);
-        self.run.emit(EventKind::Interrupted { step: self.graph.nodes[index].id() });
+        self.summary.interrupted.push(step.to_owned());
+        self.run.emit(EventKind::Interrupted { step });
     }
 
     /// Records a failed step, and returns the steps that this blocks.
@@ -136,6 +155,7 @@ impl<'a, T: Send + 'static> Walk<'a, T> {
         index: usize,
         error: StepError,
         elapsed: Duration,
+        activity: StepActivity,
     ) -> Result<Vec<usize>, JournalError> {
         if error.kind == Kind::Interrupted {
             self.interrupted(index);
@@ -143,6 +163,7 @@ impl<'a, T: Send + 'static> Walk<'a, T> {
         }
         let step = self.graph.nodes[index].id();
         let entry = Entry::Failed { step: step.into(), error: error.clone() };
+        let entry = entry.with(Details::of_turn(activity));
         self.run.record(entry, EventKind::Failed { step, error: error.clone(), elapsed })?;
         self.report.failed(step, error);
         Ok(self.schedule.fail(index))
@@ -169,6 +190,7 @@ impl<'a, T: Send + 'static> Walk<'a, T> {
     fn blocked(&mut self, index: usize, by: usize) {
         let (step, by) = (self.graph.nodes[index].id(), self.graph.nodes[by].id().to_owned());
         self.report.blocked += 1;
+        self.summary.blocked.push(BlockedStep { step: step.to_owned(), by: by.clone() });
         self.run.emit(EventKind::Blocked { step, by });
     }
 
@@ -184,12 +206,29 @@ impl<'a, T: Send + 'static> Walk<'a, T> {
         } else {
             Outcome::Failed
         };
-        self.run.record(Entry::Closed { outcome }, EventKind::Closed { outcome })?;
-        self.run.journal.flushed().await?;
+        let path = critical_path(self.schedule.needs(), self.schedule.order(), &self.spans);
         self.report.outcome = outcome;
         self.report.elapsed = self.began.elapsed();
-        self.report.critical_path = critical_path(self.schedule.needs(), self.schedule.order(), &self.spans);
+        self.report.critical_path = path.duration;
+        let details = Details::of_run(self.summarize(&path));
+        self.run.record(Entry::Closed { outcome }.with(details), EventKind::Closed { outcome })?;
+        self.run.journal.flushed().await?;
         Ok(self.report)
+    }
+
+    /// Returns the summary for the journal.
+    fn summarize(&mut self, path: &CriticalPath) -> RunSummary {
+        let critical_step = |&(index, cloud): &(usize, Duration)| CriticalStep {
+            step: self.graph.nodes[index].id().to_owned(),
+            cloud_ms: ms(cloud),
+        };
+        RunSummary {
+            elapsed_ms: ms(self.report.elapsed),
+            critical_path_ms: ms(path.duration),
+            critical_path: path.steps.iter().map(critical_step).collect(),
+            requests: self.run_requests.load(Ordering::Relaxed),
+            ..std::mem::take(&mut self.summary)
+        }
     }
 }
 

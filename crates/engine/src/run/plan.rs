@@ -351,7 +351,7 @@ impl<'a> Walk<'a> {
             _ => Span::None,
         };
         let spans: Vec<Span> = self.graph.nodes.iter().zip(&self.planned).map(span).collect();
-        let estimate = critical_path(&self.graph.sources, 0..spans.len(), &spans);
+        let estimate = critical_path(&self.graph.sources, 0..spans.len(), &spans).duration;
         let steps = self.planned.into_iter().flatten().collect();
         Plan { steps, estimate, elapsed: self.began.elapsed() }
     }

@@ -94,23 +94,48 @@ pub(super) enum Span {
     FromStart(Duration),
 }
 
-/// Returns the length of the longest path: the end of the last step if only the cloud took time. `needs`
-/// contains the dependencies of each step; `order` contains each step after its dependencies.
+/// The longest path through the steps of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct CriticalPath {
+    /// Its length: the end of the last step if only the cloud took time.
+    pub(super) duration: Duration,
+    /// Its steps in their order, each with the time that the cloud needed for it. A step that took no time is left
+    /// out.
+    pub(super) steps: Vec<(usize, Duration)>,
+}
+
+/// Returns the longest path. `needs` contains the dependencies of each step; `order` contains each step after its
+/// dependencies.
 pub(super) fn critical_path(
     needs: &[Vec<usize>],
     order: impl Iterator<Item = usize>,
     spans: &[Span],
-) -> Duration {
+) -> CriticalPath {
     let mut ends = vec![Duration::ZERO; needs.len()];
+    // The dependency that decides when a step can begin; `None` for a step that begins with the run.
+    let mut before = vec![None; needs.len()];
+    let latest = |ends: &[Duration], of: &mut dyn Iterator<Item = usize>| of.max_by_key(|&step| ends[step]);
     for i in order {
-        let begin = needs[i].iter().map(|&n| ends[n]).max().unwrap_or_default();
-        ends[i] = match spans[i] {
-            Span::None => begin,
-            Span::After(span) => begin + span,
-            Span::FromStart(span) => begin.max(span),
+        let decisive = latest(&ends, &mut needs[i].iter().copied());
+        let begin = decisive.map_or(Duration::ZERO, |step| ends[step]);
+        (ends[i], before[i]) = match spans[i] {
+            Span::None => (begin, decisive),
+            Span::After(span) => (begin + span, decisive),
+            Span::FromStart(span) if span > begin => (span, None),
+            Span::FromStart(_) => (begin, decisive),
         };
     }
-    ends.into_iter().max().unwrap_or_default()
+    let mut steps = Vec::new();
+    let mut next = latest(&ends, &mut (0..needs.len()));
+    while let Some(step) = next {
+        next = before[step];
+        let took = ends[step] - next.map_or(Duration::ZERO, |before| ends[before]);
+        if !took.is_zero() {
+            steps.push((step, took));
+        }
+    }
+    steps.reverse();
+    CriticalPath { duration: ends.into_iter().max().unwrap_or_default(), steps }
 }
 
 #[cfg(test)]
@@ -126,7 +151,14 @@ mod tests {
     }
 
     fn longest(needs: &[Vec<usize>], spans: &[Span]) -> u64 {
-        critical_path(needs, 0..needs.len(), spans).as_secs()
+        let path = critical_path(needs, 0..needs.len(), spans);
+        let sum: Duration = path.steps.iter().map(|(_, took)| *took).sum();
+        assert_eq!(sum, path.duration, "the steps of the path add up to it");
+        path.duration.as_secs()
+    }
+
+    fn steps(needs: &[Vec<usize>], spans: &[Span]) -> Vec<usize> {
+        critical_path(needs, 0..needs.len(), spans).steps.into_iter().map(|(step, _)| step).collect()
     }
 
     #[test]
@@ -134,6 +166,8 @@ mod tests {
         let diamond = [vec![], vec![0], vec![0], vec![1, 2]];
         assert_eq!(longest(&diamond, &[after(1), after(280), after(14), after(2)]), 283);
         assert_eq!(longest(&diamond, &[after(1), after(9), Span::None, Span::None]), 10);
+        assert_eq!(steps(&diamond, &[after(1), after(280), after(14), after(2)]), [0, 1, 3]);
+        assert_eq!(steps(&diamond, &[after(1), after(3), after(9), Span::None]), [0, 2]);
     }
 
     #[test]
@@ -141,5 +175,6 @@ mod tests {
         let chain = [vec![], vec![0], vec![1]];
         assert_eq!(longest(&chain, &[after(1), from_start(3), from_start(2)]), 3);
         assert_eq!(longest(&chain, &[after(1), from_start(3), after(2)]), 5);
+        assert_eq!(steps(&chain, &[after(1), from_start(3), after(2)]), [1, 2]);
     }
 }

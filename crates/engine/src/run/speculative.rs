@@ -5,6 +5,7 @@
 //! a second check would then return the same.
 
 use crate::{
+    activity::StepActivity,
     context::Context,
     graph::Graph,
     handle::Outputs,
@@ -15,7 +16,11 @@ use crate::{
 };
 use futures::FutureExt;
 use serde_json::Value;
-use std::{panic::AssertUnwindSafe, time::Duration};
+use std::{
+    panic::AssertUnwindSafe,
+    sync::{Arc, atomic::AtomicU64},
+    time::Duration,
+};
 use tokio::{task::JoinHandle, time::Instant};
 
 /// The speculative checks of a run.
@@ -34,13 +39,20 @@ pub(super) struct SpeculativeResult {
     pub(super) node_output: NodeOutput,
     /// The duration of the check.
     pub(super) elapsed: Duration,
+    /// The requests and retries of the check.
+    pub(super) activity: StepActivity,
     /// The warnings of the check, which the step has yet to emit.
     pub(super) warnings: Vec<String>,
 }
 
 impl SpeculativeChecks {
     /// Starts all possible speculative checks concurrently.
-    pub(super) fn begin(graph: &Graph, run: &Run, journal_state: &JournalState) -> Self {
+    pub(super) fn begin(
+        graph: &Graph,
+        run: &Run,
+        journal_state: &JournalState,
+        run_requests: &Arc<AtomicU64>,
+    ) -> Self {
         // With `again` every step is applied regardless of its check.
         if graph.always_apply {
             let steps = graph.nodes.len();
@@ -62,7 +74,7 @@ impl SpeculativeChecks {
                 // A step without sources is scheduled at once, so a speculative check gains nothing.
                 let known = sources.peek().is_some() && sources.all(|&source| node_outputs[source].is_some());
                 (known && !graph.is_disabled(index))
-                    .then(|| SpeculativeCheck::begin(graph, run, index, outputs.clone()))
+                    .then(|| SpeculativeCheck::begin(graph, run, index, outputs.clone(), run_requests))
             })
             .collect();
         Self {
@@ -90,17 +102,24 @@ impl SpeculativeChecks {
 }
 
 impl SpeculativeCheck {
-    fn begin(graph: &Graph, run: &Run, index: usize, outputs: Outputs) -> Self {
+    fn begin(
+        graph: &Graph,
+        run: &Run,
+        index: usize,
+        outputs: Outputs,
+        run_requests: &Arc<AtomicU64>,
+    ) -> Self {
         let node = graph.nodes[index].clone();
-        let cx = Context::silent(node.id(), run);
+        let cx = Context::silent(node.id(), run, run_requests);
         Self(tokio::spawn(async move {
             let began = Instant::now();
             // An error or a panic here is ignored: the step is checked again when it is scheduled.
             let check = AssertUnwindSafe(node.check(&cx, &outputs)).catch_unwind();
-            match check.await.ok()?.ok()? {
+            match cx.counted(check).await.ok()?.ok()? {
                 Check::InSync(node_output) => Some(SpeculativeResult {
                     node_output,
                     elapsed: began.elapsed(),
+                    activity: cx.activity(),
                     warnings: cx.take_warnings(),
                 }),
                 _ => None,

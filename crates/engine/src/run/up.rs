@@ -13,7 +13,7 @@ use crate::{
     event::EventKind,
     graph::Graph,
     handle::Outputs,
-    journal::{Entry, JournalError},
+    journal::{Details, Entry, JournalError},
     node::{Node, NodeOutput},
     run_context::Run,
     schedule::Schedule,
@@ -61,7 +61,8 @@ impl<'a> Up<'a> {
     fn begin(graph: &'a Graph, run: &'a Run) -> Self {
         let steps = graph.steps_of_run(&run.journal.journal_state());
         let walk = Walk::begin(graph, run, Schedule::forward(graph.sources.clone()), steps);
-        let speculative = SpeculativeChecks::begin(graph, run, &run.journal.journal_state());
+        let speculative =
+            SpeculativeChecks::begin(graph, run, &run.journal.journal_state(), &walk.run_requests);
         let steps = graph.nodes.len();
         Self { walk, speculative, outputs: Outputs(vec![None; steps]), ended: vec![None; steps] }
     }
@@ -71,15 +72,16 @@ impl<'a> Up<'a> {
         for index in self.take_enabled() {
             let node = graph.nodes[index].clone();
             let speculative = self.speculative.take(index, &graph.sources[index], &self.ended);
-            let cx = Context::new(node.id(), StepAction::Apply, run);
+            let cx = Context::new(node.id(), StepAction::Apply, run, &self.walk.run_requests);
             let (outputs, always_apply) = (self.outputs.clone(), graph.always_apply);
             self.walk.running.spawn(async move {
                 let began = Instant::now();
                 let mut span = None;
                 let ensured = ensure(&*node, &cx, &outputs, speculative, always_apply, &mut span);
-                let result = with_deadline(&*node, &cx, ensured).await;
+                let result = cx.counted(with_deadline(&*node, &cx, ensured)).await;
                 let span = span.unwrap_or_else(|| Span::After(cx.cloud_duration()));
-                Turn { index, result, span, elapsed: began.elapsed(), warnings: cx.take_warnings() }
+                let (warnings, activity) = (cx.take_warnings(), cx.activity());
+                Turn { index, result, span, elapsed: began.elapsed(), warnings, activity }
             });
         }
     }
@@ -102,13 +104,14 @@ impl<'a> Up<'a> {
     }
 
     fn end(&mut self, turn: Turn<(How, NodeOutput)>) -> Result<(), JournalError> {
-        let Turn { index, result, span, elapsed, warnings } = turn;
+        let Turn { index, result, span, elapsed, warnings, activity } = turn;
         self.walk.spans[index] = span;
         self.walk.warned(index, warnings);
         match result {
             Ok((how, node_output)) => {
                 let step = self.walk.graph.nodes[index].id();
                 let entry = Entry::Finished { step: step.into(), how, output: node_output.value.clone() };
+                let entry = entry.with(Details::of_turn(activity));
                 self.walk.run.record(entry, EventKind::Finished { step, how, elapsed })?;
                 self.walk.report.count(how);
                 self.walk.schedule.finish(index);
@@ -116,7 +119,7 @@ impl<'a> Up<'a> {
                 self.ended[index] = Some((how, node_output.value));
             }
             Err(error) => {
-                let mut blocked = self.walk.failed(index, error, elapsed)?;
+                let mut blocked = self.walk.failed(index, error, elapsed, activity)?;
                 blocked.retain(|&blocked| !self.walk.graph.is_disabled(blocked));
                 for blocked in blocked {
                     self.walk.blocked(blocked, index);
@@ -146,6 +149,7 @@ async fn ensure(
         && let Some(ready) = speculative.ready().await
     {
         ready.warnings.into_iter().for_each(|warning| cx.warn(warning));
+        cx.add_activity(&ready.activity);
         *span = Some(Span::FromStart(ready.elapsed));
         return Ok((how(How::Found), ready.node_output));
     }
