@@ -382,7 +382,10 @@ pub(crate) fn published_hosts(manifests: &[Manifest]) -> Vec<String> {
     hosts
 }
 
-fn of_kind<'a>(manifests: &'a [Manifest], kind: &'a str) -> impl Iterator<Item = &'a DynamicObject> {
+pub(crate) fn of_kind<'a>(
+    manifests: &'a [Manifest],
+    kind: &'a str,
+) -> impl Iterator<Item = &'a DynamicObject> {
     let is = move |object: &&DynamicObject| object.types.as_ref().is_some_and(|types| types.kind == kind);
     manifests.iter().map(|manifest| &manifest.object).filter(is)
 }
@@ -414,7 +417,7 @@ fn reason(why: &str) -> &str {
     &why[..end]
 }
 
-fn parents(route: &DynamicObject) -> impl Iterator<Item = &str> {
+pub(crate) fn parents(route: &DynamicObject) -> impl Iterator<Item = &str> {
     let parents = route.data["spec"]["parentRefs"].as_array();
     parents.into_iter().flatten().filter_map(|parent| parent["name"].as_str())
 }

@@ -47,6 +47,7 @@ mod summary;
 mod tags;
 mod teardown;
 pub mod tls_secret;
+mod topology;
 mod watch;
 
 pub use cluster::body::PODS_PER_NODE;
@@ -67,6 +68,7 @@ pub use rotation_result::{Rotation, rotation, unfinished_rotation};
 pub use summary::{CertificateSummary, DnsSummary, GatewaySummary, Summary, summarize};
 pub use teardown::inventory::{TeardownInventory, keep_connected};
 pub use teardown::preconditions::{Locked, ReadFailure, TeardownPreconditions, preconditions};
+pub use topology::{Route, Rule, Topology, topology};
 
 /// Returns the objects to replace that are in no manifest of these settings.
 #[must_use]
