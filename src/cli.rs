@@ -118,6 +118,11 @@ pub enum Command {
     /// due, else its lifetime. Exit code 0 if it is not due, or renewed; 1 after a failure, with the time of the next
     /// attempt. --print writes such a job.
     Renew(Box<commands::renew::Args>),
+    /// Write a recorded run as one HTML page: timeline, critical path, requests, topology, errors
+    ///
+    /// The page is self-contained: it loads nothing and contains no script. It comes from the journal alone, so it
+    /// needs no sign-in, and also shows a run that was killed.
+    Report(Box<commands::report::Args>),
     /// Delete what this environment created, and nothing else
     Down(Box<commands::down::Args>),
     /// Keep the journal in a storage account that several people or machines share

@@ -3,7 +3,7 @@
 use crate::{failure::Failure, target};
 use landfall_engine::{Graph, JournalState};
 use landfall_steps::{
-    Clients, Resources, Rotation, Summary,
+    Clients, Resources, Rotation, Summary, Topology,
     certificate::{Replaced, VaultCertificate},
     settings::{Settings, Teardown},
 };
@@ -64,6 +64,11 @@ impl Deployment {
     /// Returns the summary of the recorded outputs.
     pub fn facts(&self, journal_state: &JournalState) -> Summary {
         landfall_steps::summarize(self.resources.records(), &self.domain, journal_state)
+    }
+
+    /// Returns the topology of the recorded outputs; `settings` give the manifests.
+    pub fn topology(&self, settings: &Settings, journal_state: &JournalState) -> Topology {
+        landfall_steps::topology(self.resources.records(), settings, journal_state)
     }
 
     /// Returns the recorded certificate.

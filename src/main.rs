@@ -10,6 +10,7 @@ mod failure;
 mod journal_clock_check;
 mod proxy_check;
 mod render;
+mod report;
 mod request_attribution;
 mod run;
 mod runtime;

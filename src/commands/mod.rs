@@ -8,6 +8,7 @@ pub mod init;
 pub mod man;
 pub mod plan;
 pub mod renew;
+pub mod report;
 pub mod rotate;
 pub mod schema;
 pub mod sim;
@@ -58,6 +59,7 @@ fn dispatch(cli_context: &CliContext, command: Command) -> Result<Exit, Failure>
         Command::Verify(args) => wait(cli_context, verify::run(cli_context, &args)),
         Command::Doctor(args) => wait(cli_context, doctor::run(cli_context, &args)),
         Command::Renew(args) => wait(cli_context, renew::run(cli_context, &args)),
+        Command::Report(args) => wait(cli_context, report::run(cli_context, &args)),
         Command::Rotate(args) => wait(cli_context, rotate::run(cli_context, &args)),
         Command::Down(args) => wait(cli_context, down::run(cli_context, &args)),
         Command::State(args) => wait(cli_context, state::run(cli_context, &args)),

@@ -10,7 +10,7 @@ pub mod estimate;
 pub mod expiry;
 pub mod failed_run;
 #[cfg(test)]
-mod fixture;
+pub mod fixture;
 pub mod graph;
 pub mod json;
 pub mod line_display;
@@ -19,6 +19,7 @@ pub mod live_status;
 pub mod plan;
 pub mod progress_state;
 pub mod progress_tree;
+pub mod report;
 pub mod rotation;
 pub mod status;
 pub mod stream;

@@ -1,0 +1,318 @@
+//! `landfall report`: writes a recorded run, or the last runs of all environments, as one HTML page. It reads journals
+//! only, without their locks and without a cloud.
+
+use crate::{
+    cli_context::CliContext,
+    deployment::Deployment,
+    exit::Exit,
+    failure::Failure,
+    render::{
+        report::{RunPage, fleet_page, run_page},
+        stream, text,
+    },
+    report::{EnvironmentRun, RunState, RunView, page_file::PageFile},
+    settings::{LoadedConfig, Mode, flags::SettingFlags},
+    signals::StopRequest,
+    target,
+};
+use jiff::Timestamp;
+use landfall_engine::{Journal, OpenError, RecordedRun, RecordedRuns};
+use landfall_steps::settings::Teardown;
+use serde_json::{Value, json};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+/// The interval at which a followed run is read, in real time.
+const FOLLOW_INTERVAL: Duration = Duration::from_secs(1);
+/// The number of runs that an error lists.
+const LISTED_MAX: usize = 10;
+
+/// What `report` takes.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// Number of the run in the journal, or "last"
+    #[arg(value_name = "RUN", default_value = "last", conflicts_with = "all")]
+    run: String,
+    /// File of the page, - for standard output [default: landfall-ENVIRONMENT-run-N.html]
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Update the page until the run ends
+    #[arg(long)]
+    follow: bool,
+    /// One page for all environments of the state folder: a grid, failures by cause, the slowest
+    #[arg(long, conflicts_with = "follow")]
+    all: bool,
+    #[command(flatten)]
+    setting_flags: SettingFlags,
+}
+
+/// Runs it.
+pub async fn run(cli_context: &CliContext, args: &Args) -> Result<Exit, Failure> {
+    let to_stdout = args.output.as_deref() == Some(Path::new("-"));
+    if to_stdout && (args.follow || cli_context.is_json()) {
+        let flag = if args.follow { "--follow" } else { "--format json" };
+        return Err(Failure::new(Exit::Input, format!("write the page to standard output with {flag}"))
+            .hint("name a file with -o"));
+    }
+    match args.all {
+        true => all_environments(cli_context, args, to_stdout),
+        false => one_run(cli_context, args, to_stdout).await,
+    }
+}
+
+async fn one_run(cli_context: &CliContext, args: &Args, to_stdout: bool) -> Result<Exit, Failure> {
+    let config = cli_context.load_config(&args.setting_flags, Mode::Inspect)?;
+    let mut reading = Reading::new(cli_context, config, args)?;
+    if args.follow && !reading.is_last() {
+        return Err(Failure::new(Exit::Input, format!("follow run {}", reading.number))
+            .cause("it is not the last run")
+            .hint("leave out its number to follow the last run"));
+    }
+    if to_stdout {
+        stream::out().raw(&reading.page(cli_context, false));
+        return reading.exit();
+    }
+    let default =
+        || format!("landfall-{}-run-{}.html", cli_context.global.environment, reading.number).into();
+    let file = page_file(cli_context, args.output.clone().unwrap_or_else(default))?;
+    file.write(&reading.page(cli_context, args.follow))?;
+    if args.follow && reading.is_active() {
+        cli_context.say(&format!("Writing {} until the run ends.", file.path().display()));
+        let mut stop = StopRequest::listen();
+        while reading.is_active() {
+            tokio::select! {
+                () = stop.received() => {
+                    file.write(&reading.page(cli_context, false))?;
+                    cli_context.say("Stopped; the run continues.");
+                    return Ok(Exit::Interrupted);
+                }
+                () = tokio::time::sleep(FOLLOW_INTERVAL) => {}
+            }
+            reading.refresh()?;
+            file.write(&reading.page(cli_context, true))?;
+        }
+    }
+    reading.tell(cli_context, file.path());
+    reading.exit()
+}
+
+/// Checks the path of a page, and reports what it replaces.
+fn page_file(cli_context: &CliContext, path: PathBuf) -> Result<PageFile, Failure> {
+    let file = PageFile::check(&path, cli_context.global.yes)?;
+    if file.replaces_other {
+        cli_context.say(&format!("{} was not a report; it is replaced.", file.path().display()));
+    }
+    Ok(file)
+}
+
+/// A journal, the environment's graph, and the selected run.
+struct Reading {
+    recorded: RecordedRuns,
+    /// The number of the run.
+    number: usize,
+    views: Vec<RunView>,
+    config: LoadedConfig,
+    now: Timestamp,
+}
+
+impl Reading {
+    fn new(cli_context: &CliContext, config: LoadedConfig, args: &Args) -> Result<Self, Failure> {
+        let recorded = read(&config)?;
+        let number = select(cli_context, &recorded.runs, &args.run)?;
+        let (views, now) = (Vec::new(), Timestamp::now());
+        let mut reading = Self { recorded, number, views, config, now };
+        reading.evaluate()?;
+        Ok(reading)
+    }
+
+    /// Reads the journal again.
+    fn refresh(&mut self) -> Result<(), Failure> {
+        self.recorded = read(&self.config)?;
+        self.evaluate()
+    }
+
+    fn evaluate(&mut self) -> Result<(), Failure> {
+        self.now = Timestamp::now();
+        let is_held = Journal::holder(&self.config.folder).is_some();
+        let deployment = self.deployment(self.selected())?;
+        let steps = deployment.graph.steps();
+        let last = self.recorded.runs.len();
+        let view = |run: &RecordedRun| {
+            RunView::new(&self.recorded.key, run, &steps, self.now, is_held && run.number == last)
+        };
+        self.views = self.recorded.runs.iter().map(view).collect();
+        Ok(())
+    }
+
+    fn selected(&self) -> &RecordedRun {
+        &self.recorded.runs[self.number - 1]
+    }
+
+    fn view(&self) -> &RunView {
+        &self.views[self.number - 1]
+    }
+
+    fn is_last(&self) -> bool {
+        self.number == self.recorded.runs.len()
+    }
+
+    fn is_active(&self) -> bool {
+        self.view().state == RunState::Running
+    }
+
+    /// Wires the steps with the names that the run recorded.
+    fn deployment(&self, run: &RecordedRun) -> Result<Deployment, Failure> {
+        let clients = target::offline(&self.recorded.key.subscription)?;
+        let as_configured = Deployment::new(&clients, &self.config.settings, Teardown::default());
+        let settings = as_configured.resources().with_recorded_names(&self.config.settings, state_of(run));
+        Ok(Deployment::new(&clients, &settings, Teardown::default()))
+    }
+
+    fn page(&self, cli_context: &CliContext, is_followed: bool) -> String {
+        let run = self.selected();
+        // The subscription was usable when the views were made.
+        let facts = self.deployment(run).map(|deployment| {
+            let journal_state = state_of(run);
+            (deployment.facts(journal_state), deployment.topology(&self.config.settings, journal_state))
+        });
+        let (facts, topology) = facts.unwrap_or_default();
+        run_page(&RunPage {
+            view: self.view(),
+            runs: &self.views,
+            facts: &facts,
+            topology: &topology,
+            damage: self.recorded.damage.as_ref().map(ToString::to_string),
+            program: &cli_context.program(),
+            now: self.now,
+            is_followed,
+        })
+    }
+
+    /// Reports the written page.
+    fn tell(&self, cli_context: &CliContext, path: &Path) {
+        let view = self.view();
+        if cli_context.is_json() {
+            let mut document = serde_json::to_value(EnvironmentRun::new(view)).unwrap_or(Value::Null);
+            document["report"] = path.display().to_string().into();
+            return stream::out().json(&document);
+        }
+        cli_context.say(&format!("Run {} ({}) is in {}.", view.number, view.command, path.display()));
+    }
+
+    /// Returns the exit code: a damaged journal is a failure, after the page was written.
+    fn exit(&self) -> Result<Exit, Failure> {
+        match &self.recorded.damage {
+            Some(damage) => Err(Failure::of_journal(damage)),
+            None => Ok(Exit::Success),
+        }
+    }
+}
+
+/// Returns the state after a run. A teardown forgets what it deletes, so its names are those before it.
+fn state_of(run: &RecordedRun) -> &landfall_engine::JournalState {
+    let is_empty = run.after.0.values().all(|step_state| step_state.output.is_none());
+    if is_empty { &run.before } else { &run.after }
+}
+
+fn read(config: &LoadedConfig) -> Result<RecordedRuns, Failure> {
+    let recorded = Journal::runs(&config.folder).map_err(|error| Failure::of_journal(&error))?;
+    let recorded = recorded.filter(|recorded| !recorded.runs.is_empty()).ok_or_else(|| {
+        Failure::new(Exit::Input, format!("report on environment {}", config.settings.environment))
+            .cause(format!("{} has no journal: nothing ran yet", config.folder.display()))
+            .hint("run landfall up first, or select an environment with --environment NAME")
+    })?;
+    Ok(recorded)
+}
+
+/// Returns the number of the selected run.
+fn select(cli_context: &CliContext, runs: &[RecordedRun], wanted: &str) -> Result<usize, Failure> {
+    let last = runs.len();
+    let number = if wanted == "last" { Some(last) } else { wanted.parse().ok() };
+    if let Some(number) = number.filter(|number| (1..=last).contains(number)) {
+        return Ok(number);
+    }
+    let refused = Failure::new(
+        Exit::Input,
+        format!("find run {wanted} of environment {}", cli_context.global.environment),
+    );
+    let refused = refused.cause(format!("the journal has {}", text::count(last, "run")));
+    let listed = runs.iter().rev().take(LISTED_MAX);
+    let refused = listed.fold(refused, |refused, run| {
+        refused.cause(format!("run {}: {}, {}", run.number, run.command, run.began))
+    });
+    Err(refused.hint("use one of these numbers, or last"))
+}
+
+/// Writes the page of all environments in the state folder.
+fn all_environments(cli_context: &CliContext, args: &Args, to_stdout: bool) -> Result<Exit, Failure> {
+    let config = cli_context.load_config(&args.setting_flags, Mode::Inspect)?;
+    let now = Timestamp::now();
+    let (runs, damages) = last_runs(cli_context, &config, now)?;
+    if runs.is_empty() {
+        return Err(Failure::new(Exit::Input, "report on all environments")
+            .cause(format!("{} contains no journal", cli_context.global.state_dir.display()))
+            .hint("run landfall up first, or select the folder with --state-dir"));
+    }
+    let page = fleet_page(&runs, now, None);
+    if to_stdout {
+        stream::out().raw(&page);
+    } else {
+        let path = args.output.clone().unwrap_or_else(|| "landfall-environments.html".into());
+        let file = page_file(cli_context, path)?;
+        file.write(&page)?;
+        match cli_context.is_json() {
+            true => stream::out()
+                .json(&json!({ "report": file.path().display().to_string(), "environments": runs })),
+            false => cli_context.say(&format!(
+                "{} {} in {}.",
+                text::count(runs.len(), "environment"),
+                if runs.len() == 1 { "is" } else { "are" },
+                file.path().display()
+            )),
+        }
+    }
+    match damages.into_iter().next() {
+        Some(damage) => Err(Failure::of_journal(&damage)),
+        None => Ok(Exit::Success),
+    }
+}
+
+/// Returns the last run of every environment in the state folder, by name, and the damages of their journals.
+fn last_runs(
+    cli_context: &CliContext,
+    config: &LoadedConfig,
+    now: Timestamp,
+) -> Result<(Vec<EnvironmentRun>, Vec<OpenError>), Failure> {
+    let state_dir = &cli_context.global.state_dir;
+    let unreadable = |error: std::io::Error| {
+        Failure::new(Exit::Input, format!("read {}", state_dir.display())).caused_by(&error)
+    };
+    let mut folders = Vec::new();
+    if state_dir.exists() {
+        for entry in std::fs::read_dir(state_dir).map_err(unreadable)? {
+            folders.push(entry.map_err(unreadable)?.path());
+        }
+    }
+    folders.sort();
+    // Only the order of the steps is read from the graph, so the names in it do not matter.
+    let steps = Deployment::new(&target::offline("")?, &config.settings, Teardown::default()).graph.steps();
+    let (mut runs, mut damages) = (Vec::new(), Vec::new());
+    for folder in folders.into_iter().filter(|folder| folder.is_dir()) {
+        let recorded = match Journal::runs(&folder) {
+            Ok(Some(recorded)) => recorded,
+            Ok(None) => continue,
+            Err(error) => {
+                damages.push(error);
+                continue;
+            }
+        };
+        let is_held = Journal::holder(&folder).is_some();
+        if let Some(last) = recorded.runs.last() {
+            runs.push(EnvironmentRun::new(&RunView::new(&recorded.key, last, &steps, now, is_held)));
+        }
+        damages.extend(recorded.damage);
+    }
+    Ok((runs, damages))
+}
