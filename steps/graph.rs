@@ -134,7 +134,7 @@ pub fn deployment_with(c: &Clients, s: &Settings, teardown: &Teardown, wrap: &im
     let accepted = g.add("cluster",        Cluster::new(c, s, teardown, &o), (subnet, preflight, features.done()));
     let _grant   = g.add("subnet-role",    RoleAssignment::for_cluster(c, &r), (accepted, subnet));
     let cluster  = g.add("cluster-ready",  ClusterReady::new(c, s),          accepted);
-    let credential = g.add_optional("federated-credential", s.needs_identity(), FederatedCredentials::new(c, s, &r), (identity, accepted));
+    let credential = g.add_optional("identity-trust", s.needs_identity(), FederatedCredentials::new(c, s, &r), (identity, accepted));
     let access   = g.add_optional("vault-access", !workload, RoleAssignment::for_add_on(c, &r), (cluster, vault));
     let _config  = g.add("kubeconfig",     Kubeconfig::new(c, s),            cluster);
     let istio    = g.add("istio",          Istio::new(c),                    cluster);
@@ -150,7 +150,7 @@ pub fn deployment_with(c: &Clients, s: &Settings, teardown: &Teardown, wrap: &im
     let external = g.add_optional("external-dns", records, ExternalDns::new(c, s, &o), (cluster, gateways.done(), (zone.done(), credential.done())));
     let names    = g.add("dns",            Dns::new(c, s, &o),               (gateways, external.done()));
     g.retire_after(names.done(), &["external-dns", "zone-access"]);
-    g.retire_after(names.done(), &["identity", "federated-credential"]);
+    g.retire_after(names.done(), &["identity", "identity-trust"]);
     let graph = g.finish(&o);
     (graph, o)
 }

@@ -23,7 +23,7 @@ async fn down_leaves_nothing_and_a_second_one_has_nothing_to_do() {
     for step in ["tls-secret", "apps", "gateways"] {
         assert_eq!(result.undone(step), Some(&UndoOutcome::Deleted), "{step}");
     }
-    for step in ["subnet-role", "identity-access", "federated-credential", "certificate"] {
+    for step in ["subnet-role", "identity-access", "identity-trust", "certificate"] {
         assert_eq!(result.undone(step), Some(&UndoOutcome::DeletedWithParent), "{step}");
     }
     assert_eq!(fixture.get(&fixture.path("/resourceGroups/rg-demo")).await, Value::Null);

@@ -12,7 +12,7 @@ const SYNC: &str = "/apis/apps/v1/namespaces/default/deployments/tls-secret-sync
 const ACCOUNT: &str = "/api/v1/namespaces/default/serviceaccounts/tls-secret-sync";
 const SECRET: &str = "/api/v1/namespaces/default/secrets/gateway-tls-secret";
 /// The steps of an identity of the workload.
-const STEPS: [&str; 3] = ["identity", "identity-access", "federated-credential"];
+const STEPS: [&str; 3] = ["identity", "identity-access", "identity-trust"];
 
 fn identity_id(fixture: &Fixture) -> String {
     fixture.id("Microsoft.ManagedIdentity/userAssignedIdentities/id-aks-demo")
@@ -83,7 +83,7 @@ async fn the_sync_workload_reads_the_vault_with_its_own_identity() {
 
     let result = fixture.down_ready().await;
     assert_eq!(result.undone("identity"), Some(&UndoOutcome::Deleted));
-    assert_eq!(result.undone("federated-credential"), Some(&UndoOutcome::DeletedWithParent));
+    assert_eq!(result.undone("identity-trust"), Some(&UndoOutcome::DeletedWithParent));
     assert_eq!(result.undone("identity-access"), Some(&UndoOutcome::DeletedWithParent));
     assert_eq!(result.undone("resource-group"), Some(&UndoOutcome::Deleted));
     assert_eq!(fixture.get(&identity_id(&fixture)).await, Value::Null);
@@ -171,7 +171,7 @@ async fn what_others_removed_is_restored() {
     let fixture = Fixture::instant().await;
     fixture.up_ready().await;
     fixture.delete(&credential_id(&fixture)).await;
-    assert_eq!(actions(&fixture.plan().await), [("federated-credential", Action::Create)]);
+    assert_eq!(actions(&fixture.plan().await), [("identity-trust", Action::Create)]);
     fixture.up_ready().await;
     assert_ne!(fixture.get(&credential_id(&fixture)).await, Value::Null);
 
@@ -182,8 +182,8 @@ async fn what_others_removed_is_restored() {
     });
     fixture.put(&credential_id(&fixture), json!({ "properties": properties })).await;
     let plan = fixture.plan().await;
-    assert_eq!(actions(&plan), [("federated-credential", Action::Change)]);
-    let changed = plan.steps.iter().find(|step| step.step == "federated-credential").unwrap();
+    assert_eq!(actions(&plan), [("identity-trust", Action::Change)]);
+    let changed = plan.steps.iter().find(|step| step.step == "identity-trust").unwrap();
     assert_eq!(changed.changes[0].field, "issuer");
     fixture.up_ready().await;
     assert_ne!(fixture.get(&credential_id(&fixture)).await["properties"]["issuer"], properties["issuer"]);

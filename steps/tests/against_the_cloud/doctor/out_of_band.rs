@@ -104,7 +104,7 @@ impl<'a> OutOfBand<'a> {
 
     /// Returns the id of its federated credential.
     pub fn credential(&self) -> String {
-        self.output("federated-credential")["credentials"][0].as_str().unwrap().to_owned()
+        self.output("identity-trust")["credentials"][0].as_str().unwrap().to_owned()
     }
 
     /// Deletes the role assignments of the identity.
