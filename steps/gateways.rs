@@ -69,7 +69,7 @@ impl Gateways {
             resources: resources.clone(),
             cluster_name: s.cluster.name.clone(),
             clusters: c.clusters.clone(),
-            wanted: manifests.wanted(),
+            wanted: manifests.wanted().and(&listeners::accounts(&operator, UNKNOWN_ID)),
             manifests: manifests.gateways,
             operator,
             certificate: s.certificate.name.clone(),

@@ -9,6 +9,7 @@ use crate::{
     error_context::{ErrorContext, TrackWrite},
     names, operation,
     operator::external_dns::{self, RunningExternalDns},
+    settings::Publisher,
 };
 use landfall_cloud::{
     ApiError, ApiErrorKind,
@@ -155,6 +156,17 @@ impl Dns {
         self.put_as_it_is(cx, zone, record, &metadata).await
     }
 
+    /// Returns whether our ExternalDNS has published one of these hosts.
+    pub(super) fn has_published(
+        &self,
+        owners: &Owners,
+        content: &ZoneContent<'_>,
+        hosts: &[(String, String)],
+    ) -> bool {
+        self.publisher == Publisher::Operator
+            && hosts.iter().any(|(host, _)| is_registered(owners, content, host))
+    }
+
     /// Lists the records that ExternalDNS published, and that landfall takes back.
     pub(super) fn to_take_back(
         &self,
@@ -162,10 +174,7 @@ impl Dns {
         content: &ZoneContent<'_>,
         hosts: &[(String, String)],
     ) -> Vec<Change> {
-        let ids = owners.ids();
-        let is_theirs =
-            |host: &str| registered(content.sets, content.zone, host).is_some_and(|is| ids.contains(&is));
-        let theirs = hosts.iter().filter(|(host, _)| is_theirs(host));
+        let theirs = hosts.iter().filter(|(host, _)| is_registered(owners, content, host));
         theirs
             .map(|(host, _)| Change {
                 field: format!("{host}: publisher"),
@@ -175,7 +184,8 @@ impl Dns {
             .collect()
     }
 
-    /// Takes the records back from ExternalDNS: our mark first, then its registry goes.
+    /// Takes the records back from ExternalDNS, which is stopped first: our mark comes before its registry goes. Records
+    /// of other hosts, which follow from routes without a host name, are deleted.
     pub(super) async fn take_back(
         &self,
         cx: &Context,
@@ -186,6 +196,12 @@ impl Dns {
         let wait =
             Wait::new("the records to stay unchanged", Duration::from_secs(2), Duration::from_secs(60));
         let ids = owners.ids();
+        if ids.is_empty() {
+            return Ok(());
+        }
+        if let Some(running) = cx.output_of(self.records.external_dns) {
+            self.stop_external_dns(cx, &running).await?;
+        }
         cx.wait_until(wait, async || {
             let sets = match self.azure.record_sets(zone).await {
                 Err(error) if operation::is_transient(&error) => {
@@ -215,7 +231,8 @@ impl Dns {
             }
             Ok(Poll::Ready(()))
         })
-        .await
+        .await?;
+        self.delete_published(cx, &ids, zone).await.map(drop)
     }
 
     /// Writes a record again with other metadata.
@@ -286,28 +303,35 @@ impl Dns {
         .await
     }
 
-    /// Deletes a record that ExternalDNS published, with its registry. Returns whether it was one.
+    /// Deletes the records that ExternalDNS published, with their registry. Returns their number.
     pub(super) async fn delete_published(
         &self,
         cx: &Context,
         owners: &[String],
         zone: &Zone,
-        host: &str,
-    ) -> Result<bool, StepError> {
-        let what = format!("delete {host}");
+    ) -> Result<usize, StepError> {
+        let what = format!("list the records of {}", zone.name);
         let sets = self.azure.record_sets(zone).await.context(&what)?;
-        let is_theirs = registered(&sets, zone, host).is_some_and(|owner| owners.contains(&owner));
-        let name = relative(host, &zone.name).unwrap_or_default();
-        if !is_theirs {
-            return Ok(false);
-        }
-        if let Some(record) = sets.iter().find(|set| set.kind == "A" && set.is_named(&name)) {
+        let is_theirs = |set: &&Record| {
+            let owner = registry::owner(&sets, &set.name.to_ascii_lowercase());
+            set.kind == "A" && owner.is_some_and(|owner| owners.contains(&owner))
+        };
+        let mut deleted = 0;
+        for record in sets.iter().filter(is_theirs) {
+            let what = format!("delete record {} of zone {}", record.name, zone.name);
             let condition = Condition::IfMatch(record.etag.clone());
             self.azure.delete_record(&zone.id, &record.name, condition).await.context(&what)?;
+            self.remove_registry(cx, zone, &record.name, owners).await.context(&what)?;
+            deleted += 1;
         }
-        self.remove_registry(cx, zone, &name, owners).await.context(&what)?;
-        Ok(true)
+        Ok(deleted)
     }
+}
+
+/// Returns whether the registry of a host names our ExternalDNS.
+fn is_registered(owners: &Owners, content: &ZoneContent<'_>, host: &str) -> bool {
+    let owner = registered(content.sets, content.zone, host);
+    owner.is_some_and(|owner| owners.by_space.values().any(|own| *own == owner))
 }
 
 /// Returns the owner in the registry of a host.

@@ -372,10 +372,12 @@ impl Step for Dns {
             }
         }
         // The created records are owned even if some exist already: the mark identifies each.
-        let missing = changes.iter().any(|change| change.is.is_null());
+        // So are those of the operator, which can be first.
+        let missing = changes.iter().any(|change| change.is.is_null())
+            || cx.last_output::<Published>().is_none() && self.has_published(&owners, &content, &wanted);
         Ok(match changes.is_empty() {
+            _ if missing => Check::Missing,
             true => Check::InSync(published(zone, wanted)),
-            false if missing => Check::Missing,
             false => Check::Drifted { changes },
         })
     }
@@ -452,7 +454,7 @@ impl Step for Dns {
             None => self.find_zone().await?,
         };
         let Some(zone) = zone else { return Ok(UndoOutcome::AlreadyDeleted) };
-        let existing_records = match self.azure.records(&zone).await {
+        let mut existing_records = match self.azure.records(&zone).await {
             Err(error) if error.kind == ApiErrorKind::NotFound => return Ok(UndoOutcome::AlreadyDeleted),
             listed => listed.context(format!("list the records of {}", zone.name))?,
         };
@@ -463,13 +465,18 @@ impl Step for Dns {
         }
         let owners: Vec<String> =
             external_dns.map(|running| running.owners.into_values().collect()).unwrap_or_default();
+        let published_by_operator = match owners.is_empty() {
+            true => 0,
+            false => self.delete_published(cx, &owners, &zone).await?,
+        };
+        if published_by_operator > 0 {
+            deleted += published_by_operator;
+            existing_records =
+                self.azure.records(&zone).await.context(format!("list the records of {}", zone.name))?;
+        }
         let (mut foreign, mut unmarked) = (Vec::new(), Vec::new());
         for (host, address) in &published.records {
             let Some(name) = relative(host, &zone.name) else { continue };
-            if !owners.is_empty() && self.delete_published(cx, &owners, &zone, host).await? {
-                deleted += 1;
-                continue;
-            }
             let found = existing_records.iter().find(|record| record.is_named(&name)).cloned();
             let is_found = found.as_ref().is_some_and(|record| {
                 !self.is_owned(record) && record.addresses.iter().any(|one| one == address)

@@ -65,13 +65,15 @@ impl ExternalDns {
     #[must_use]
     pub fn new(c: &Clients, s: &Settings, resources: &Resources) -> Self {
         let manifests = Manifests::new(s);
+        let spaces = manifests.gateway_spaces();
+        let own: Vec<Manifest> = spaces.iter().flat_map(|space| set_in(space, UNKNOWN_ID, "")).collect();
         Self {
             resources: resources.clone(),
             cluster_name: s.cluster.name.clone(),
             clusters: c.clusters.clone(),
             search: ZoneSearch::new(&c.azure, s),
-            wanted: manifests.wanted(),
-            spaces: manifests.gateway_spaces(),
+            wanted: manifests.wanted().and(&own),
+            spaces,
         }
     }
 
@@ -104,26 +106,7 @@ impl ExternalDns {
     fn set(&self, cx: &Context, zone: &PublishedZone) -> Vec<Manifest> {
         let identity = cx.output_of(self.resources.records.identity);
         let client_id = identity.map_or_else(|| UNKNOWN_ID.to_owned(), |identity| identity.client_id);
-        self.spaces.iter().flat_map(|space| self.set_in(space, &client_id, zone)).collect()
-    }
-
-    fn set_in(&self, space: &str, client_id: &str, zone: &PublishedZone) -> Vec<Manifest> {
-        let object = json!({
-            "apiVersion": API.0, "kind": API.1,
-            "metadata": {
-                "name": NAME, "namespace": space,
-                "labels": { "app.kubernetes.io/managed-by": "landfall", "app.kubernetes.io/part-of": "landfall-operator" },
-            },
-            "spec": {
-                "resourceName": resource_name(space),
-                "dnsZoneResourceIDs": [zone.id],
-                "resourceTypes": ["gateway"],
-                "identity": { "type": "workloadIdentity", "serviceAccount": ACCOUNT },
-            },
-        });
-        let mut all = listeners::account(ACCOUNT, space, client_id);
-        all.extend(manifest::parse("operator/external-dns", &object.to_string()).expect("JSON is YAML"));
-        all
+        self.spaces.iter().flat_map(|space| set_in(space, &client_id, &zone.id)).collect()
     }
 
     /// Returns the owner ids of the available Deployments, or what is outstanding.
@@ -209,6 +192,26 @@ impl ExternalDns {
         }
         Ok(())
     }
+}
+
+/// Returns the service account and the object in a namespace.
+fn set_in(space: &str, client_id: &str, zone: &str) -> Vec<Manifest> {
+    let object = json!({
+        "apiVersion": API.0, "kind": API.1,
+        "metadata": {
+            "name": NAME, "namespace": space,
+            "labels": { "app.kubernetes.io/managed-by": "landfall", "app.kubernetes.io/part-of": "landfall-operator" },
+        },
+        "spec": {
+            "resourceName": resource_name(space),
+            "dnsZoneResourceIDs": [zone],
+            "resourceTypes": ["gateway"],
+            "identity": { "type": "workloadIdentity", "serviceAccount": ACCOUNT },
+        },
+    });
+    let mut all = listeners::account(ACCOUNT, space, client_id);
+    all.extend(manifest::parse("operator/external-dns", &object.to_string()).expect("JSON is YAML"));
+    all
 }
 
 /// Returns the name from which the operator derives those of its objects, some of which are cluster-wide.
