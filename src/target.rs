@@ -21,8 +21,7 @@ use crate::{
 use jiff::SignedDuration;
 use landfall_cloud::{
     AddressMap, ApiError, ArmClient, Clients, Clock, Clusters, Credential, Endpoints, RequestCounter, Roots,
-    Secret,
-    SignIn, SignInFacts, Vaults,
+    Secret, SignIn, SignInFacts, Vaults,
     acme::Acme,
     arm::{Subscription, SubscriptionClient},
     blob::BlobContainer,

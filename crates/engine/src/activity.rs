@@ -151,7 +151,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_turn_counts_what_its_task_does() {
         let run_requests = Arc::default();
-        let (first, second) = (ActivityRecorder::begin(&run_requests), ActivityRecorder::begin(&run_requests));
+        let (first, second) =
+            (ActivityRecorder::begin(&run_requests), ActivityRecorder::begin(&run_requests));
         count_request();
         let step = |requests: u32| async move {
             (0..requests).for_each(|_| count_request());

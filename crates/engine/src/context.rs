@@ -109,8 +109,8 @@ impl Context {
     }
 
     /// Creates the context of the deletion of a resource that is no longer wanted, while everything else stays.
-    pub(crate) fn of_retirement(step: &'static str, run: &Run) -> Self {
-        Self { retired: true, ..Self::new(step, StepAction::Undo, run) }
+    pub(crate) fn of_retirement(step: &'static str, run: &Run, run_requests: &Arc<AtomicU64>) -> Self {
+        Self { retired: true, ..Self::new(step, StepAction::Undo, run, run_requests) }
     }
 
     /// Creates the context for a search, within this turn, for what a step created.

@@ -54,10 +54,10 @@ pub use event::{Event, EventKind, Progress};
 pub use graph::Graph;
 pub use handle::{Done, Handle, Inputs, OptionalHandle, Outputs, RecordOf, Sources, ValueIfEnabled};
 pub use journal::{
-    Accepted, BlockedStep, CriticalStep, Damage, DetailedEntry, Details, Entry, EnvironmentKey, FORMAT, Holder,
-    Journal, JournalError, JournalState, LEASE, LeaseEnd, Moved, OpenError, PartContent, RecordedLine, RecordedRun,
-    RecordedRuns, RemoteContent, RemoteOptions, RemoteStore, RunSummary, Salvaged, StepState, StepStatus, StoreError,
-    StoreErrorKind, StoreResult, Unlocked, moved_to,
+    Accepted, BlockedStep, CriticalStep, Damage, DetailedEntry, Details, Entry, EnvironmentKey, FORMAT,
+    Holder, Journal, JournalError, JournalState, LEASE, LeaseEnd, Moved, OpenError, PartContent,
+    RecordedLine, RecordedRun, RecordedRuns, RemoteContent, RemoteOptions, RemoteStore, RunSummary, Salvaged,
+    StepState, StepStatus, StoreError, StoreErrorKind, StoreResult, Unlocked, moved_to,
 };
 pub use os_error::{file_remedy, is_thread_refusal};
 pub use run::{Action, Discovery, LeftBehind, Plan, Planned, Report, discover, down, plan, up};

@@ -93,7 +93,8 @@ impl BlobContainer {
             let (name, version) = (Some("landfall"), Some(env!("CARGO_PKG_VERSION")));
             Pipeline::new(name, version, options, Vec::new(), vec![Arc::new(token)], None)
         };
-        let retry = RetryPolicy::new(endpoints.time_scale, container.len() as u64).with_token_replacement();
+        let retry = RetryPolicy::new(&http_client, endpoints.time_scale, container.len() as u64)
+            .with_token_replacement();
         let repeating = pipeline(vec![Arc::new(retry)]);
         let single = pipeline(Vec::new());
         Ok(Self(Arc::new(Inner { repeating, single, url })))

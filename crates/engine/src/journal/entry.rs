@@ -170,7 +170,7 @@ impl Line {
         match (at, serde_json::from_value(value)) {
             (Some(Value::String(at)), Ok(entry)) => {
                 Ok(Parsed { line: Self { at, entry, details }, seq, has_sum })
-            },
+            }
             _ => Err(unreadable()),
         }
     }

@@ -180,6 +180,8 @@ pub(super) fn holder(dir: &Path) -> Option<Holder> {
             host: "an unnamed host".into(),
             since: String::new(),
             command: "another command".into(),
+            user: None,
+            run: None,
         })),
         Ok(()) | Err(TryLockError::Error(_)) => None,
     }
@@ -189,7 +191,9 @@ pub(super) fn holder(dir: &Path) -> Option<Holder> {
 /// reverse is never certain.
 fn is_certainly_dead(holder: &Holder) -> bool {
     let processes = Path::new("/proc");
-    holder.host == host() && processes.join("self").exists() && !processes.join(holder.pid.to_string()).exists()
+    holder.host == host()
+        && processes.join("self").exists()
+        && !processes.join(holder.pid.to_string()).exists()
 }
 
 /// Reads a lock file. `None` while its holder is still writing, if another program wrote into it, or if the

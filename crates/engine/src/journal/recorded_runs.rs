@@ -107,11 +107,7 @@ mod tests {
     use tempfile::TempDir;
 
     fn key() -> EnvironmentKey {
-        EnvironmentKey {
-            cloud: "toy".into(),
-            subscription: "none".into(),
-            environment: "default".into(),
-        }
+        EnvironmentKey { cloud: "toy".into(), subscription: "none".into(), environment: "default".into() }
     }
 
     fn open(folder: &TempDir) -> Journal {

@@ -155,7 +155,7 @@ impl<'a> Down<'a> {
             match resolved {
                 Resolved::Deleted { step } => {
                     self.record(step, UndoOutcome::DeletedWithParent, Details::default())?
-                },
+                }
                 Resolved::Kept { step, with } => {
                     let why = format!("it is part of {}, which is kept", self.walk.graph.nodes[with].title());
                     self.record(step, UndoOutcome::Kept { why }, Details::default())?;

@@ -35,7 +35,7 @@ pub(super) async fn retire<T: Send + 'static>(
         }
         let node = &*graph.nodes[index];
         let known = DeletionContext::new(graph, run);
-        let cx = Context::of_retirement(node.id(), run);
+        let cx = Context::of_retirement(node.id(), run, &walk.run_requests);
         let began = Instant::now();
         cx.begin_acting();
         let result = with_deadline(node, &cx, known.delete(index, &cx)).await;

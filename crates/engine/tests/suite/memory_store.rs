@@ -22,8 +22,6 @@ pub enum Fault {
     Expired,
     /// The lease has expired, and another process holds it.
     Taken,
-    /// A person ended the lease with a period, after this append.
-    Ended,
 }
 
 #[derive(Debug, Default)]
@@ -162,14 +160,6 @@ impl MemoryStore {
         match fault {
             Some(Fault::StopAfter) => self.stop().await,
             Some(Fault::AnswerLost) => refused(StoreErrorKind::NoAnswer),
-            Some(Fault::Ended) => {
-                self.with(part, |part| {
-                    let lease = part.lease.as_mut().unwrap();
-                    lease.ending = Some(Instant::now() + Duration::from_secs(30));
-                    Ok(())
-                })?;
-                appended
-            }
             _ => appended,
         }
     }

@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use super::inject::Injection;
 use super::{
-    Fault, acme, blobs, busy, cluster, dns, identities, kubernetes, operations, providers, quota_and_policy, roles,
-    transport, unreadable, vaults,
+    Fault, acme, blobs, busy, cluster, dns, identities, kubernetes, operations, providers, quota_and_policy,
+    roles, transport, unreadable, vaults,
 };
 
 /// The kind of a fault.
