@@ -179,7 +179,7 @@ fn print_report(
     let has_operations_in_flight = failed_run::has_operations_in_flight(journal_state);
     failure.push(failed_run::next_steps(
         report,
-        &deployment.graph.steps(),
+        &deployment.graph.enabled_steps(),
         &run_output.again,
         has_operations_in_flight,
     ));
