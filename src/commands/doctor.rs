@@ -10,7 +10,6 @@ use crate::{
     settings::{LoadedConfig, Mode, flags::SettingFlags},
     target::{Gateways, Target},
 };
-use jiff::Timestamp;
 use landfall_diagnose::doctor::{Diagnosis, DoctorContext, DoctorTimeouts, FailedStep, diagnose};
 use landfall_engine::{JournalState, StepInfo, StepStatus};
 use landfall_steps::settings::Teardown;
@@ -67,7 +66,7 @@ async fn run_diagnosis(
 ) -> Diagnosis {
     let deployment = Deployment::new(&target.clients, &config.settings, Teardown::default());
     let settings = deployment.resources().with_recorded_names(&config.settings, journal_state);
-    let (clients, now) = (&target.clients, Timestamp::now());
+    let (clients, now) = (&target.clients, target.clients.clock().now());
     let environment = &landfall_steps::description(clients, &settings, journal_state);
     let failed = &failed_steps(&deployment, journal_state);
     diagnose(&DoctorContext { clients, environment, address_map, timeouts, now, failed }).await

@@ -73,10 +73,10 @@ pub async fn run(cli_context: &CliContext, args: &Args) -> Result<Exit, Failure>
         steps: &steps,
         journal_state: &journal_state,
         facts: &facts,
-        now: Timestamp::now(),
+        now: seen.as_ref().map_or_else(Timestamp::now, |seen| seen.now),
     };
     let program = cli_context.program();
-    let live = seen.as_ref().map(|(live_status, address_map)| live_view::LiveStatusView {
+    let live = seen.as_ref().map(|Live { live_status, address_map, .. }| live_view::LiveStatusView {
         live_status,
         address_map,
         program: &program,
@@ -126,6 +126,13 @@ fn recorded_state(config: &LoadedConfig) -> Result<RecordedState, Failure> {
     Ok((Some((salvaged.key, salvaged.journal_state)), Some(damage)))
 }
 
+/// The state of the cloud, and its time.
+struct Live {
+    live_status: LiveStatus,
+    address_map: AddressMap,
+    now: Timestamp,
+}
+
 /// Reads the state of the cloud, without the journal's lock and without writing the journal.
 async fn read_live_status(
     cli_context: &CliContext,
@@ -133,7 +140,7 @@ async fn read_live_status(
     connection: Option<Connection>,
     key: &EnvironmentKey,
     journal_state: &JournalState,
-) -> Result<(LiveStatus, AddressMap), Failure> {
+) -> Result<Live, Failure> {
     run::same_journal(config, key)?;
     let (subscription, gateways) = (Some(key.subscription.as_str()), Gateways::WithTraffic);
     let target = Recorded::connect(connection, cli_context, config, subscription, gateways).await?;
@@ -142,6 +149,7 @@ async fn read_live_status(
     let environment = landfall_steps::description(&target.clients, &settings, journal_state);
     let live_status = live_status::read(&target.clients, &environment).await;
     let address_map = target.address_map().await;
+    let now = target.clients.clock().now();
     target.close().await;
-    Ok((live_status, address_map))
+    Ok(Live { live_status, address_map, now })
 }

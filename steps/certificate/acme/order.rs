@@ -166,22 +166,20 @@ impl Issuance<'_> {
             let mut validations: Vec<&Validation> = Vec::new();
             let mut values = Vec::new();
             for authorization in &open {
-                let found =
-                    plan.validations.iter().find(|one| one.name.eq_ignore_ascii_case(&authorization.name));
-                let (Some(validation), Some(value)) = (found, &authorization.txt_value) else {
+                let Some((validation, value)) = published(authorization, plan) else {
                     return Err(unusable(what, authorization));
                 };
                 validations.push(validation);
-                values.push(TxtValue {
-                    zone: validation.zone.id.clone(),
-                    record: validation.record.clone(),
-                    value: value.clone(),
-                });
+                values.push(value);
             }
+            // An earlier run may have published the values of the others, and known no place to remember them.
+            let others = all.iter().filter_map(|one| published(one, plan)).map(|(_, value)| value);
             let progress = purpose.progress(ticket);
-            let missing: Vec<TxtValue> =
-                values.iter().filter(|value| !progress.values.contains(value)).cloned().collect();
-            progress.values.extend(missing);
+            for value in others {
+                if !progress.values.contains(&value) {
+                    progress.values.push(value);
+                }
+            }
             self.save(ticket).await?;
             self.writer().publish(self.cx, &values).await?;
             let (servers, propagation) = (self.acme_client.name_servers(), self.acme.propagation);
@@ -337,6 +335,14 @@ impl Issuance<'_> {
             })
             .await
     }
+}
+
+/// Returns the record of an authorization and its value; `None` if the server offers no validation by DNS.
+fn published<'a>(authorization: &Authorization, plan: &'a Plan) -> Option<(&'a Validation, TxtValue)> {
+    let validation =
+        plan.validations.iter().find(|one| one.name.eq_ignore_ascii_case(&authorization.name))?;
+    let (zone, record) = (validation.zone.id.clone(), validation.record.clone());
+    Some((validation, TxtValue { zone, record, value: authorization.txt_value.clone()? }))
 }
 
 fn validation() -> Wait {

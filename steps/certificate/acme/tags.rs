@@ -23,8 +23,8 @@ use std::{
 
 /// The maximum length of a tag's value (Key Vault limits).
 const VALUE_MAX: usize = 256;
-/// The maximum number of tags with TXT values; with the other tags they stay below the vault's limit of 15.
-const VALUE_TAGS_MAX: usize = 4;
+/// The maximum number of tags of a version (Key Vault limits).
+const TAGS_MAX: usize = 15;
 
 const KEY: &str = "landfall-acme-key";
 const PROPAGATION: &str = "landfall-acme-propagation";
@@ -80,9 +80,10 @@ impl RenewalProgress {
         set(ERROR, self.error.as_ref().map(|text| shortened(text)));
         set(ORDER, self.order.as_ref().map(|(digest, address)| format!("{digest} {address}")));
         let values: Vec<&str> = self.values.iter().map(String::as_str).collect();
-        // A value has 43 characters.
-        for (at, some) in values.chunks(5).take(VALUE_TAGS_MAX).enumerate() {
-            set(&format!("{VALUES}-{at}"), Some(some.join(",")));
+        // A value has 43 characters. Values without a tag are found again in the pending order.
+        let free = TAGS_MAX.saturating_sub(tags.len());
+        for (at, some) in values.chunks(5).take(free).enumerate() {
+            tags.insert(format!("{VALUES}-{at}"), some.join(","));
         }
     }
 

@@ -1,7 +1,7 @@
 //! The renewal without a state folder: the tags of the certificate have the settings of its order, the failures, and the
 //! progress of an interrupted order.
 
-use crate::{acme, fixture::Fixture, settings};
+use crate::{acme, fixture::Fixture, settings, verify};
 use jiff::SignedDuration;
 use landfall_engine::Outcome;
 use landfall_sim::fault::Armed;
@@ -153,4 +153,35 @@ async fn an_incident_makes_a_certificate_due_at_once_and_without_a_window_its_li
     fixture.advance(SignedDuration::from_secs(1));
     let target = acme::renewal(&fixture).await;
     assert_eq!(fixture.renew(&target).await.report.outcome, Outcome::Ready);
+}
+
+/// `LANDFALL_RENEWALS` sets the number of renewals, and `LANDFALL_RENEWAL_PROFILE` the profile; two years of shortlived have 219.
+#[tokio::test]
+async fn the_gateways_serve_a_valid_certificate_before_and_after_each_renewal() {
+    let renewals = std::env::var("LANDFALL_RENEWALS").map_or(3, |text| text.parse().unwrap());
+    let profile = std::env::var("LANDFALL_RENEWAL_PROFILE").unwrap_or_else(|_| "shortlived".to_owned());
+    let mut fixture = verify::traffic().await;
+    fixture.settings.certificate.given = None;
+    let ordered = Acme { profile: Some(profile.clone()), ..acme::acme() };
+    fixture.settings.certificate.acme = Some(std::sync::Arc::new(ordered));
+    acme::zone(&fixture).await;
+    fixture.up_ready().await;
+    let (complete, began) = (fixture.settings.clone(), std::time::Instant::now());
+    let first = fixture.clients.clock().now();
+    for _ in 0..renewals {
+        fixture.settings.certificate.acme = None;
+        advance_to_due(&mut fixture).await;
+        // The check fails unless every gateway serves the vault's newest version, valid at this time of the cloud.
+        fixture.settings = complete.clone();
+        verify::wait_for_certificate(&fixture).await;
+        fixture.settings.certificate.acme = None;
+        let target = acme::renewal(&fixture).await;
+        assert!(target.state(&fixture.clients).await.is_due);
+        let result = fixture.renew(&target).await;
+        assert_eq!(result.report.outcome, Outcome::Ready, "{:#?}", result.report.errors);
+        fixture.settings = complete.clone();
+        verify::wait_for_certificate(&fixture).await;
+    }
+    let days = fixture.clients.clock().now().duration_since(first).as_hours() / 24;
+    println!("{profile}: {renewals} renewals in {days} days, served {:.1} s", began.elapsed().as_secs_f64());
 }

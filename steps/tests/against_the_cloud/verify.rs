@@ -33,13 +33,26 @@ pub async fn run_checks(fixture: &Fixture) -> Verdict {
     let timeouts = VerifyTimeouts { retry_timeout: Duration::ZERO, ..VerifyTimeouts::default() };
     let environment = fixture.description(&fixture.journal_state());
     let verification = Verification::new(&fixture.clients, &environment, timeouts).unwrap();
-    let address_map = async || {
+    verification.run(address_map_of(fixture), &|_, _| {}).await.unwrap()
+}
+
+/// Waits until the check of the served certificate alone passes.
+pub async fn wait_for_certificate(fixture: &Fixture) {
+    let timeouts = VerifyTimeouts { retry_timeout: TEST_TIMEOUT, ..VerifyTimeouts::default() };
+    let environment = fixture.description(&fixture.journal_state());
+    let verification = Verification::new(&fixture.clients, &environment, timeouts).unwrap();
+    let verdict =
+        verification.only(CheckId::Certificate).run(address_map_of(fixture), &|_, _| {}).await.unwrap();
+    assert!(verdict.passes(), "{verdict:#?}");
+}
+
+fn address_map_of(fixture: &Fixture) -> impl AsyncFn() -> AddressMap {
+    async || {
         let listeners = fixture.sim.wait_for_listeners().await;
         AddressMap::new(
             listeners.into_iter().map(|((address, port), socket)| ((address.into(), port), socket)),
         )
-    };
-    verification.run(address_map, &|_, _| {}).await.unwrap()
+    }
 }
 
 pub fn failed(verdict: &Verdict) -> Vec<&'static str> {

@@ -15,6 +15,7 @@ use crate::clock::SimTime;
 use crate::kubernetes::{self, Store};
 use crate::request::{Reply, Request, Streaming};
 use crate::state::CloudState;
+use crate::traffic::kept_certificate;
 
 const API: &str = "/kubernetes/";
 const POD_STATUSES: &str = "secretproviderclasspodstatuses.secrets-store.csi.x-k8s.io";
@@ -102,6 +103,20 @@ pub(super) const ROWS: &[Row] = &[
         ),
         Injection::Before(kubectl_owns),
     ),
+    Row {
+        heals: false,
+        ..row(
+            Fault::GatewayKeepsCertificate,
+            "gateway-keeps-certificate",
+            Kind::StateChange,
+            "GET",
+            (
+                "the proxies of all gateways keep the certificates that they have, until their Deployments restart",
+                "compares the served certificate with the Secret, and names the restart",
+            ),
+            Injection::Before(gateway_keeps_certificate),
+        )
+    },
 ];
 
 /// Returns the request as the cluster's API sees it: with the path below the prefix.
@@ -128,6 +143,10 @@ fn api_down(state: &mut CloudState, context: &RequestContext<'_>) -> bool {
 
 fn aggregated_api_down(state: &mut CloudState, context: &RequestContext<'_>) -> bool {
     store(state, context).is_some_and(|store| aks::register_metrics(store, context.now))
+}
+
+fn gateway_keeps_certificate(state: &mut CloudState, context: &RequestContext<'_>) -> bool {
+    store(state, context).is_some_and(|store| kept_certificate::keep_all(store, context.now))
 }
 
 fn kubectl_owns(state: &mut CloudState, context: &RequestContext<'_>) -> bool {

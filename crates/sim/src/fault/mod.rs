@@ -245,6 +245,8 @@ faults! {
     LeaseBroken,
     /// Another client holds the lease of a blob.
     LeaseTaken,
+    /// The proxies of the gateways keep their certificates.
+    GatewayKeepsCertificate,
 }
 
 impl Fault {

@@ -9,6 +9,7 @@ mod backend;
 pub(crate) mod claimed_hosts;
 pub(crate) mod filter;
 pub(crate) mod host;
+pub(crate) mod kept_certificate;
 pub(crate) mod listeners;
 mod proxy;
 pub(crate) mod request_target;

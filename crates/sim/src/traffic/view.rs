@@ -17,7 +17,7 @@ use super::backend::{self, BackendRequest};
 use super::host::Host;
 use super::spec::{RouteFilter, Spec};
 use super::table::{RequestHead, RouteSource, Table};
-use super::{filter, proxy};
+use super::{filter, kept_certificate, proxy};
 use crate::aks::object::{list, name, namespace, number, selects_plain, text};
 use crate::kubernetes::store::Store;
 use crate::state::CloudState;
@@ -264,7 +264,8 @@ fn accepts_route(gateway: &Value, listener: &Value, route: &Value) -> bool {
 fn certificate(store: &Store, gateway: &Value, listener: &Value) -> Option<Arc<CertifiedKey>> {
     let reference = list(listener, "/tls/certificateRefs").first()?;
     let place = reference["namespace"].as_str().unwrap_or_else(|| namespace(gateway));
-    let secret = store.get("secrets", place, text(reference, "/name"))?;
+    let kept = kept_certificate::find(store, gateway, text(reference, "/name"));
+    let secret = kept.or_else(|| store.get("secrets", place, text(reference, "/name")))?;
     let part = |key: &str| STANDARD.decode(secret["data"][key].as_str()?).ok();
     let chain: Vec<CertificateDer<'static>> =
         CertificateDer::pem_slice_iter(&part("tls.crt")?).flatten().collect();

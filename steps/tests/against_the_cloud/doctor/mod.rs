@@ -106,7 +106,7 @@ fn copy(from: &Path, to: &Path) {
 
 /// Returns the current diagnosis.
 pub async fn current_diagnosis(fixture: &Fixture) -> Diagnosis {
-    diagnosis_at(fixture, jiff::Timestamp::now()).await
+    diagnosis_at(fixture, fixture.clients.clock().now()).await
 }
 
 /// Returns the diagnosis at a given time.

@@ -109,6 +109,23 @@ async fn verify_and_status_name_the_last_renewal_and_its_failures() {
 }
 
 #[tokio::test]
+async fn a_gateway_that_keeps_the_old_certificate_is_the_cause_and_the_renewal_is_not_served() {
+    let mut fixture = environment().await;
+    arm(&fixture, "gateway-keeps-certificate");
+    // Any read of the cluster lets the fault act.
+    let kubectl = fixture.kubectl().await;
+    kubectl.get("/api/v1/namespaces/default").await;
+    fixture.advance(SignedDuration::from_hours(24 * DUE));
+    let target = acme::renewal(&fixture).await;
+    assert_eq!(fixture.renew(&target).await.report.outcome, Outcome::Ready);
+    let served = verify::wait_for_failures(&fixture, &[CheckId::Certificate]).await;
+    let detail = verify::detail(&served, CheckId::Certificate);
+    assert!(detail.contains("but the vault's newest version is"), "{detail}");
+    let found = super::diagnose_until(&fixture, "GATEWAY_SERVES_OTHER_CERTIFICATE").await;
+    assert!(found.is_ok(), "{:?}", found.unwrap_err().findings);
+}
+
+#[tokio::test]
 async fn a_pending_request_that_blocks_an_import_is_reported() {
     let fixture = super::Template::shared().await.copy().await;
     let body = fixture.get(&fixture.vault_id()).await;
