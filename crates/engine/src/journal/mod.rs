@@ -41,7 +41,6 @@ use std::{
     io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard},
-    time::Duration,
 };
 
 const JOURNAL: &str = "journal.jsonl";
@@ -294,11 +293,6 @@ impl Journal {
         if let Some(session) = self.session() {
             session.close().await;
         }
-    }
-
-    /// Returns the longest time for which others wait if this process dies; zero in a folder.
-    pub fn lease_duration(&self) -> Duration {
-        if self.session().is_some() { LEASE } else { Duration::ZERO }
     }
 
     fn session(&self) -> Option<Arc<Session>> {

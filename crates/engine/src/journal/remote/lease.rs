@@ -88,7 +88,7 @@ impl Lease {
         let elapsed = instant.elapsed();
         let by_wall = SystemTime::now().duration_since(wall).unwrap_or_default();
         let jumped = by_wall > elapsed + CLOCK_JUMP;
-        self.state() != LeaseState::Lost && elapsed < LEASE - MARGIN && !jumped
+        self.state() == LeaseState::Held && elapsed < LEASE - MARGIN && !jumped
     }
 
     pub(super) fn state(&self) -> LeaseState {
@@ -107,7 +107,7 @@ impl Lease {
         let mut attempts = self.attempts.subscribe();
         let renewed = async {
             while !self.is_current() {
-                if self.state() == LeaseState::Lost {
+                if self.state() != LeaseState::Held {
                     return false;
                 }
                 attempts.mark_unchanged();

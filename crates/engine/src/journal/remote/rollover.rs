@@ -8,7 +8,7 @@ use super::{
     store::{RemoteStore, StoreError, StoreErrorKind},
     writer::{APPEND_BYTES_MAX, End, append_at, read_again},
 };
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 /// Begins the part after `end`; returns its end. The lease is on the new part afterwards.
 pub(super) async fn begin_next_part(
@@ -30,7 +30,14 @@ pub(super) async fn begin_next_part(
         Err(error) => return Err(error),
     };
     let began = Lease::now();
-    store.acquire(part, &lease.id).await?;
+    match store.acquire(part, &lease.id).await {
+        // A dead process left it. The part does not count as long as this process holds the one before it.
+        Err(error) if exists && error.kind == StoreErrorKind::LeaseHeld => {
+            store.break_lease(part, Duration::ZERO).await?;
+            store.acquire(part, &lease.id).await?;
+        }
+        acquired => acquired?,
+    }
     if exists {
         store.clear(part, &lease.id).await?;
     }

@@ -125,7 +125,7 @@ pub(super) async fn append_at(
         };
         match error.kind {
             StoreErrorKind::WrongPosition => return confirm(store, end, bytes).await,
-            // An expired lease that no other process took can be renewed; then nobody has written since.
+            // An expired lease that no other process took can be renewed; then no other process has written since.
             StoreErrorKind::LeaseLost if !renewed_after_loss && lease.state() == LeaseState::Held => {
                 renewed_after_loss = true;
                 if !lease.renew_once(store).await {
