@@ -7,7 +7,7 @@ use crate::{
 };
 use landfall_engine::{Action, Plan, UndoOutcome};
 use landfall_sim::{Options, Speed};
-use landfall_steps::{operator::ListenerTls, settings::Publisher};
+use landfall_steps::{operator::ListenerTls, settings::{Publisher, Renewal}};
 use reqwest::{Client, redirect};
 use serde_json::{Value, json};
 use std::{
@@ -268,4 +268,42 @@ async fn records_change_their_publisher_in_both_directions_and_stay() {
     assert_in_sync(&fixture).await;
     fixture.down_ready().await;
     assert_eq!(names(&fixture, &zone, "A").await, [""; 0]);
+}
+
+async fn with_faults(faults: &[&str]) -> Fixture {
+    let faults = faults.iter().map(|fault| (*fault).to_owned()).collect();
+    Fixture::with(Options { speed: Speed::Times(600.0), faults, ..Options::default() }).await
+}
+
+#[tokio::test]
+async fn a_late_operator_is_awaited() {
+    let mut fixture = with_faults(&["operator-late@PATCH /gateways/"]).await;
+    fixture.settings.tables.gateway.tls = ListenerTls::Operator;
+    fixture.up_ready().await;
+    assert_eq!(reference(&fixture).await, OPERATED);
+    assert_in_sync(&fixture).await;
+}
+
+#[tokio::test]
+async fn a_pod_of_external_dns_without_identity_is_replaced() {
+    let mut fixture = with_faults(&["external-dns-early@PATCH /externaldnses/"]).await;
+    fixture.settings.dns.publish = Publisher::Operator;
+    let zone = zone(&fixture).await;
+    fixture.up_ready().await;
+    assert_eq!(names(&fixture, &zone, "A").await, with("*", sorted("")));
+    assert_in_sync(&fixture).await;
+}
+
+#[tokio::test]
+async fn a_rotated_certificate_is_served_from_the_secret_of_the_operator() {
+    let mut fixture = traffic().await;
+    fixture.settings.tables.gateway.tls = ListenerTls::Operator;
+    fixture.up_ready().await;
+    let before = fixture.journal_state().step_state("certificate").unwrap().output.clone();
+    fixture.settings.certificate.renewal = Some(Renewal::Now);
+    fixture.up_ready().await;
+    fixture.settings.certificate.renewal = None;
+    assert_ne!(fixture.journal_state().step_state("certificate").unwrap().output, before);
+    assert_verified(&fixture).await;
+    assert_in_sync(&fixture).await;
 }

@@ -7,6 +7,7 @@ mod gateways;
 mod identity;
 mod incomplete;
 mod names;
+mod operator;
 mod out_of_band;
 mod renewals;
 mod routes;
@@ -16,6 +17,7 @@ use futures::{StreamExt, future::BoxFuture, stream};
 use landfall_diagnose::doctor::{Diagnosis, DoctorContext, DoctorTimeouts, diagnose};
 use landfall_engine::{Journal, JournalState};
 use landfall_sim::{Options, Speed};
+use landfall_steps::settings::Settings;
 use out_of_band::OutOfBand;
 use serde_json::json;
 use std::{
@@ -54,17 +56,20 @@ use case;
 /// A running environment with its zone, as files.
 struct Template {
     home: TempDir,
+    adapt: fn(&mut Settings),
 }
 
 impl Template {
     /// Returns the one environment that all tests of this process copy.
     async fn shared() -> &'static Self {
         static TEMPLATE: tokio::sync::OnceCell<Template> = tokio::sync::OnceCell::const_new();
-        TEMPLATE.get_or_init(Self::new).await
+        TEMPLATE.get_or_init(|| Self::new(|_| {})).await
     }
 
-    async fn new() -> Self {
-        let fixture = Fixture::with(serving()).await;
+    /// Returns an environment with other settings.
+    async fn new(adapt: fn(&mut Settings)) -> Self {
+        let mut fixture = Fixture::with(serving()).await;
+        adapt(&mut fixture.settings);
         let group = fixture.path("/resourceGroups/rg-names");
         fixture.put(&group, json!({ "location": "eastus" })).await;
         let zone = format!("{group}/providers/Microsoft.Network/dnszones/{}", settings::DOMAIN);
@@ -72,7 +77,7 @@ impl Template {
         fixture.up_ready().await;
         let Fixture { sim, home, .. } = fixture;
         sim.close().await;
-        Self { home }
+        Self { home, adapt }
     }
 
     /// Creates a copy for one case.
@@ -83,7 +88,9 @@ impl Template {
     async fn copy_with(&self, options: Options) -> Fixture {
         let home = TempDir::new().unwrap();
         copy(self.home.path(), home.path());
-        Fixture::in_home(home, options).await
+        let mut fixture = Fixture::in_home(home, options).await;
+        (self.adapt)(&mut fixture.settings);
+        fixture
     }
 }
 
@@ -146,8 +153,8 @@ async fn diagnose_until(fixture: &Fixture, code: &str) -> Result<Diagnosis, Diag
 }
 
 /// Breaks a copy; returns an error if the diagnosis is wrong.
-async fn run_case(case: &Case) -> Option<String> {
-    let fixture = Template::shared().await.copy().await;
+async fn run_case(case: &Case, template: &Template) -> Option<String> {
+    let fixture = template.copy().await;
     let out_of_band = OutOfBand::of(&fixture).await;
     (case.inject)(&out_of_band).await;
     let mark = fixture.mark();
@@ -174,7 +181,7 @@ async fn every_cause_is_reported_as_the_root_cause() {
         [certificates::CASES, clusters::CASES, gateways::CASES, identity::CASES, names::CASES, routes::CASES];
     let cases = tables.into_iter().flatten().filter(|case| case.name.contains(&only));
     let results = cases.map(|case| async move {
-        let results = tokio::spawn(run_case(case)).await;
+        let results = tokio::spawn(async { run_case(case, Template::shared().await).await }).await;
         results.unwrap_or_else(|panic| Some(format!("{}: {panic}", case.name)))
     });
     let results: Vec<Option<String>> =
