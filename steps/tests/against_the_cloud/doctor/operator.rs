@@ -38,7 +38,7 @@ const CASES: &[Case] = &[
 ];
 
 async fn remove_credential(h: &OutOfBand<'_>, account: &str) {
-    for credential in h.output("federated-credential")["credentials"].as_array().unwrap() {
+    for credential in h.output("identity-trust")["credentials"].as_array().unwrap() {
         let id = credential.as_str().unwrap();
         let credential = h.fixture.get(id).await;
         if credential["properties"]["subject"].as_str().unwrap().ends_with(account) {
