@@ -12,6 +12,8 @@ use tempfile::TempDir;
 
 const PASSWORD: &str = "hunter2";
 const INJECTED: &str = "planted-token-of-another-cluster";
+/// The key of a storage account, which landfall never reads.
+const ACCOUNT_KEY: &str = "cGxhbnRlZC1rZXktb2YtYS1zdG9yYWdlLWFjY291bnQ=";
 
 /// Bytes that must not occur, each with its name.
 struct Secrets(Vec<(&'static str, Vec<u8>)>);
@@ -33,6 +35,7 @@ impl Secrets {
             ("the key in base64", written(2)),
             ("the key in hexadecimal digits", hex.into_bytes()),
             ("the user's token", INJECTED.into()),
+            ("the key of a storage account", ACCOUNT_KEY.into()),
             ("a token of Entra", b"eyJ".to_vec()),
             ("a token", b"Bearer ".to_vec()),
             ("a private key", b"PRIVATE KEY".to_vec()),
@@ -96,6 +99,7 @@ pub fn environment(sim: &Sim) -> TestEnvironment {
         .with("AZURE_CLIENT_SECRET", &facts.client_secret)
         .with("SSL_PFX_PATH", pfx("rsa.pfx").to_str().unwrap())
         .with("SSL_PFX_PASSWORD", PASSWORD)
+        .with("AZURE_STORAGE_KEY", ACCOUNT_KEY)
 }
 
 #[cfg(target_os = "linux")]
@@ -106,7 +110,9 @@ fn every_kind_of_run(env: &TestEnvironment, secrets: &Secrets) {
     run.until_step("finished", "certificate");
     secrets.assert_not_printed(&run.kill());
 
+    report(env, secrets, "killed");
     let failed = env.expect(1, &["up", "-vv"]);
+    report(env, secrets, "failed");
     assert!(failed.stderr.contains("hint:"), "{}", failed.stderr);
     secrets.assert_not_printed(&failed);
     let json = env.run(&["up", "-vv", "--format", "json"]);
@@ -116,9 +122,22 @@ fn every_kind_of_run(env: &TestEnvironment, secrets: &Secrets) {
     for arguments in [&["status"][..], &["status", "--format", "json"], &["graph"]] {
         secrets.assert_not_printed(&env.expect(0, arguments));
     }
+    report(env, secrets, "ready");
     assert_files_clean(env, secrets);
     secrets.assert_not_printed(&env.expect(0, &["down", "--yes", "-vv"]));
     assert_files_clean(env, secrets);
+}
+
+/// Writes the reports of the last run and of all environments, which the check of all files covers too.
+#[cfg(target_os = "linux")]
+fn report(env: &TestEnvironment, secrets: &Secrets, name: &str) {
+    for (file, all) in [(format!("{name}.html"), None), (format!("{name}-all.html"), Some("--all"))] {
+        let arguments: Vec<&str> = ["report", "-o", &file, "-vv"].into_iter().chain(all).collect();
+        secrets.assert_not_printed(&env.expect(0, &arguments));
+        let page = fs::read(env.path().join(&file)).unwrap();
+        assert!(String::from_utf8_lossy(&page).contains("</html>"), "{file} is whole");
+        secrets.assert_not_in(&file, &page);
+    }
 }
 
 /// Checks every file of landfall; the kubeconfig is the user's, and contains credentials by design.

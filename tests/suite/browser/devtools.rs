@@ -147,7 +147,13 @@ impl Page {
         let size = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
         self.ask("Emulation.setDeviceMetricsOverride", size);
         let scheme = json!({ "name": "prefers-color-scheme", "value": if dark { "dark" } else { "light" } });
-        self.ask("Emulation.setEmulatedMedia", json!({ "features": [scheme] }));
+        self.ask("Emulation.setEmulatedMedia", json!({ "media": "screen", "features": [scheme] }));
+    }
+
+    /// Shows the page as it is printed, at this width.
+    pub fn print(&mut self, width: u32) {
+        self.set_appearance(width, 1000, false);
+        self.ask("Emulation.setEmulatedMedia", json!({ "media": "print", "features": [] }));
     }
 
     /// Returns a screenshot of the whole page, PNG.

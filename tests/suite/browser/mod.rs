@@ -1,8 +1,9 @@
-//! The page of a served simulated cloud, in a real browser: display, clicks and fault arming.
+//! Pages in a real browser. Here the page of a served simulated cloud: display, clicks and fault arming.
 //!
 //! Screenshots are written to the folder that cargo keeps for tests.
 
 mod devtools;
+mod report_page;
 
 use crate::{environment::TestEnvironment, sim};
 use devtools::{Browser, Page};
