@@ -20,14 +20,13 @@ use serde::Deserialize;
 pub struct GatewayTable {
     /// The provider of the listeners' certificate: "landfall", or "operator" for the operator of application routing,
     /// which reads it from the vault with a managed identity.
-    #[schemars(extend("default" = "landfall"))]
+    #[schemars(with = "String", extend("default" = "landfall", "enum" = ["landfall", "operator"]))]
     pub tls: ListenerTls,
 }
 
 /// The provider of the listeners' certificate.
-#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "kebab-case")]
-#[schemars(inline)]
 pub enum ListenerTls {
     /// A SecretProviderClass and a sync workload of landfall.
     #[default]
