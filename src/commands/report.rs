@@ -183,6 +183,7 @@ impl Reading {
             runs: &self.views,
             facts: &facts,
             topology: &topology,
+            is_deleted: has_no_output(run),
             damage: self.recorded.damage.as_ref().map(ToString::to_string),
             program: &cli_context.program(),
             now: self.now,
@@ -212,8 +213,12 @@ impl Reading {
 
 /// Returns the state after a run. A teardown forgets what it deletes, so its names are those before it.
 fn state_of(run: &RecordedRun) -> &landfall_engine::JournalState {
-    let is_empty = run.after.0.values().all(|step_state| step_state.output.is_none());
-    if is_empty { &run.before } else { &run.after }
+    if has_no_output(run) { &run.before } else { &run.after }
+}
+
+/// Returns whether nothing is recorded after a run.
+fn has_no_output(run: &RecordedRun) -> bool {
+    run.after.0.values().all(|step_state| step_state.output.is_none())
 }
 
 fn read(config: &LoadedConfig) -> Result<RecordedRuns, Failure> {

@@ -27,11 +27,11 @@ pub struct EnvironmentRun {
     pub elapsed_ms: u64,
     /// The length of the critical path, in milliseconds.
     pub critical_path_ms: u64,
-    /// The numbers of steps that found, created and changed something.
+    /// The number of steps whose resource existed.
     pub found: usize,
-    /// The steps that created their resource.
+    /// The number of steps that created their resource.
     pub created: usize,
-    /// The steps that updated their resource.
+    /// The number of steps that updated their resource.
     pub changed: usize,
     /// The number of requests.
     pub requests: u64,

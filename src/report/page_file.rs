@@ -63,6 +63,8 @@ impl PageFile {
         name.push(self.path.file_name().unwrap_or_default());
         name.push(format!(".{}.new", std::process::id()));
         let new = folder.unwrap_or(Path::new(".")).join(name);
+        // A process with the same id may have died here before.
+        let _ = fs::remove_file(&new);
         let written = fs::OpenOptions::new()
             .write(true)
             .create_new(true)

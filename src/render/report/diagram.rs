@@ -177,15 +177,15 @@ fn node(html: &mut Html, node: &Node, (x, width): (usize, usize), class: &str) {
     html.open("rect", &[("x", &left), ("y", &top), ("width", &w), ("height", &h), ("rx", "7")]).close("rect");
     let text_x = (x + 12).to_string();
     let name_y = (node.y + if node.remark.is_empty() { 26 } else { 18 }).to_string();
-    // A character is about 7.3 units wide.
-    let fits = (width - 20) * 10 / 73;
-    html.element("text", &[("class", "name"), ("x", &text_x), ("y", &name_y)], cut(&node.name, fits));
+    // A character of a name is about 7.3 units wide, and one of a remark 6.4.
+    let (name_fits, remark_fits) = ((width - 20) * 10 / 73, (width - 20) * 10 / 64);
+    html.element("text", &[("class", "name"), ("x", &text_x), ("y", &name_y)], cut(&node.name, name_fits));
     if !node.remark.is_empty() {
         let remark_y = (node.y + 34).to_string();
         html.element(
             "text",
             &[("class", "remark"), ("x", &text_x), ("y", &remark_y)],
-            cut(&node.remark, fits),
+            cut(&node.remark, remark_fits),
         );
     }
     html.close("g");

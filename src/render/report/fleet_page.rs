@@ -94,8 +94,8 @@ fn figures(fleet: &FleetView<'_>) -> Vec<Figure> {
     }
     let requests = sum(&|run| run.requests);
     let each = requests / fleet.runs.len().max(1) as u64;
-    figures.push(figure("Requests", requests.to_string(), format!("{each} per environment")));
-    figures.push(figure("Retries", sum(&|run| run.retries).to_string(), String::new()));
+    figures.push(figure("Requests", words::number(requests), format!("{each} per environment")));
+    figures.push(figure("Retries", words::number(sum(&|run| run.retries)), String::new()));
     figures
 }
 
@@ -129,15 +129,22 @@ fn causes(html: &mut Html, causes: &[CauseGroup<'_>]) {
 }
 
 fn grid(html: &mut Html, runs: &[EnvironmentRun], fleet: &FleetView<'_>) {
-    page::section(html, "environments", "Environments", "One cell each, by name; a darker cell took longer");
-    let longest = runs.iter().map(|run| run.elapsed_ms).max().unwrap_or(1).max(1);
+    page::section(
+        html,
+        "environments",
+        "Environments",
+        "One cell each, by name; a stronger colour took longer",
+    );
+    let ready = || runs.iter().filter(|run| run.state == EnvironmentState::Ready).map(|run| run.elapsed_ms);
+    let (shortest, longest) = (ready().min().unwrap_or_default(), ready().max().unwrap_or_default());
     html.raw("<ul class=\"grid\">");
     for run in runs {
         let (class, word) = words::environment_state(run.state);
         let took = words::duration(run.elapsed_ms);
         let text = format!("{}: {word}, {took}", run.environment);
         // Four grades are told apart at a glance.
-        let grade = (run.elapsed_ms * 4 / (longest + 1)).to_string();
+        let above = run.elapsed_ms.saturating_sub(shortest);
+        let grade = (above * 4 / (longest - shortest + 1)).min(3).to_string();
         html.open("li", &[("class", class), ("data-grade", &grade), ("title", &text)]);
         html.element("span", &[("class", "hidden")], &text);
         html.element("span", &[("class", "mark"), ("aria-hidden", "true")], mark(run.state)).raw("</li>");

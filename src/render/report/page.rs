@@ -52,7 +52,9 @@ pub fn figures(html: &mut Html, figures: &[Figure]) {
     html.raw("<dl class=\"figures\">");
     for figure in figures {
         html.raw("<div>").element("dt", &[], figure.name).raw("<dd>");
-        html.element("span", &[("class", "value")], &figure.value);
+        let is_number = figure.value.contains(|character: char| character.is_ascii_digit());
+        let class = if is_number { "value" } else { "value words" };
+        html.element("span", &[("class", class)], &figure.value);
         if !figure.remark.is_empty() {
             html.element("span", &[("class", "remark")], &figure.remark);
         }

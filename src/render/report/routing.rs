@@ -4,18 +4,17 @@ use super::{diagram, html::Html, page};
 use crate::render::{summary::Summary, text};
 use landfall_steps::{Route, Rule, Topology};
 
-/// Writes the section; nothing if nothing is recorded.
-pub fn section(html: &mut Html, topology: &Topology, facts: &Summary) {
+/// Writes the section; nothing if nothing is recorded. `is_deleted` is true if the run deleted what it shows.
+pub fn section(html: &mut Html, topology: &Topology, facts: &Summary, is_deleted: bool) {
     let has_platform = topology.group.is_some() || topology.cluster.is_some();
     if facts.gateways.is_empty() && facts.certificate.is_none() && !has_platform {
         return;
     }
-    page::section(
-        html,
-        "topology",
-        "Topology",
-        "As recorded at the end of this run; the cloud was not queried",
-    );
+    let remark = match is_deleted {
+        true => "As recorded before this run, which deleted it",
+        false => "As recorded at the end of this run; the cloud was not queried",
+    };
+    page::section(html, "topology", "Topology", remark);
     if !facts.gateways.is_empty() {
         html.raw("<h3>Traffic</h3>\n");
         diagram::draw(html, topology, facts);
@@ -95,36 +94,40 @@ fn shares(rule: &Rule) -> Vec<Option<u64>> {
 fn certificate(html: &mut Html, topology: &Topology, facts: &Summary) {
     let Some(certificate) = &facts.certificate else { return };
     let kind = match &certificate.acme {
-        Some(directory) => format!("by ACME, {directory}"),
+        Some(directory) => format!("ACME, {directory}"),
         None if certificate.self_signed => "self-signed".to_owned(),
         None => "imported".to_owned(),
     };
-    let names = certificate.names.join(", ");
-    let until = format!("valid until {}", certificate.not_after.strftime("%Y-%m-%d"));
     let gateways: Vec<String> = facts.gateways.iter().map(|gateway| gateway.name.clone()).collect();
     html.raw("<h3>Certificate path</h3>\n<ol class=\"chain\">");
-    let mut link = |kind: &str, name: &str, remark: &str| {
+    let mut link = |kind: &str, name: &str| {
         html.raw("<li><span class=\"kind\">").text(kind).raw("</span>").element("strong", &[], name);
-        html.element("span", &[("class", "remark")], remark).raw("</li>");
+        html.raw("</li>");
     };
     if let Some(vault) = &topology.vault {
-        link("key vault", vault, "");
+        link("key vault", vault);
     }
     let name = topology.certificate.as_deref().unwrap_or("certificate");
-    link("certificate", name, &format!("{kind}, {names}, {until}"));
+    link("certificate", name);
     for (kind, name) in &topology.tls_objects {
-        link(kind, name, "");
+        link(kind, name);
     }
     for secret in &topology.tls_secrets {
-        link("Secret", secret, "");
+        link("Secret", secret);
     }
     if !gateways.is_empty() {
-        link("gateways", &text::list(&gateways), "");
+        link("gateways", &text::list(&gateways));
     }
     html.raw("</ol>\n<dl class=\"facts\">");
-    let thumbprint = certificate.thumbprint_sha1.to_uppercase();
-    for (name, value) in [("SHA-1", thumbprint.as_str()), ("Vault version", &certificate.version)] {
-        html.raw("<div>").element("dt", &[], name).raw("<dd>").element("code", &[], value).raw("</dd></div>");
+    let rows = [
+        ("Issuer", kind),
+        ("Names", certificate.names.join(", ")),
+        ("Valid until", certificate.not_after.strftime("%Y-%m-%d").to_string()),
+        ("SHA-1", certificate.thumbprint_sha1.to_uppercase()),
+        ("Vault version", certificate.version.clone()),
+    ];
+    for (name, value) in rows {
+        html.raw("<div>").element("dt", &[], name).element("dd", &[], value).raw("</div>");
     }
     html.raw("</dl>\n");
 }

@@ -27,6 +27,8 @@ pub struct RunPage<'a> {
     pub facts: &'a Summary,
     /// The topology after the run.
     pub topology: &'a Topology,
+    /// True if the run deleted everything, so that both are those before it.
+    pub is_deleted: bool,
     /// The damage of the journal, if there is any.
     pub damage: Option<String>,
     /// The command line of landfall.
@@ -57,7 +59,7 @@ pub fn run_page(run_page: &RunPage<'_>) -> String {
     errors::section(&mut html, view, program);
     timeline::section(&mut html, view);
     steps::section(&mut html, view);
-    routing::section(&mut html, topology, facts);
+    routing::section(&mut html, topology, facts, run_page.is_deleted);
     steps::history(&mut html, run_page.runs, view.number);
     html.raw("</main>\n");
     page::footer(
@@ -111,11 +113,11 @@ fn figures(view: &RunView) -> Vec<Figure> {
     if let Some(requests) = view.requests {
         let rate = requests as f64 * 1000.0 / view.elapsed_ms.max(1) as f64;
         let remark = if view.elapsed_ms >= 1000 { format!("{rate:.0} per second") } else { String::new() };
-        figures.push(figure("Requests", requests.to_string(), remark));
+        figures.push(figure("Requests", words::number(requests), remark));
         let retries = view.retries();
         let retried = view.steps.iter().filter(|step| !step.retries.is_empty()).count();
         let remark = if retries > 0 { format!("in {}", text::count(retried, "step")) } else { String::new() };
-        figures.push(figure("Retries", retries.to_string(), remark));
+        figures.push(figure("Retries", words::number(retries), remark));
     }
     if let Some(slowest) = view.slowest() {
         let remark = words::duration(slowest.elapsed_ms());
@@ -133,4 +135,51 @@ fn overhead(view: &RunView) -> String {
     }
     let overhead = (view.elapsed_ms as f64 / ideal as f64 - 1.0) * 100.0;
     format!("overhead {:.0} %", overhead.max(0.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::run_view::tests::{at, failed};
+
+    fn page(view: &RunView, is_followed: bool) -> String {
+        run_page(&RunPage {
+            view,
+            runs: std::slice::from_ref(view),
+            facts: &Summary::default(),
+            topology: &Topology::default(),
+            is_deleted: false,
+            damage: Some("trust <journal>".to_owned()),
+            program: "landfall --environment 'a b'",
+            now: at(5_000),
+            is_followed,
+        })
+    }
+
+    #[test]
+    fn a_failed_run_has_its_error_its_remedy_and_its_consequences() {
+        let page = page(&failed(), true);
+        for words in [
+            "<h1>landfall up · default</h1>",
+            "Failed to create cluster aks-istio-gateway-demo",
+            "need 16, limit 10",
+            "request a quota increase",
+            "Blocked by this: istio.",
+            "landfall --environment &#39;a b&#39; up",
+            "6</span><span class=\"remark\">in 3 steps",
+            "failed to trust &lt;journal&gt;.",
+            "no result",
+        ] {
+            assert!(page.contains(words), "{words} is not in {page}");
+        }
+        assert!(!page.contains("http-equiv=\"refresh\""), "the run has ended");
+    }
+
+    #[test]
+    fn only_the_page_of_an_active_followed_run_reloads() {
+        let mut view = failed();
+        view.state = RunState::Running;
+        assert!(page(&view, true).contains("http-equiv=\"refresh\""));
+        assert!(!page(&view, false).contains("http-equiv=\"refresh\""));
+    }
 }

@@ -29,7 +29,9 @@ fn row(html: &mut Html, step: &StepView) {
     let requests = step.requests.map_or(String::new(), |requests| requests.to_string());
     html.raw("<tr>").element("th", &[("scope", "row")], text::name(&step.id));
     html.raw("<td data-label=\"Result\">");
-    html.element("span", &[("class", &format!("state {class}"))], format!("{result}{attempt}"));
+    // A reason may be a sentence.
+    let long = if result.len() > 32 { " long" } else { "" };
+    html.element("span", &[("class", &format!("state {class}{long}"))], format!("{result}{attempt}"));
     html.raw("</td>").element(
         "td",
         &[("data-label", "Resource"), ("class", "resource")],

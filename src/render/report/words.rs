@@ -15,6 +15,19 @@ pub fn duration(ms: u64) -> String {
     }
 }
 
+/// Returns a number with separators between thousands: `21,647`.
+pub fn number(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
 /// Returns a time as date, time of day and zone.
 pub fn time(at: Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
@@ -99,4 +112,16 @@ pub fn counts(view: &RunView) -> String {
     ];
     let counted = counted.iter().filter(|(number, _)| *number > 0);
     counted.map(|(number, word)| format!("{number} {word}")).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_durations_are_readable() {
+        let numbers = [0, 999, 1_000, 21_647, 1_234_567].map(number);
+        assert_eq!(numbers, ["0", "999", "1,000", "21,647", "1,234,567"]);
+        assert_eq!([0, 40, 400, 192_000].map(duration), ["0 s", "40 ms", "0.4 s", "3 min 12 s"]);
+    }
 }
