@@ -7,7 +7,10 @@ use crate::{
 };
 use landfall_engine::{Action, Plan, UndoOutcome};
 use landfall_sim::{Options, Speed};
-use landfall_steps::{operator::ListenerTls, settings::{Publisher, Renewal}};
+use landfall_steps::{
+    operator::ListenerTls,
+    settings::{Publisher, Renewal},
+};
 use reqwest::{Client, redirect};
 use serde_json::{Value, json};
 use std::{

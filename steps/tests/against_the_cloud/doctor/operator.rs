@@ -5,8 +5,7 @@ use landfall_steps::{operator::ListenerTls, settings::Publisher};
 use serde_json::json;
 
 const ACCOUNT: &str = "/api/v1/namespaces/default/serviceaccounts/gateway-certificate";
-const CLASS: &str =
-    "/apis/secrets-store.csi.x-k8s.io/v1/namespaces/default/secretproviderclasses/kv-gw-cert-echo-gateway-https";
+const CLASS: &str = "/apis/secrets-store.csi.x-k8s.io/v1/namespaces/default/secretproviderclasses/kv-gw-cert-echo-gateway-https";
 const PLACEHOLDER: &str = "/apis/apps/v1/namespaces/default/deployments/kv-gw-cert-echo-gateway-https";
 
 const CASES: &[Case] = &[
