@@ -48,6 +48,8 @@ pub fn description(clients: &Clients, settings: &Settings, journal_state: &Journ
     let identity = journal_state.output_of(records.identity).filter(|_| settings.uses_workload_identity());
     let client_id = match (settings.uses_workload_identity(), &identity, &cluster) {
         (true, Some(identity), _) => Some(identity.client_id.clone()),
+        // A renewal has no record of the identity, and compares no client id.
+        (true, None, Some(_)) => Some(String::new()),
         (false, _, Some(cluster)) => Some(cluster.secrets.client_id.clone()),
         _ => None,
     };

@@ -67,6 +67,13 @@ impl FederatedCredentials {
         format!("{identity}/federatedIdentityCredentials/{}", names::credential(account))
     }
 
+    /// Returns the id of an existing credential as its creation recorded it. Azure spells it in another case, and an
+    /// output that differs would make dependents check again.
+    fn recorded_id(identity: &str, account: &ServiceAccount, found: &Existing) -> String {
+        let own = Self::id(identity, account);
+        if own.eq_ignore_ascii_case(&found.id) { own } else { found.id.clone() }
+    }
+
     /// Returns the credentials of an identity; none without the identity.
     async fn list(&self, identity: &str) -> Result<Vec<Existing>, StepError> {
         match self.azure.federated_credentials(identity).await {
@@ -130,7 +137,7 @@ impl FederatedCredentials {
         match operation::retry_while_busy(cx, &what, put).await? {
             Ok(_) => Ok(id),
             Err(error) => match Self::trusted(&self.list(identity).await?, issuer, account) {
-                Some(found) => Ok(found.id.clone()),
+                Some(found) => Ok(Self::recorded_id(identity, account, found)),
                 None => Err(error).context(&what),
             },
         }
@@ -177,7 +184,7 @@ impl Step for FederatedCredentials {
         for account in &self.accounts {
             let own = Self::id(&identity.id, account);
             match Self::trusted(&listed, issuer, account) {
-                Some(found) => credentials.push(found.id.clone()),
+                Some(found) => credentials.push(Self::recorded_id(&identity.id, account, found)),
                 None => match listed.iter().find(|one| one.id.eq_ignore_ascii_case(&own)) {
                     Some(differing) => changes.extend(differences(differing, issuer, account)),
                     None => missing = true,
@@ -202,7 +209,7 @@ impl Step for FederatedCredentials {
         let mut credentials = Vec::new();
         for account in &self.accounts {
             credentials.push(match Self::trusted(&listed, &issuer, account) {
-                Some(found) => found.id.clone(),
+                Some(found) => Self::recorded_id(&identity.id, account, found),
                 None => self.write(cx, &identity.id, &issuer, account).await?,
             });
         }

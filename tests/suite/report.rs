@@ -221,7 +221,7 @@ fn all_environments_are_one_page_with_causes_and_the_slowest() {
     let page = page(&env, "landfall-environments.html");
     assert_self_contained(&page);
     assert_contains(&page, &["200 environments", "Failures by cause", "QuotaExceeded", "Remedy", "Slowest"]);
-    assert_eq!(page.matches("data-grade").count(), 200);
+    assert_eq!(page.matches(" data-grade=").count(), 200);
     let json: Value =
         serde_json::from_str(&env.expect(0, &["report", "--all", "--format", "json"]).stdout).unwrap();
     let runs = json["environments"].as_array().unwrap();

@@ -106,7 +106,7 @@ fn a_recorded_run_has_the_recorded_times_and_results() {
 #[test]
 fn a_run_of_an_earlier_version_has_estimated_times() {
     let view = RunView::new(&key(), &run(failed_lines(false)), &fixture::steps(), at(5_000), false);
-    assert_eq!((view.state, view.elapsed_ms, view.requests), (RunState::Failed, 900, None));
+    assert_eq!((view.state, view.elapsed_ms, view.requests), (RunState::Failed, 904, None));
     assert_eq!(step(&view, "cluster-ready").span, Some((200, 900)), "it begins after its dependency");
     assert_eq!(step(&view, "preflight").span, Some((0, 100)));
     assert!(view.is_path_estimated);

@@ -6,7 +6,7 @@ use crate::arm::error::ArmError;
 use crate::arm::provider::PROVIDERS;
 use crate::arm::roles::Right;
 use crate::arm::routing::{self, ROUTES};
-use crate::arm::{Call, groups, id, locks, policies, provider_registration, tags};
+use crate::arm::{Call, groups, id, locks, policies, provider_registration, storage, tags};
 use crate::clock::{SimTime, Timing};
 use crate::entra::{self, Caller, TokenError};
 use crate::request::{Reply, Request, segments};
@@ -227,6 +227,7 @@ pub(super) fn scope_exists(state: &CloudState, scope: &str) -> Result<(), ArmErr
     let Some(namespace) = id::part(scope, "providers") else { return Ok(()) };
     let scope = without_namespace(scope);
     let known = state.tracked.get(scope).is_some()
+        || storage::is_container(state, scope)
         || PROVIDERS
             .iter()
             .flat_map(|provider| (provider.members)(state, group))
