@@ -74,7 +74,10 @@ fn adapt_addons(cx: &mut ReconcileContext<'_>, before: Option<&super::ClusterInf
         cx.schedule_once(GATEWAY_API_SERVED, Task::InstallGatewayApi);
     }
     let operator = &cluster_info.app_routing;
-    if operator.is_some() && before.is_none_or(|before| before.app_routing != *operator) {
+    let is_same = |before: &super::ClusterInfo| {
+        before.app_routing == *operator && before.workload_identity == cluster_info.workload_identity
+    };
+    if operator.is_some() && !before.is_some_and(is_same) {
         app_routing::schedule_start(cx);
     }
     match (before.is_some_and(|before| before.istio), cluster_info.istio) {

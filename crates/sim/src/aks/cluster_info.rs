@@ -33,6 +33,8 @@ pub struct ClusterInfo {
     /// True if the Istio implementation of application routing is enabled
     /// (`webAppRouting.gatewayAPIImplementations`).
     pub istio: bool,
+    /// True if workload identity is enabled (`securityProfile.workloadIdentity`).
+    pub workload_identity: bool,
     /// The operator of application routing (`webAppRouting.enabled`); `None` if it is disabled.
     pub app_routing: Option<AppRouting>,
     /// The Key Vault secrets provider add-on; `None` if it is disabled.
@@ -60,6 +62,7 @@ impl Default for ClusterInfo {
             subnet: "10.224.0.0/16".into(),
             gateway_api: false,
             istio: false,
+            workload_identity: false,
             app_routing: None,
             csi: None,
             kubelet_client_id: None,
@@ -82,8 +85,6 @@ impl ClusterInfo {
 pub struct AppRouting {
     /// The type of the NGINX that the add-on creates (`nginx.defaultIngressControllerType`).
     pub default_nginx: String,
-    /// True if workload identity is enabled, without which there is no ExternalDNS.
-    pub workload_identity: bool,
     /// The id of the cluster, from which the owner ids of records derive.
     pub owner_id: String,
 }

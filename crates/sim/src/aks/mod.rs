@@ -98,6 +98,9 @@ pub struct Controllers {
     /// True if the operator of application routing reacts late to the next change.
     #[serde(default)]
     operator_late: bool,
+    /// The number of pods that are to start before the workload identity webhook.
+    #[serde(default)]
+    missed_by_webhook: u32,
 }
 
 impl Controllers {
@@ -129,6 +132,11 @@ impl Controllers {
     /// Delays the reaction of the application routing operator to the next change.
     pub(crate) fn delay_operator(&mut self) {
         self.operator_late = true;
+    }
+
+    /// Lets the next pod with a workload identity start before the webhook, so that it has none.
+    pub(crate) fn start_before_webhook(&mut self) {
+        self.missed_by_webhook += 1;
     }
 
     /// Ends the ExternalDNS of a Deployment after a run that failed at that time.

@@ -105,9 +105,7 @@ pub(super) const ROWS: &[Row] = &[
         true,
         Injection::Before(|state, context| {
             uid(context).is_some_and(|uid| {
-                fault_hooks::with_controllers_by_uid(state, &uid, |controllers| {
-                    controllers.record_syncs.start_early();
-                })
+                fault_hooks::with_controllers_by_uid(state, &uid, Controllers::start_before_webhook)
             })
         }),
     ),

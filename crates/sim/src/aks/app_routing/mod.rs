@@ -56,7 +56,7 @@ pub(super) fn start(cx: &mut ReconcileContext<'_>) {
     for document in documents::app_routing() {
         let resource = text(&document, "/metadata/name");
         // ExternalDNS signs in with workload identity only.
-        let is_offered = resource == NGINX_CONTROLLERS || settings.workload_identity;
+        let is_offered = resource == NGINX_CONTROLLERS || cx.cluster_info.workload_identity;
         if is_offered && cx.store.definition(resource).is_none() {
             gateway_api::serve(cx, &document, None);
         }

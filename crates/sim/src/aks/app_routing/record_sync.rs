@@ -3,7 +3,7 @@
 //! The zones are outside of the cluster. A run only collects what ExternalDNS knows; the cloud carries it out and
 //! reports a failure.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use serde::{Deserialize, Serialize};
@@ -11,13 +11,14 @@ use serde_json::Value;
 
 use super::external_dns::is_external_dns;
 use super::record_source::{self, Selection};
-use super::{AccountError, DEPLOYMENTS, client_id, crash_loop};
+use super::{DEPLOYMENTS, crash_loop};
 use crate::aks::cluster_info::TokenExchange;
 use crate::aks::condition;
 use crate::aks::csi::{self, idle_until};
 use crate::aks::object::{list, namespace, object_ref, text, uid};
 use crate::aks::reconcile_context::ReconcileContext;
 use crate::aks::timers::{ObjectRef, Task};
+use crate::aks::workload::identity_webhook;
 use crate::clock::SimTime;
 
 /// The interval of the loop, in seconds of cloud time (the operator's argument `--interval`).
@@ -69,10 +70,6 @@ pub struct SyncState {
     /// The runs that the cloud carries out next.
     #[serde(skip)]
     pending: Vec<RecordSync>,
-    /// The number of programs that are to start before the workload identity webhook.
-    pub(super) early_starts: u32,
-    /// The pods without an identity, by UID.
-    pub(super) without_identity: BTreeSet<String>,
     /// The number of failures in a row, by the UID of the pod.
     pub(super) failures: BTreeMap<String, u32>,
 }
@@ -81,11 +78,6 @@ impl SyncState {
     /// Takes the runs to carry out.
     pub(crate) fn take(&mut self) -> Vec<RecordSync> {
         std::mem::take(&mut self.pending)
-    }
-
-    /// Lets the next ExternalDNS start before the webhook: it never gets an identity.
-    pub(crate) fn start_early(&mut self) {
-        self.early_starts += 1;
     }
 }
 
@@ -109,14 +101,7 @@ pub(super) fn schedule(cx: &mut ReconcileContext<'_>) {
 pub(in crate::aks) fn sync(cx: &mut ReconcileContext<'_>, target: &ObjectRef) {
     let Some(deployment) = cx.find(DEPLOYMENTS, target) else { return };
     let Some(pod) = crash_loop::running_pod(cx, &deployment) else { return };
-    if cx.state.record_syncs.early_starts > 0 {
-        cx.state.record_syncs.early_starts -= 1;
-        cx.state.record_syncs.without_identity.insert(uid(&pod).to_owned());
-    }
-    if cx.state.record_syncs.without_identity.contains(uid(&pod)) {
-        return crash_loop::crash(cx, &pod);
-    }
-    match run(cx, &deployment) {
+    match run(cx, &deployment, &pod) {
         Some(run) => cx.state.record_syncs.pending.push(run),
         None => return crash_loop::crash(cx, &pod),
     }
@@ -140,14 +125,11 @@ pub(in crate::aks) fn fail(cx: &mut ReconcileContext<'_>, deployment: &str) {
 }
 
 /// Signs in and collects the inputs of a run; `None` if the program cannot sign in.
-fn run(cx: &ReconcileContext<'_>, deployment: &Value) -> Option<RecordSync> {
+fn run(cx: &ReconcileContext<'_>, deployment: &Value, pod: &Value) -> Option<RecordSync> {
     let space = namespace(deployment);
-    let pod_spec = &deployment["spec"]["template"]["spec"];
+    let pod_spec = &pod["spec"];
     let account = text(pod_spec, "/serviceAccountName");
-    let client_id = match client_id(cx, space, account) {
-        Ok(client_id) => client_id,
-        Err(AccountError::Missing | AccountError::NotAnnotated) => return None,
-    };
+    let client_id = identity_webhook::client_id(pod)?.to_owned();
     let config = cx.store.get("configmaps", space, text(pod_spec, "/volumes/0/configMap/name"))?;
     let azure: Value = serde_json::from_str(text(config, "/data/azure.json")).ok()?;
     let exchange = TokenExchange {

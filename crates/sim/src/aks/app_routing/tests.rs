@@ -13,11 +13,10 @@ const RECORDS: &str = "records-external-dns";
 
 fn fixture() -> ClusterFixture {
     let mut fixture = ClusterFixture::new();
-    fixture.cluster_info.app_routing = Some(AppRouting {
-        default_nginx: "None".into(),
-        workload_identity: true,
-        owner_id: "cluster".into(),
-    });
+    fixture.cluster_info.app_routing =
+        Some(AppRouting { default_nginx: "None".into(), owner_id: "cluster".into() });
+    fixture.cluster_info.workload_identity = true;
+    fixture.cluster_info.tenant = "tenant".into();
     fixture.vault.trusted_subject = Some(SUBJECT.into());
     fixture.advance(90.0);
     fixture
@@ -177,7 +176,7 @@ fn external_dns_needs_workload_identity_and_an_annotated_account() {
 fn external_dns_without_an_identity_crash_loops_until_its_pod_is_deleted() {
     let mut fixture = fixture();
     fixture.request("serviceaccounts", annotated());
-    fixture.controllers.record_syncs.start_early();
+    fixture.controllers.start_before_webhook();
     fixture.request(EXTERNAL_DNSES, records());
     for _ in 0..60 {
         fixture.advance(5.0);

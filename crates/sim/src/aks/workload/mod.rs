@@ -3,6 +3,7 @@
 mod daemon_set;
 mod deployment;
 mod endpoint;
+pub(super) mod identity_webhook;
 mod image_reference;
 mod job;
 mod namespace;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::{image_reference, job, volume};
+use super::{identity_webhook, image_reference, job, volume};
 use crate::aks::condition::{self, Condition};
 use crate::aks::object::{
     controlled_by, hash, is_ending, label, list, name, namespace, object_ref, suffix, text, uid,
@@ -33,7 +33,9 @@ pub(super) fn from_template(cx: &mut ReconcileContext<'_>, workload: &Value) -> 
     metadata["generateName"] = json!(format!("{}-", name(workload)));
     metadata["namespace"] = json!(namespace(workload));
     metadata["ownerReferences"] = json!([controlled_by(workload)]);
-    json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]})
+    let mut pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]});
+    identity_webhook::inject(cx, &mut pod);
+    pod
 }
 
 /// Returns whether a pod has completed.

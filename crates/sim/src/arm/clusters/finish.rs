@@ -146,6 +146,7 @@ fn cluster_info(state: &CloudState, cluster: &ManagedCluster) -> ClusterInfo {
         subnet: subnet.and_then(|subnet| subnet.prefixes.first().cloned()).unwrap_or(defaults.subnet.clone()),
         gateway_api: features::gateway_api(properties),
         istio: features::istio_gateway(properties),
+        workload_identity: properties["securityProfile"]["workloadIdentity"]["enabled"] == true,
         app_routing: app_routing(cluster),
         csi,
         kubelet_client_id: Some(cluster.identities.kubelet.client_id.clone()),
@@ -163,7 +164,6 @@ fn app_routing(cluster: &ManagedCluster) -> Option<AppRouting> {
             .as_str()
             .unwrap_or_default()
             .to_owned(),
-        workload_identity: properties["securityProfile"]["workloadIdentity"]["enabled"] == true,
         owner_id: cluster.uid().to_owned(),
     })
 }
