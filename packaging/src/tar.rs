@@ -122,7 +122,8 @@ mod tests {
         let mut tree = FileTree::default();
         tree.file("bin/landfall", 0o755, vec![7; 1000]);
         tree.file("empty", 0o644, Vec::new());
-        tree.file(&format!("{}/{}", "folder".repeat(20), "name".repeat(20)), 0o644, b"long".to_vec());
+        let long = format!("{0}/{0}/{1}", "folder".repeat(10), "name".repeat(20));
+        tree.file(&long, 0o644, b"long".to_vec());
         tree.folder("tmp", 0o1777, 0);
         tree.folder("work", 0o755, 65_532);
         tree
