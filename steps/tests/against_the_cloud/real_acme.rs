@@ -257,8 +257,8 @@ async fn acme2certifier_issues_renews_survives_kills_and_reports_a_deactivated_a
             .status();
         assert!(changed.unwrap().success());
         let error = peer.renew().await.unwrap_err();
-        assert!(error.hint.is_some(), "{error:#?}");
-        eprintln!("{status}: {:?} {:?} {:?}", error.code, error.causes, error.hint);
+        assert_eq!(error.code.as_deref(), Some("accountRefused"), "{status}: {error:#?}");
+        assert!(error.hint.as_deref().unwrap().contains("deactivated or revoked"), "{error:#?}");
         assert!(!peer.has_values().await);
     }
 }

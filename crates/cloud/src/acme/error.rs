@@ -13,6 +13,9 @@ const TYPE: &str = "urn:ietf:params:acme:error:";
 /// The code of a server's limit.
 pub(super) const RATE_LIMITED: &str = "rateLimited";
 
+/// The code of a request that the account may not send, such as one that is deactivated.
+const ACCOUNT_REFUSED: &str = "accountRefused";
+
 /// Converts an error of `instant-acme`.
 pub(super) fn from_acme(error: Error, last: &Exchange) -> ApiError {
     match error {
@@ -42,7 +45,11 @@ pub(super) fn unusable(last: &Exchange) -> ApiError {
 /// Converts a problem.
 pub(super) fn from_problem(problem: &Problem, last: &Exchange) -> ApiError {
     let code = problem.r#type.as_deref().unwrap_or_default();
-    let code = code.strip_prefix(TYPE).unwrap_or(code).to_owned();
+    let mut code = code.strip_prefix(TYPE).unwrap_or(code).to_owned();
+    // In a challenge it is about the TXT value; in the answer to a request it is about the account.
+    if code == "unauthorized" && last.status.is_some() {
+        code = ACCOUNT_REFUSED.to_owned();
+    }
     let status = last.status.or(problem.status).unwrap_or_default();
     let message = problem.detail.clone().unwrap_or_else(|| format!("the ACME server answered {status}"));
     let mut error = ApiError::new(kind(&code, status), message).with_request(last.method, &last.path);
@@ -72,6 +79,7 @@ fn kind(code: &str, status: u16) -> ApiErrorKind {
         ("orderNotReady" | "alreadyReplaced", _) | (_, 409) => ApiErrorKind::Conflict,
         (
             "caa"
+            | ACCOUNT_REFUSED
             | "unauthorized"
             | "userActionRequired"
             | "externalAccountRequired"
@@ -97,6 +105,10 @@ fn remedy(code: &str) -> Option<&'static str> {
         "unauthorized" | "incorrectResponse" => {
             "the server did not find the TXT value: run again, which orders again; if it stays so, raise \
              certificate.acme.propagation, and look for another program that manages the TXT record"
+        }
+        ACCOUNT_REFUSED => {
+            "the server refuses the account: if it was deactivated or revoked, delete its secret acme-account-… from the key \
+             vault, so that the next run registers another one; CAA records with accounturi must name that one"
         }
         "dns" | "connection" => {
             "the server cannot resolve the name: delegate the zone at the registrar to the name servers that Azure lists \

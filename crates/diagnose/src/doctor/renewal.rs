@@ -55,7 +55,7 @@ struct Cause {
     fix: &'static str,
 }
 
-const CAUSES: [Cause; 7] = [
+const CAUSES: [Cause; 8] = [
     Cause {
         known_by: &["rateLimited"],
         code: "RENEWAL_LIMITED",
@@ -91,6 +91,12 @@ const CAUSES: [Cause; 7] = [
         code: "RENEWAL_REQUEST_PENDING",
         text: "another signing request is pending under the name of the certificate",
         fix: "complete or delete it with az keyvault certificate pending, then landfall renew",
+    },
+    Cause {
+        known_by: &["accountRefused", "accountDoesNotExist"],
+        code: "RENEWAL_ACCOUNT_REFUSED",
+        text: "the authority refuses the account",
+        fix: "delete its secret acme-account-… from the key vault, so that landfall renew registers another account",
     },
     Cause {
         known_by: &["unauthorized", "incorrectResponse"],
