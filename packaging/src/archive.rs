@@ -2,7 +2,13 @@
 
 use crate::{Error, error, file_tree::FileTree, names, tar};
 use flate2::{Compression, GzBuilder};
-use std::{io::Write as _, path::Path, process::Command};
+use std::{
+    io::{ErrorKind, Write as _},
+    path::Path,
+    process::Command,
+    thread,
+    time::Duration,
+};
 
 /// The shells, and where the completions of each are in the archive.
 pub const COMPLETIONS: [(&str, &str); 5] = [
@@ -14,6 +20,9 @@ pub const COMPLETIONS: [(&str, &str); 5] = [
 ];
 /// The man page in the archive.
 pub const MAN_PAGE: &str = "man/landfall.1";
+/// The attempts, and the pause between them, to start a program that is still open for writing.
+const BUSY_TRIES: u32 = 100;
+const BUSY_PAUSE: Duration = Duration::from_millis(20);
 /// The documents from the root of the repository.
 pub const DOCUMENTS: [&str; 3] = ["README.md", "CHANGELOG.md", "LICENSE"];
 
@@ -47,7 +56,18 @@ pub fn build(program: &Path, triple: &str, repository: &Path, time: u64) -> Resu
 
 fn output(program: &Path, arguments: &[&str]) -> Result<Vec<u8>, Error> {
     let doing = || format!("run {} {}", program.display(), arguments.join(" "));
-    let output = Command::new(program).args(arguments).output().map_err(|error| {
+    let mut tries = 0;
+    let output = loop {
+        match Command::new(program).args(arguments).output() {
+            // A process that another thread starts may hold a new file open for writing until it executes its program.
+            Err(error) if error.kind() == ErrorKind::ExecutableFileBusy && tries < BUSY_TRIES => {
+                tries += 1;
+                thread::sleep(BUSY_PAUSE);
+            }
+            result => break result,
+        }
+    };
+    let output = output.map_err(|error| {
         Error::new(doing(), error).hint("an archive is built on a machine that runs the program")
     })?;
     if !output.status.success() || output.stdout.is_empty() {

@@ -14,6 +14,11 @@ fn paths(value: &Value, path: &str, into: &mut BTreeSet<String>) {
     match value {
         Value::Object(fields) => {
             for (key, field) in fields {
+                // Which parts an activity has depends on the time that a wait took.
+                if key == "activity" {
+                    into.insert(format!("{path}.{key}: object"));
+                    continue;
+                }
                 paths(field, &format!("{path}.{key}"), into);
             }
         }

@@ -300,6 +300,7 @@ async fn a_pod_of_external_dns_without_identity_is_replaced() {
 #[tokio::test]
 async fn a_rotated_certificate_is_served_from_the_secret_of_the_operator() {
     let mut fixture = traffic().await;
+    fixture.settings.certificate.given = None;
     fixture.settings.tables.gateway.tls = ListenerTls::Operator;
     fixture.up_ready().await;
     let before = fixture.journal_state().step_state("certificate").unwrap().output.clone();

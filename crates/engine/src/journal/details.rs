@@ -84,7 +84,8 @@ impl Details {
     /// Takes the fields out of a line. An unreadable field counts as missing: nothing but a report needs it.
     pub(super) fn take(line: &mut Map<String, Value>) -> Self {
         fn taken<T: DeserializeOwned>(line: &mut Map<String, Value>, field: &str) -> Option<T> {
-            serde_json::from_value(line.remove(field)?).ok()
+            // A list would be read as the fields in their order.
+            serde_json::from_value(line.remove(field).filter(Value::is_object)?).ok()
         }
         Self { activity: taken(line, ACTIVITY), summary: taken(line, SUMMARY) }
     }

@@ -233,7 +233,8 @@ mod tests {
     fn versions_are_in_order() {
         for (package, versions, _) in SDK_DEFAULTS {
             // Before its dates, the data plane of vaults had numbers.
-            let dated: Vec<&str> = versions.iter().copied().filter(|version| version.starts_with('2')).collect();
+            let dated: Vec<&str> =
+                versions.iter().copied().filter(|version| version.starts_with('2')).collect();
             assert!(dated.windows(2).all(|pair| pair[0] < pair[1]), "{package}: {versions:?}");
         }
     }

@@ -10,7 +10,7 @@ const PLACEHOLDER: &str = "/apis/apps/v1/namespaces/default/deployments/kv-gw-ce
 
 const CASES: &[Case] = &[
     case!("the operator is off", "OPERATOR_OFF", "webAppRouting.enabled", h => {
-        h.cluster(|properties| properties["ingressProfile"]["webAppRouting"] = json!({ "enabled": false })).await;
+        h.cluster(|properties| properties["ingressProfile"]["webAppRouting"]["enabled"] = json!(false)).await;
         h.kubectl.delete_if_exists(CLASS).await;
     }),
     case!("the service account has no annotation", "OPERATOR_REFUSES_LISTENER", "InvalidInput", h => {

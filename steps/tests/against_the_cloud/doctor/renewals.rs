@@ -121,6 +121,8 @@ async fn a_gateway_that_keeps_the_old_certificate_is_the_cause_and_the_renewal_i
     let served = verify::wait_for_failures(&fixture, &[CheckId::Certificate]).await;
     let detail = verify::detail(&served, CheckId::Certificate);
     assert!(detail.contains("but the vault's newest version is"), "{detail}");
+    // The driver polls the vault.
+    fixture.advance(SignedDuration::from_mins(10));
     let found = super::diagnose_until(&fixture, "GATEWAY_SERVES_OTHER_CERTIFICATE").await;
     assert!(found.is_ok(), "{:?}", found.unwrap_err().findings);
 }

@@ -63,7 +63,7 @@ fn a_role_assignment_under_another_name_suffices_and_stays_foreign() {
             let scope = |grant: &Value| grant["scope"].as_str().unwrap_or_default().to_ascii_lowercase();
             all.as_object().unwrap().values().filter(|grant| scope(grant).ends_with(VAULT)).count()
         };
-        assert_eq!(at_vaults(), 3, "the officer's, and two of the add-on's");
+        assert_eq!(at_vaults(), 2, "the officer's, and that of the identity");
         let done = run_to_success(&env, Command::Down).await;
         let mut undone = done.report.undone.iter();
         let officer = undone.find(|(step, _)| step == "vault-officer").map(|(_, undone)| undone);
