@@ -3,6 +3,7 @@
 use super::{Case, Template, case, out_of_band::OutOfBand, run_case};
 use landfall_steps::{operator::ListenerTls, settings::Publisher};
 use serde_json::json;
+use std::time::Duration;
 
 const ACCOUNT: &str = "/api/v1/namespaces/default/serviceaccounts/gateway-certificate";
 const CLASS: &str = "/apis/secrets-store.csi.x-k8s.io/v1/namespaces/default/secretproviderclasses/kv-gw-cert-echo-gateway-https";
@@ -28,11 +29,13 @@ const CASES: &[Case] = &[
     }),
     case!("the credential of ExternalDNS is gone", "EXTERNAL_DNS_FAILS", "BackOff", h => {
         remove_credential(h, "gateway-records").await;
+        await_failure(h).await;
     }),
     case!("ExternalDNS may not write the zone", "EXTERNAL_DNS_FAILS", "BackOff", h => {
         for assignment in h.output("zone-access")["assignments"].as_array().unwrap() {
             h.fixture.clients.azure.revoke(assignment.as_str().unwrap()).await.unwrap();
         }
+        await_failure(h).await;
     }),
 ];
 
@@ -43,6 +46,17 @@ async fn remove_credential(h: &OutOfBand<'_>, account: &str) {
         if credential["properties"]["subject"].as_str().unwrap().ends_with(account) {
             h.fixture.delete(id).await;
         }
+    }
+}
+
+/// Waits until ExternalDNS has ended with an error.
+async fn await_failure(h: &OutOfBand<'_>) {
+    for _ in 0..100 {
+        let events = h.kubectl.get("/api/v1/namespaces/default/events").await;
+        if events["items"].as_array().unwrap().iter().any(|event| event["reason"] == "BackOff") {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
 

@@ -10,6 +10,8 @@ use crate::aks::timers::{ObjectRef, Task};
 const KUBELET: &str = "kubelet";
 /// The first and the longest delay before a restart, in seconds of cloud time (Kubernetes source).
 const BACKOFF: (f64, f64) = (10.0, 300.0);
+/// The minimum real delay, in milliseconds: at infinite speed the program would otherwise restart without end.
+const MIN_WAIT_MS: i64 = 1_000;
 
 /// Returns the ready pod of a Deployment.
 pub(super) fn running_pod(cx: &ReconcileContext<'_>, deployment: &Value) -> Option<Value> {
@@ -47,7 +49,8 @@ pub(super) fn crash(cx: &mut ReconcileContext<'_>, pod: &Value) {
     set_ready(cx, &mut status, &container, false);
     cx.status("pods", pod, status, KUBELET);
     cx.event(pod, &EventSpec::warning(KUBELET, "BackOff", message));
-    cx.schedule(wait, Task::RestartPod { pod: object_ref(pod) });
+    let due = cx.retry_after(wait).max(cx.at.plus_ms(MIN_WAIT_MS));
+    cx.state.timers.insert(due, Task::RestartPod { pod: object_ref(pod) });
 }
 
 /// Starts the container of a pod again.
