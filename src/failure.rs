@@ -169,10 +169,10 @@ impl Failure {
     /// Creates a failure from a refused request to the store of a journal.
     pub fn of_store(error: &StoreError) -> Self {
         let exit = match error.kind {
+            StoreErrorKind::LeaseLost => return Self::of_lost_lease(LeaseEnd::Lost, None),
+            StoreErrorKind::LeaseBroken => return Self::of_lost_lease(LeaseEnd::Ended, None),
             StoreErrorKind::Forbidden => Exit::Refused,
-            StoreErrorKind::LeaseHeld | StoreErrorKind::LeaseLost | StoreErrorKind::LeaseBroken => {
-                Exit::Locked
-            }
+            StoreErrorKind::LeaseHeld => Exit::Locked,
             _ => Exit::Failed,
         };
         let mut failure = Self::new(exit, error.message.clone());

@@ -198,7 +198,7 @@ impl Axis {
             let x = percent(tick, self.end);
             let label = match tick {
                 0 => "0".to_owned(),
-                ..1000 => format!("{tick} ms"),
+                1..1000 => format!("{tick} ms"),
                 ..120_000 => format!("{} s", tick / 1000),
                 _ if tick % 60_000 == 0 => format!("{} min", tick / 60_000),
                 _ => format!("{} min {} s", tick / 60_000, tick % 60_000 / 1000),

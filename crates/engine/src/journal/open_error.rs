@@ -11,21 +11,21 @@ use std::{
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// Another process holds it.
-    #[error("lock the journal: {} holds it", .holder.as_ref().map_or("another process".to_owned(), Holder::to_string))]
+    #[error("lock the journal: {} holds it", .holder.as_ref().map_or("another process".to_owned(), |holder| holder.to_string()))]
     Locked {
         /// The holder; `None` if it could not be read.
-        holder: Option<Holder>,
+        holder: Option<Box<Holder>>,
     },
     /// Another process holds the lease of its store.
     #[error(
         "acquire the lease of {address}: {} holds it",
-        .holder.as_ref().map_or("another process".to_owned(), Holder::to_string)
+        .holder.as_ref().map_or("another process".to_owned(), |holder| holder.to_string())
     )]
     Leased {
         /// The address of the journal.
         address: String,
         /// The holder; `None` if it has not written its first line yet.
-        holder: Option<Holder>,
+        holder: Option<Box<Holder>>,
     },
     /// The request to its store failed.
     #[error("{source}")]

@@ -1,7 +1,5 @@
 //! Azure's Python SDK, each package with its default api-version.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
-
 use std::collections::BTreeMap;
 use std::path::Path;
 

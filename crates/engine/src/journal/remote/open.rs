@@ -202,7 +202,7 @@ async fn acquire_part(
         Ok(()) => Ok(()),
         Err(error) if error.kind == StoreErrorKind::LeaseHeld => {
             let holder = read(store).await.ok().flatten().and_then(|content| content.holder);
-            Err(OpenError::Leased { address: store.address(part), holder })
+            Err(OpenError::Leased { address: store.address(part), holder: holder.map(Box::new) })
         }
         Err(error) => Err(OpenError::store(error)),
     }
