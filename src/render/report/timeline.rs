@@ -199,7 +199,7 @@ impl Axis {
             let label = match tick {
                 0 => "0".to_owned(),
                 1..1000 => format!("{tick} ms"),
-                ..120_000 => format!("{} s", tick / 1000),
+                1000..120_000 => format!("{} s", tick / 1000),
                 _ if tick % 60_000 == 0 => format!("{} min", tick / 60_000),
                 _ => format!("{} min {} s", tick / 60_000, tick % 60_000 / 1000),
             };
