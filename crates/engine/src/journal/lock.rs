@@ -85,7 +85,9 @@ impl Lock {
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                return Err(OpenError::Locked { holder: read(&path).map(|content| Box::new(content.holder)) });
+                return Err(OpenError::Locked {
+                    holder: read(&path).map(|content| Box::new(content.holder)),
+                });
             }
             Err(TryLockError::Error(source)) => return Err(OpenError::Io { path, source }),
         }

@@ -1,7 +1,7 @@
 //! The supported api-versions of each resource type, oldest first, from the public REST specifications.
 //!
 //! As of 28 November 2026. The newest version of each list is at least the default of Azure's Python SDK of that day,
-//! which [`SDK_DEFAULTS`] names, with those of az that differ; the SDKs of other languages use the same or older ones.
+//! which the table of the tests has, with those of az that differ; the SDKs of other languages use the same or older ones.
 
 /// The default version of an SDK package for the types that this cloud has, as published on 28 November 2026:
 /// package with its version, the list here, the default.
