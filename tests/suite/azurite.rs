@@ -119,7 +119,7 @@ fn share([one, two]: &[TestEnvironment; 2]) {
     run.kill();
     // The machine of the dead process does not wait.
     two.expect(0, &["up"]);
-    assert_eq!(one.expect(0, &["up", "--format", "json"]).summary()["created"], 0);
+    shared_state::assert_nothing_new(&one.expect(0, &["up", "--format", "json"]).summary());
     let listed: Value =
         serde_json::from_str(&one.expect(0, &["state", "list", "--format", "json"]).stdout).unwrap();
     assert_eq!(listed["environments"][0]["held"], false);
