@@ -72,7 +72,7 @@ fn reports_of_runs_have_a_sound_layout() {
                 return [...svg.querySelectorAll('rect')].every(rect => { const bar = rect.getBoundingClientRect(); \
                 return bar.width >= 1 && bar.left >= track.left - 1 && bar.right <= track.right + 1; }); })";
     assert_eq!(page.value(bars), true);
-    assert_eq!(page.value("document.querySelectorAll('.timeline tbody tr').length"), 17);
+    assert_eq!(page.value("document.querySelectorAll('.timeline tbody tr').length"), 19);
     assert_eq!(page.value("document.querySelectorAll('.timeline tr.critical').length > 2"), true);
     assert_eq!(page.value("getComputedStyle(document.querySelector('.diagram')).display"), "block");
     assert_eq!(page.value("document.querySelectorAll('h1').length"), 1);
