@@ -2,23 +2,18 @@
 
 use crate::{
     cli_context::CliContext,
-    deployment::Deployment,
     exit::{self, Exit},
     failure::Failure,
     render::{
-        self, failed_run, json, progress_state::ProgressState, stream, teardown,
-        teardown_preview::TeardownPreview,
+        failed_run, json, progress_state::ProgressState, stream, teardown, teardown_preview::TeardownPreview,
     },
-    run::{self, Recorded},
+    run::{self, PreparedTeardown, RecordedTeardown, TeardownOptions},
     settings::{LoadedConfig, Mode, flags::SettingFlags},
-    signals,
     target::{Gateways, Target},
     teardown_guards as guards,
 };
-use landfall_engine::{Entry, Journal, JournalState, Outcome, Report, Run, StepInfo, Stop};
-use landfall_steps::{TeardownInventory, settings::Teardown};
-use std::{cmp::Reverse, io::BufRead, sync::Arc, time::SystemTime};
-use tokio::sync::mpsc;
+use landfall_engine::{Journal, JournalState, Outcome, Report, Stop};
+use std::{io::BufRead, sync::Arc, time::SystemTime};
 
 /// What `down` takes.
 #[derive(clap::Args, Debug)]
@@ -45,8 +40,14 @@ pub struct Args {
 }
 
 impl Args {
-    fn teardown(&self) -> Teardown {
-        Teardown { purge: self.purge, no_wait: self.no_wait, with_foreign: self.with_foreign }
+    fn options(&self) -> TeardownOptions {
+        TeardownOptions {
+            purge: self.purge,
+            no_wait: self.no_wait,
+            with_foreign: self.with_foreign,
+            keep: self.keep.clone(),
+            adopt: self.adopt,
+        }
     }
 }
 
@@ -54,28 +55,10 @@ impl Args {
 pub async fn run(cli_context: &CliContext, args: &Args) -> Result<Exit, Failure> {
     let mut config = cli_context.load_config(&args.setting_flags, Mode::Inspect)?;
     args.journal.apply(cli_context, &config)?;
-    let nothing = |why: &str| {
+    let options = args.options();
+    if let RecordedTeardown::Nothing(why) = options.recorded(cli_context, &mut config).await? {
         cli_context.say(&format!("Nothing to delete: {why}."));
-        Ok(Exit::Success)
-    };
-    let known_journal =
-        Recorded::read(cli_context, &config, Gateways::WithoutTraffic).await?.into_state().await;
-    if known_journal.is_none() && !args.adopt {
-        return nothing("this environment has no journal");
-    }
-    if let Some((key, _)) = &known_journal {
-        run::same_journal(&config, key)?;
-    }
-    let subscription = known_journal.as_ref().map(|(key, _)| key.subscription.as_str()).unwrap_or_default();
-    let offline = Deployment::offline(subscription, &config.settings)?;
-    if let Some((_, journal_state)) = &known_journal {
-        // The recorded names decide what is deleted, whatever the current settings are.
-        config.settings = offline.resources().with_recorded_names(&config.settings, journal_state);
-    }
-    known(&args.keep, &offline.graph.steps())?;
-    let journal_state = known_journal.map(|(_, journal_state)| journal_state).unwrap_or_default();
-    if !owns_anything(&offline, &journal_state) && !args.adopt {
-        return nothing("landfall created nothing here");
+        return Ok(Exit::Success);
     }
     if !cli_context.global.yes && !cli_context.terminal.answers {
         return Err(Failure::new(Exit::Input, "ask for confirmation of the deletion")
@@ -84,114 +67,34 @@ pub async fn run(cli_context: &CliContext, args: &Args) -> Result<Exit, Failure>
     }
     let (journal, target) = run::open(cli_context, &config, "down", Gateways::WithoutTraffic).await?;
     cli_context.say(&run::heading(cli_context, "down", &target));
-    let journal_state = journal.journal_state();
-    let prepared = match args.adopt {
-        // What was found is deleted in the form that it has.
-        true => run::resolve_identity(&mut config, &journal_state, &target).await,
-        false => Ok(()),
-    };
-    let result = match prepared {
-        Ok(()) => preview_and_delete(cli_context, args, &config, journal, &target).await,
-        Err(refused) => Err(refused),
-    };
+    let result = preview_and_delete(cli_context, &options, &mut config, journal, &target).await;
     target.close().await;
     result
-}
-
-fn owns_anything(deployment: &Deployment, journal_state: &JournalState) -> bool {
-    journal_state
-        .0
-        .iter()
-        .any(|(step, step_state)| step_state.owned && deployment.resources().is_deletable(step))
-}
-
-/// Refuses to keep the resource of an unknown step.
-fn known(kept: &[String], steps: &[StepInfo]) -> Result<(), Failure> {
-    let unknown = kept.iter().find(|step| !steps.iter().any(|known| known.id == step.as_str()));
-    let Some(unknown) = unknown else { return Ok(()) };
-    let ids: Vec<&str> = steps.iter().map(|step| step.id).collect();
-    Err(Failure::new(Exit::Input, format!("keep {unknown}"))
-        .cause("there is no such step; nothing was changed")
-        .hint(format!("the steps are {}", ids.join(", "))))
 }
 
 /// Surveys the resources, prints the preview, asks for consent, and deletes.
 async fn preview_and_delete(
     cli_context: &CliContext,
-    args: &Args,
-    config: &LoadedConfig,
+    options: &TeardownOptions,
+    config: &mut LoadedConfig,
     journal: Arc<Journal>,
     target: &Target,
 ) -> Result<Exit, Failure> {
-    let settings = &config.settings;
-    let mut deployment = Deployment::new(&target.clients, settings, args.teardown());
-    for step in &args.keep {
-        deployment.keep(step, "kept by --keep");
-    }
-    let mut journal_state = journal.journal_state();
-    let kept = |deployment: &Deployment, step: &str| deployment.graph.kept().contains_key(step);
-    let found = match args.adopt {
-        true => {
-            guards::found(&deployment, target, &mut journal_state, |step| kept(&deployment, step)).await?
-        }
-        false => Vec::new(),
-    };
-    let mut to_adopt = if args.adopt { deployment.resources().adoptable(&journal_state) } else { Vec::new() };
-    to_adopt.retain(|step| !kept(&deployment, step));
-    if !owns_anything(&deployment, &journal_state) && to_adopt.is_empty() {
+    let Some(mut prepared) = options.prepare(config, &journal, target).await? else {
         cli_context.say("Nothing to delete: this environment has no resources.");
         return Ok(Exit::Success);
-    }
-    let adopted: Vec<String> = to_adopt
-        .iter()
-        .filter(|step| !journal_state.step_state(step).is_some_and(|step_state| step_state.owned))
-        .cloned()
-        .collect();
-    for step in &to_adopt {
-        journal_state.apply("", &Entry::Adopted { step: step.clone() });
-    }
-    let is_deleted = |deployment: &Deployment, step: &str| {
-        journal_state.step_state(step).is_some_and(|step_state| step_state.owned) && !kept(deployment, step)
     };
-    let preview: Vec<&str> =
-        journal_state.0.keys().map(String::as_str).filter(|step| is_deleted(&deployment, step)).collect();
-    let resources = deployment.resources();
-    let mut preconditions =
-        landfall_steps::preconditions(&target.clients, settings, resources, &journal_state, &preview).await;
-    guards::keep(&mut deployment, &mut preconditions, args.with_foreign, is_deleted);
-    let steps = deployment.graph.steps();
-    let preview = TeardownPreview {
-        resources: deployment.resources(),
-        steps: &steps,
-        journal_state: &journal_state,
-        adopted: &adopted,
-        kept: deployment
-            .graph
-            .kept()
-            .iter()
-            .map(|(step, why)| ((*step).to_owned(), (*why).to_owned()))
-            .collect(),
-        preconditions: &preconditions,
-        owned: TeardownInventory::default(),
-        adopted_resources: TeardownInventory::default(),
-        purge: args.purge,
-    };
-    let preview = preview.with_inventories();
+    let preview = prepared.preview();
     if cli_context.is_json() {
         stream::out().json(&json::plan(SystemTime::now(), preview.json()));
     }
     match preview.steps().is_empty() {
         // Nothing is deleted, so there is no question; the run reports what is left.
         true => cli_context.say(&format!("{}\n", preview.text(cli_context.terminal.err))),
-        false => confirm(cli_context, &preview, &settings.resource_group)?,
+        false => confirm(cli_context, &preview, &config.settings.resource_group)?,
     }
-    for entry in found {
-        journal.append(entry).map_err(|error| Failure::of_journal_write(&error))?;
-    }
-    for step in to_adopt {
-        journal.append(Entry::Adopted { step }).map_err(|error| Failure::of_journal_write(&error))?;
-    }
-    tear_down(cli_context, deployment, journal, target).await
+    prepared.record(&journal)?;
+    tear_down(cli_context, &prepared, journal, target).await
 }
 
 /// Prints the preview, refuses if something is locked, and asks for consent unless --yes was given.
@@ -224,29 +127,15 @@ fn owned(journal_state: &JournalState) -> Vec<String> {
 
 async fn tear_down(
     cli_context: &CliContext,
-    deployment: Deployment,
+    prepared: &PreparedTeardown,
     journal: Arc<Journal>,
     target: &Target,
 ) -> Result<Exit, Failure> {
     let progress_state = ProgressState::reversed(owned(&journal.journal_state()));
-    let time_scale = target.time_scale;
-    let (events, seen) = mpsc::unbounded_channel();
-    let (say, sentences) = mpsc::unbounded_channel();
-    let run = Run { journal: journal.clone(), time_scale, stop: Stop::new(), events };
-    signals::listen(run.stop.clone(), say);
-    let mut display = cli_context.display(progress_state, target.cloud, time_scale);
-    let running = async {
-        let report = landfall_engine::down(&deployment.graph, &run).await;
-        // The display ends when the last sender is dropped.
-        drop(run);
-        report
-    };
-    let (report, ()) = tokio::join!(running, render::drive(&mut *display, seen, sentences));
-    let mut report = report.map_err(|error| Failure::of_journal_write(&error))?;
-    // The order is that of the graph, whichever step finished first.
-    let steps = deployment.graph.steps();
-    let place = |step: &str| Reverse(steps.iter().position(|known| known.id == step));
-    report.undone.sort_by_key(|(step, _)| place(step));
+    let report = run::displayed(cli_context, progress_state, target, &Stop::new(), async |control| {
+        prepared.run(control, &journal, target).await
+    })
+    .await?;
     print_report(
         cli_context,
         &report,

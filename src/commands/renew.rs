@@ -6,22 +6,18 @@ use crate::{
     endpoint_consent,
     exit::{self, Exit},
     failure::Failure,
-    render::{
-        self, escape, failed_run, progress_state::ProgressState, stream, text, verify as verify_output,
-    },
-    run,
+    render::{escape, failed_run, progress_state::ProgressState, stream, text, verify as verify_output},
+    run::{self, RunControl},
     settings::{LoadedConfig, Mode, flags::SettingFlags},
-    signals,
     target::{self, Gateways, Target},
 };
 use clap::ValueEnum;
 use jiff::Timestamp;
-use landfall_diagnose::verify::{CheckId, State, VerifyTimeouts};
-use landfall_engine::{EnvironmentKey, Graph, Journal, JournalState, Outcome, Report, Run, StepError, Stop};
-use landfall_steps::{RenewalState, RenewalTarget, settings::Settings};
+use landfall_diagnose::verify::{CheckId, State, Verdict, VerifyTimeouts};
+use landfall_engine::{EnvironmentKey, Graph, Journal, JournalState, Outcome, Report, StepError, Stop};
+use landfall_steps::{RenewalState, RenewalTarget};
 use serde_json::json;
 use std::{path::Path, sync::Arc, time::Duration};
-use tokio::sync::mpsc;
 
 /// The maximum time until the gateways serve a new version, in real time: the add-on polls the vault every two minutes.
 const SERVED_WITHIN: Duration = Duration::from_secs(600);
@@ -69,23 +65,74 @@ pub async fn run(cli_context: &CliContext, args: &Args) -> Result<Exit, Failure>
     result
 }
 
+/// What a renewal does.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RenewOptions {
+    /// Only report whether it is due.
+    pub dry_run: bool,
+    /// Renew although it is not due.
+    pub force: bool,
+}
+
+/// The result of a renewal.
+pub enum Renewed {
+    /// Nothing was done: it is not due, or that was the question.
+    NotDue(RenewalState),
+    /// The steps ended; no gateway serves a new version yet.
+    Ended(Report),
+    /// The gateways were checked for the new version.
+    Served(Report, Verdict),
+}
+
 async fn renew(
     cli_context: &CliContext,
     args: &Args,
     config: &LoadedConfig,
     target: &Target,
 ) -> Result<Exit, Failure> {
+    let options = RenewOptions { dry_run: args.dry_run, force: args.force };
+    let renewed = run_renewal(cli_context, options, config, target, async |graph, journal| {
+        let walk = async |control: RunControl| control.up(graph, journal, target).await;
+        let report =
+            run::displayed(cli_context, ProgressState::default(), target, &Stop::new(), walk).await?;
+        if report.outcome == Outcome::Failed {
+            let errors = failed_run::errors(&report, cli_context.terminal.err);
+            stream::err().line(&format!("\n{}", errors.join("\n\n")));
+        }
+        Ok(report)
+    });
+    match renewed.await? {
+        Renewed::NotDue(state) => {
+            print_state(cli_context, &state);
+            Ok(Exit::Success)
+        }
+        Renewed::Ended(report) => Ok(exit::of_report(&report)),
+        Renewed::Served(_, verdict) => {
+            let passed = is_served(&verdict);
+            print_served(cli_context, &verdict, passed);
+            Ok(if passed { Exit::Success } else { Exit::Failed })
+        }
+    }
+}
+
+/// Renews the certificate if it is due; `walk` runs the steps.
+pub async fn run_renewal(
+    cli_context: &CliContext,
+    options: RenewOptions,
+    config: &LoadedConfig,
+    target: &Target,
+    walk: impl AsyncFnOnce(&Graph, &Arc<Journal>) -> Result<Report, Failure>,
+) -> Result<Renewed, Failure> {
     let found =
         RenewalTarget::find(&target.clients, &config.settings).await.map_err(|error| failure(&error))?;
     if let Some(url) = found.directory_of_tag() {
         endpoint_consent::ask_for_directory(url, &cli_context.terminal)?;
     }
     let state = found.state(&target.clients).await;
-    if args.dry_run || !(state.is_due || args.force) {
-        print_state(cli_context, &state);
-        return Ok(Exit::Success);
+    if options.dry_run || !(state.is_due || options.force) {
+        return Ok(Renewed::NotDue(state));
     }
-    if let Some(until) = state.not_before.filter(|_| !args.force) {
+    if let Some(until) = state.not_before.filter(|_| !options.force) {
         let failure = Failure::new(Exit::Failed, "renew the certificate")
             .cause(format!("the last {} failed", text::count(state.failures, "attempt")));
         let failure = state.error.iter().fold(failure, |failure, cause| failure.cause(cause));
@@ -96,7 +143,9 @@ async fn renew(
         Failure::new(Exit::Failed, "create a folder for the progress of the renewal").caused_by(&error)
     })?;
     let graph = found.graph(&target.clients, state.has_cluster);
-    let (report, journal_state) = order(cli_context, config, target, folder.path(), &graph).await?;
+    let journal = Arc::new(temporary_journal(config, target, folder.path())?);
+    let report = walk(&graph, &journal).await?;
+    let journal_state = journal.journal_state();
     if let Some((_, error)) = report.errors.first().filter(|_| report.outcome == Outcome::Failed) {
         let named = not_before(&journal_state);
         match found.record_failure(&target.clients, error, named).await {
@@ -107,71 +156,44 @@ async fn renew(
         }
     }
     if report.outcome != Outcome::Ready || !state.has_cluster {
-        return Ok(exit::of_report(&report));
+        return Ok(Renewed::Ended(report));
     }
-    served(cli_context, found.settings(), target, &journal_state).await
+    cli_context.say("\nThe vault has the new certificate; waiting until the gateways serve it.");
+    let timeouts = VerifyTimeouts { retry_timeout: SERVED_WITHIN, ..VerifyTimeouts::default() };
+    let settings = found.settings();
+    let verdict =
+        super::verify::run_certificate_check(cli_context, settings, &journal_state, target, timeouts).await?;
+    Ok(Renewed::Served(report, verdict))
 }
 
-/// Runs the steps of the renewal with a journal that ends with this process.
-async fn order(
-    cli_context: &CliContext,
-    config: &LoadedConfig,
-    target: &Target,
-    folder: &Path,
-    graph: &Graph,
-) -> Result<(Report, JournalState), Failure> {
+/// Opens a journal that ends with this process.
+fn temporary_journal(config: &LoadedConfig, target: &Target, folder: &Path) -> Result<Journal, Failure> {
     let key = EnvironmentKey {
         cloud: target.cloud.to_owned(),
         subscription: target.clients.azure.id().to_owned(),
         environment: config.settings.environment.clone(),
     };
     let journal = Journal::open(&folder.join("renew"), "renew", &key, env!("CARGO_PKG_VERSION"));
-    let journal = Arc::new(journal.map_err(|error| Failure::of_journal(&error))?);
-    let (events, seen) = mpsc::unbounded_channel();
-    let (say, sentences) = mpsc::unbounded_channel();
-    let stop = Stop::new();
-    let run = Run { journal: journal.clone(), time_scale: target.time_scale, stop: stop.clone(), events };
-    signals::listen(stop, say);
-    let mut display = cli_context.display(ProgressState::default(), target.cloud, target.time_scale);
-    let running = async {
-        let report = landfall_engine::up(graph, &run).await;
-        // The display ends when the last sender is dropped.
-        drop(run);
-        report
-    };
-    let (report, ()) = tokio::join!(running, render::drive(&mut *display, seen, sentences));
-    let report = report.map_err(|error| Failure::of_journal_write(&error))?;
-    if report.outcome == Outcome::Failed {
-        stream::err()
-            .line(&format!("\n{}", failed_run::errors(&report, cli_context.terminal.err).join("\n\n")));
-    }
-    Ok((report, journal.journal_state()))
+    journal.map_err(|error| Failure::of_journal(&error))
 }
 
-/// Waits until the gateways serve the new version.
-async fn served(
-    cli_context: &CliContext,
-    settings: &Settings,
-    target: &Target,
-    journal_state: &JournalState,
-) -> Result<Exit, Failure> {
-    cli_context.say("\nThe vault has the new certificate; waiting until the gateways serve it.");
-    let timeouts = VerifyTimeouts { retry_timeout: SERVED_WITHIN, ..VerifyTimeouts::default() };
-    let verdict =
-        super::verify::run_certificate_check(cli_context, settings, journal_state, target, timeouts).await?;
+/// Returns whether the gateways serve the new version.
+pub fn is_served(verdict: &Verdict) -> bool {
     let certificate = verdict.checks.iter().find(|check| check.check == CheckId::Certificate);
-    let passed = certificate.is_none_or(|check| matches!(check.state, State::Ok | State::Skipped));
+    certificate.is_none_or(|check| matches!(check.state, State::Ok | State::Skipped))
+}
+
+fn print_served(cli_context: &CliContext, verdict: &Verdict, passed: bool) {
     match cli_context.is_json() {
         true => stream::out().json(&json!({ "renewed": true, "served": passed })),
         false => {
             stream::out().line(&verify_output::text(
-                &verdict,
+                verdict,
                 &cli_context.program(),
                 cli_context.terminal.out,
             ));
         }
     }
-    Ok(if passed { Exit::Success } else { Exit::Failed })
 }
 
 fn failure(error: &StepError) -> Failure {

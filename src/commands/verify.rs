@@ -7,7 +7,7 @@ use crate::{
     failure::Failure,
     render::{stream, verify},
     run::{self, Recorded},
-    settings::{Mode, flags::SettingFlags},
+    settings::{LoadedConfig, Mode, flags::SettingFlags},
     target::{Gateways, Target},
 };
 use landfall_diagnose::verify::{CheckId, ReadError, ReadFailure, Verdict, Verification, VerifyTimeouts};
@@ -34,27 +34,11 @@ pub struct Args {
 /// Runs it. The journal is read without its lock and not written.
 pub async fn run(cli_context: &CliContext, args: &Args) -> Result<Exit, Failure> {
     let mut config = cli_context.load_config(&args.setting_flags, Mode::Inspect)?;
-    let (known, connection) = Recorded::read(cli_context, &config, Gateways::WithTraffic).await?.into_parts();
-    let Some((key, journal_state)) = known else { return Err(nothing_created(cli_context)) };
-    run::same_journal(&config, &key)?;
-    let deployment = Deployment::offline(&key.subscription, &config.settings)?;
-    if !deployment.has_cluster(&journal_state) {
-        return Err(nothing_created(cli_context));
-    }
-    config.settings = deployment.resources().with_recorded_names(&config.settings, &journal_state);
-    let subscription = Some(key.subscription.as_str());
-    let gateways = Gateways::WithTraffic;
-    let target = Recorded::connect(connection, cli_context, &config, subscription, gateways).await?;
-    cli_context.say(&run::heading(cli_context, "verify", &target));
     let timeouts = VerifyTimeouts {
         retry_timeout: Duration::from_secs(args.retry_timeout),
         ..VerifyTimeouts::default()
     };
-    let verification =
-        run_verification(cli_context, &config.settings, &journal_state, &target, timeouts).await;
-    let cloud = target.cloud;
-    target.close().await;
-    let verdict = verification?;
+    let Verified { verdict, cloud, .. } = verify_environment(cli_context, &mut config, timeouts).await?;
     match cli_context.is_json() {
         true => stream::out().json(&verify::document(&verdict, &cli_context.global.environment, cloud)),
         false => {
@@ -65,6 +49,41 @@ pub async fn run(cli_context: &CliContext, args: &Args) -> Result<Exit, Failure>
         report(&verdict, &cli_context.global.environment, path)?;
     }
     Ok(exit_of(&verdict))
+}
+
+/// The result of a verification.
+pub struct Verified {
+    /// The result of each check.
+    pub verdict: Verdict,
+    /// The cloud.
+    pub cloud: &'static str,
+    /// The number of requests to the cloud, without those to the gateways.
+    pub requests: u64,
+}
+
+/// Verifies an environment under its recorded names. The journal is read without its lock and not written.
+pub async fn verify_environment(
+    cli_context: &CliContext,
+    config: &mut LoadedConfig,
+    timeouts: VerifyTimeouts,
+) -> Result<Verified, Failure> {
+    let (known, connection) = Recorded::read(cli_context, config, Gateways::WithTraffic).await?.into_parts();
+    let Some((key, journal_state)) = known else { return Err(nothing_created(cli_context)) };
+    run::same_journal(config, &key)?;
+    let deployment = Deployment::offline(&key.subscription, &config.settings)?;
+    if !deployment.has_cluster(&journal_state) {
+        return Err(nothing_created(cli_context));
+    }
+    config.settings = deployment.resources().with_recorded_names(&config.settings, &journal_state);
+    let subscription = Some(key.subscription.as_str());
+    let gateways = Gateways::WithTraffic;
+    let target = Recorded::connect(connection, cli_context, config, subscription, gateways).await?;
+    cli_context.say(&run::heading(cli_context, "verify", &target));
+    let verification =
+        run_verification(cli_context, &config.settings, &journal_state, &target, timeouts).await;
+    let (cloud, requests) = (target.cloud, target.requests());
+    target.close().await;
+    Ok(Verified { verdict: verification?, cloud, requests })
 }
 
 /// Checks everything that the settings configure.

@@ -20,11 +20,11 @@ use landfall_diagnose::{
     doctor::Diagnosis,
     verify::{Verdict, VerifyTimeouts},
 };
-use landfall_engine::{Journal, JournalState, Outcome, Report, Run, Stop, StopLevel};
+use landfall_engine::{Event, Graph, Journal, JournalState, Outcome, Report, Run, Stop, StopLevel};
 use landfall_steps::settings::Teardown;
 use serde_json::Value;
 use std::{sync::Arc, time::SystemTime};
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::{self, UnboundedSender};
 
 /// A field of the last line of JSON, and its value.
 pub type Field = Option<(&'static str, Value)>;
@@ -57,6 +57,68 @@ pub struct RunResult<'a> {
     pub verdict: Option<&'a Verdict>,
 }
 
+/// Controls a walk over the graph: what stops it, and what receives its events. It prints nothing.
+pub struct RunControl {
+    /// The stop request.
+    pub stop: Stop,
+    /// The receiver of the events. It ends with the walk.
+    pub events: UnboundedSender<Event>,
+}
+
+impl RunControl {
+    /// Returns the context of a walk.
+    fn of(self, journal: &Arc<Journal>, target: &Target) -> Run {
+        let RunControl { stop, events } = self;
+        Run { journal: journal.clone(), time_scale: target.time_scale, stop, events }
+    }
+
+    /// Runs every step of a graph.
+    ///
+    /// # Errors
+    /// Fails if the journal cannot be written.
+    pub async fn up(
+        self,
+        graph: &Graph,
+        journal: &Arc<Journal>,
+        target: &Target,
+    ) -> Result<Report, Failure> {
+        let report = landfall_engine::up(graph, &self.of(journal, target)).await;
+        report.map_err(|error| Failure::of_journal_write(&error))
+    }
+
+    /// Undoes every owned step of a graph.
+    ///
+    /// # Errors
+    /// Fails if the journal cannot be written.
+    pub async fn down(
+        self,
+        graph: &Graph,
+        journal: &Arc<Journal>,
+        target: &Target,
+    ) -> Result<Report, Failure> {
+        let report = landfall_engine::down(graph, &self.of(journal, target)).await;
+        report.map_err(|error| Failure::of_journal_write(&error))
+    }
+}
+
+/// Displays a walk while it runs, and lets Ctrl-C stop it.
+pub async fn displayed(
+    cli_context: &CliContext,
+    progress_state: ProgressState,
+    target: &Target,
+    stop: &Stop,
+    walk: impl AsyncFnOnce(RunControl) -> Result<Report, Failure>,
+) -> Result<Report, Failure> {
+    let (events, seen) = mpsc::unbounded_channel();
+    let (say, sentences) = mpsc::unbounded_channel();
+    signals::listen(stop.clone(), say);
+    let mut display = cli_context.display(progress_state, target.cloud, target.time_scale);
+    // The display ends when the last sender is dropped, at the end of the walk.
+    let running = walk(RunControl { stop: stop.clone(), events });
+    let (report, ()) = tokio::join!(running, render::drive(&mut *display, seen, sentences));
+    report
+}
+
 /// Runs every step, with a verification at the end if `verify` is true, and reports the result.
 ///
 /// # Errors
@@ -71,21 +133,11 @@ pub async fn run_steps(
 ) -> Result<Exit, Failure> {
     let deployment = Deployment::new(&target.clients, &config.settings, Teardown::default());
     let before = journal.journal_state();
-    let time_scale = target.time_scale;
-    let (events, seen) = mpsc::unbounded_channel();
-    let (say, sentences) = mpsc::unbounded_channel();
     let stop = Stop::new();
-    let run = Run { journal: journal.clone(), time_scale, stop: stop.clone(), events };
-    signals::listen(stop.clone(), say);
-    let mut display = cli_context.display(ProgressState::default(), target.cloud, time_scale);
-    let running = async {
-        let report = landfall_engine::up(&deployment.graph, &run).await;
-        // The display ends when the last sender is dropped.
-        drop(run);
-        report
-    };
-    let (report, ()) = tokio::join!(running, render::drive(&mut *display, seen, sentences));
-    let report = report.map_err(|error| Failure::of_journal_write(&error))?;
+    let report = displayed(cli_context, ProgressState::default(), target, &stop, async |control| {
+        control.up(&deployment.graph, &journal, target).await
+    })
+    .await?;
     telemetry::completed(&report);
     let journal_state = journal.journal_state();
     let address_map = target.address_map().await;

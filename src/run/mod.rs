@@ -4,7 +4,9 @@ mod execute;
 mod journal;
 mod open;
 pub mod store;
+mod teardown;
 
-pub use execute::{RunOutput, RunResult, run_steps, verified};
+pub use execute::{RunControl, RunOutput, RunResult, displayed, run_steps, verified};
 pub use journal::{AcceptJournal, Recorded, in_folder, same_journal};
 pub use open::{heading, open, resolve_identity, same_environment, warn_about_chain, warn_about_clock};
+pub use teardown::{PreparedTeardown, RecordedTeardown, TeardownOptions};
