@@ -1,7 +1,7 @@
 //! Signal handling of Ctrl-C, SIGTERM and SIGHUP: the first requests a graceful stop, the second stops at
 //! once, the third kills.
 
-use crate::{exit::Exit, render::live_display::SHOW_CURSOR, render::stream};
+use crate::{exit::Exit, render::region::SHOW_CURSOR, render::stream};
 use landfall_engine::Stop;
 use tokio::sync::mpsc::UnboundedSender;
 

@@ -1,73 +1,31 @@
 //! The tree on a terminal: finished lines scroll away, the region below them is redrawn several times a
 //! second.
 //!
-//! The `tree` module formats it; the painter here only replaces its previous output.
+//! The `progress_tree` module formats it, the `region` module replaces its previous output.
 
 use super::{
-    Display, escape,
+    Display,
     progress_state::{ProgressState, State},
     progress_tree::{Size, TreeStyle},
-    stream::Stream,
+    region::Region,
     text,
 };
 use landfall_engine::Event;
 use std::{io::Write, time::SystemTime};
 
-/// The painter: replaces the region on a terminal.
+/// The display.
 pub struct Live<W: Write + Send, S: Fn() -> Size + Send> {
     progress_state: ProgressState,
     tree_style: TreeStyle,
-    to: Stream<W>,
-    size: S,
-    /// Finished lines that are not printed yet.
-    staying: Vec<String>,
-    /// The width of each line of the region on the screen.
-    drawn: Vec<usize>,
-    hidden: bool,
+    region: Region<W, S>,
 }
 
 impl<W: Write + Send, S: Fn() -> Size + Send> Live<W, S> {
     /// Creates a display that writes to a terminal of that size.
     pub fn new(progress_state: ProgressState, to: W, size: S, tree_style: TreeStyle) -> Self {
-        let (staying, drawn) = (Vec::new(), Vec::new());
-        Self { progress_state, tree_style, to: Stream::new(to), size, staying, drawn, hidden: false }
-    }
-
-    /// Replaces the screen region by the finished lines and a new region, in one write.
-    fn draw(&mut self, region: &[String]) {
-        const HIDE: &str = "\x1b[?25l";
-        const CLEAR_BELOW: &str = "\x1b[J";
-        let columns = (self.size)().columns.max(1);
-        // A terminal that became narrower has rewrapped the old lines, so they now take more rows.
-        let rows: usize = self.drawn.iter().map(|width| width.div_ceil(columns).max(1)).sum();
-        let mut text = String::new();
-        if !self.hidden {
-            text.push_str(HIDE);
-            self.hidden = true;
-        }
-        if rows > 0 {
-            text.push_str(&format!("\x1b[{rows}A"));
-        }
-        text.push('\r');
-        text.push_str(CLEAR_BELOW);
-        let mut lines = String::new();
-        for line in self.staying.drain(..).chain(region.iter().cloned()) {
-            lines.push_str(&line);
-            lines.push('\n');
-        }
-        self.drawn = region.iter().map(|line| text::width(line)).collect();
-        self.to.raw(&format!("{text}{}", escape::terminal(&lines)));
-    }
-
-    fn show_cursor(&mut self) {
-        if std::mem::take(&mut self.hidden) {
-            self.to.raw(SHOW_CURSOR);
-        }
+        Self { progress_state, tree_style, region: Region::new(to, size) }
     }
 }
-
-/// Shows the cursor again; also used by an abrupt exit.
-pub const SHOW_CURSOR: &str = "\x1b[?25h";
 
 impl<W: Write + Send, S: Fn() -> Size + Send> Display for Live<W, S> {
     fn show(&mut self, event: &Event) {
@@ -75,43 +33,36 @@ impl<W: Write + Send, S: Fn() -> Size + Send> Display for Live<W, S> {
         let row = &self.progress_state.rows[at];
         // A blocked step is reported once, below the error that blocks it.
         if row.state.is_over() && !matches!(row.state, State::Blocked) {
-            let columns = (self.size)().columns.saturating_sub(1);
-            self.staying.push(self.tree_style.completed_line(&self.progress_state, row, columns));
+            let columns = self.region.size().columns.saturating_sub(1);
+            self.region.push(self.tree_style.completed_line(&self.progress_state, row, columns));
         }
     }
 
     fn say(&mut self, sentence: &str) {
-        let columns = (self.size)().columns.saturating_sub(1);
-        self.staying.push(self.tree_style.style.warn(&text::wrap(" ! ", sentence, columns)));
+        let columns = self.region.size().columns.saturating_sub(1);
+        self.region.push(self.tree_style.style.warn(&text::wrap(" ! ", sentence, columns)));
     }
 
     fn tick(&mut self, now: SystemTime) {
-        if self.progress_state.rows.is_empty() && self.staying.is_empty() {
+        if self.progress_state.rows.is_empty() && !self.region.has_new_lines() {
             return;
         }
-        let region = match self.progress_state.rows.is_empty() {
+        let lines = match self.progress_state.rows.is_empty() {
             true => Vec::new(),
-            false => self.tree_style.region(&self.progress_state, now, (self.size)()),
+            false => self.tree_style.region(&self.progress_state, now, self.region.size()),
         };
-        self.draw(&region);
+        self.region.draw(&lines);
     }
 
     fn close(&mut self) {
-        self.draw(&[]);
-        self.show_cursor();
-    }
-}
-
-impl<W: Write + Send, S: Fn() -> Size + Send> Drop for Live<W, S> {
-    fn drop(&mut self) {
-        self.show_cursor();
+        self.region.close();
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::render::{fixture, style::Styler};
+    use crate::render::{escape, fixture, style::Styler};
     use landfall_engine::TimeScale;
 
     fn wide(columns: usize, rows: usize) -> impl Fn() -> Size + Send {

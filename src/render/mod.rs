@@ -1,8 +1,8 @@
 //! Output: converts events and results to text.
 //!
-//! `board` folds the events of a run into the state of each step. `live` (which paints the `tree`), `line`
-//! and `json` display it during the run. `summary`, `trouble`, `status`, `verify`, `teardown` and `graph` are
-//! printed once. All of them are plain functions from values to text: only `stream` knows the terminal.
+//! `progress_state` folds the events of a run into the state of each step. `live_display` (which paints the
+//! `progress_tree`), `line_display` and `json` display it during the run. `summary`, `failed_run`, `status`, `verify`, `teardown` and `graph`
+//! are printed once. All of them are plain functions from values to text: only `stream` knows the terminal.
 
 pub mod doctor;
 pub mod escape;
@@ -19,6 +19,7 @@ pub mod live_status;
 pub mod plan;
 pub mod progress_state;
 pub mod progress_tree;
+pub mod region;
 pub mod report;
 pub mod rotation;
 pub mod status;
