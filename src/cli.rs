@@ -131,6 +131,12 @@ pub enum Command {
     ///
     /// The other run starts nothing more and ends within 30 seconds. Prints who held it and since when.
     Unlock(Box<commands::unlock::Args>),
+    /// Create, check or delete many environments from fleet.toml, in waves
+    ///
+    /// fleet.toml, or the file that --config names, contains the settings of every environment. An environment that
+    /// fails stops no other one of its wave, but the next wave. Exit code 0 if every environment is as desired, 1 if one
+    /// failed, 2 for a mistake in the file, 3 if the cloud refused every one that failed.
+    Fleet(Box<commands::fleet::Args>),
     /// Serve the simulated cloud in the foreground: for az, kubectl, curl, a browser, and all other commands
     ///
     /// It serves the environment's own simulated cloud, on the same port as before, until Ctrl-C. While it

@@ -66,6 +66,21 @@ impl CliContext {
         failure
     }
 
+    /// Returns the invocation as one for an environment of a fleet sees it: it prints nothing and asks nothing.
+    pub fn for_environment(&self, name: &str) -> Self {
+        let global = Global {
+            environment: name.to_owned(),
+            quiet: true,
+            yes: true,
+            format: None,
+            // The fleet file contains no environment's settings by themselves.
+            config: None,
+            ..self.global.clone()
+        };
+        let terminal = Terminal { answers: false, ..self.terminal };
+        Self { global, environment: self.environment.clone(), terminal, shared_journals: Mutex::default() }
+    }
+
     /// Loads and validates the settings.
     pub fn load_config(&self, setting_flags: &SettingFlags, mode: Mode) -> Result<LoadedConfig, Failure> {
         let ask = |prompt: &str| match self.terminal.answers {
@@ -132,6 +147,16 @@ impl CliContext {
         self.say(&text::wrap("Warning: ", text, text::COLUMNS));
     }
 
+    /// Returns the number of columns for a text on standard output.
+    pub fn columns(&self) -> usize {
+        console::Term::stdout().size_checked().map_or(text::COLUMNS, |(_, columns)| columns.into())
+    }
+
+    /// Returns the command line that calls the program again for the same fleet.
+    pub fn fleet_program(&self) -> String {
+        format!("{} fleet", self.program())
+    }
+
     /// Returns the command line that calls the program again for the same environment.
     pub fn program(&self) -> String {
         let mut words = vec!["landfall".to_owned()];
@@ -167,7 +192,7 @@ fn quoted(word: &str) -> String {
 }
 
 /// Returns the size of the terminal behind standard error.
-fn size() -> Size {
+pub fn size() -> Size {
     let (rows, columns) = console::Term::stderr().size_checked().unwrap_or((24, 80));
     Size { columns: columns.into(), rows: rows.into() }
 }

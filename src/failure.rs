@@ -235,6 +235,17 @@ impl Failure {
             .hint(format!("landfall does nothing that it cannot record; {remedy}, then run again"))
     }
 
+    /// Returns message, causes and hint; mistakes in the settings are causes.
+    pub fn parts(&self) -> (String, Vec<String>, Option<String>) {
+        let content = &*self.content;
+        let mistakes = &content.config_errors;
+        if let Some(first) = mistakes.first() {
+            let causes = mistakes.iter().map(|mistake| format!("{}: {}", mistake.place, mistake.message));
+            return ("use the settings".to_owned(), causes.collect(), Some(first.hint.clone()));
+        }
+        (content.message.clone(), content.causes.clone(), content.hint.clone())
+    }
+
     /// Returns the message text.
     pub fn text(&self, style: Styler) -> String {
         let content = &*self.content;

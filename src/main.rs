@@ -7,6 +7,7 @@ mod deployment;
 mod endpoint_consent;
 mod exit;
 mod failure;
+mod fleet;
 mod journal_clock_check;
 mod proxy_check;
 mod render;

@@ -17,6 +17,8 @@ const SAME_STATE_EVERY: Duration = Duration::from_secs(10);
 pub struct Json<W: Write + Send> {
     to: Stream<W>,
     cloud: &'static str,
+    /// The environment in each event of a fleet's run.
+    environment: Option<String>,
     /// The state in each step's last note, and its time.
     noted: BTreeMap<&'static str, (String, SystemTime)>,
 }
@@ -24,7 +26,12 @@ pub struct Json<W: Write + Send> {
 impl<W: Write + Send> Json<W> {
     /// Creates a display that writes to `to`.
     pub fn new(to: W, cloud: &'static str) -> Self {
-        Self { to: Stream::new(to), cloud, noted: BTreeMap::new() }
+        Self { to: Stream::new(to), cloud, environment: None, noted: BTreeMap::new() }
+    }
+
+    /// Creates a display of one environment of several, whose name each event contains.
+    pub fn of_environment(to: W, cloud: &'static str, environment: &str) -> Self {
+        Self { environment: Some(environment.to_owned()), ..Self::new(to, cloud) }
     }
 
     /// Returns whether an event is a note that only repeats the previous state, too soon after it.
@@ -47,7 +54,10 @@ impl<W: Write + Send> Display for Json<W> {
         if self.repeats(event) {
             return;
         }
-        if let Some(object) = object(event, self.cloud) {
+        if let Some(mut object) = object(event, self.cloud) {
+            if let Some(environment) = &self.environment {
+                object["environment"] = environment.as_str().into();
+            }
             self.to.json(&object);
         }
     }
@@ -98,7 +108,8 @@ fn object(event: &Event, cloud: &str) -> Option<Value> {
     Some(stamped(name, event.at, fields))
 }
 
-fn stamped(name: &str, at: SystemTime, fields: Value) -> Value {
+/// Returns an object with the event's name and time.
+pub fn stamped(name: &str, at: SystemTime, fields: Value) -> Value {
     let mut object = Map::new();
     object.insert("event".into(), name.into());
     object.insert("at".into(), text::time(at).into());

@@ -11,6 +11,7 @@ pub mod expiry;
 pub mod failed_run;
 #[cfg(test)]
 pub mod fixture;
+pub mod fleet;
 pub mod graph;
 pub mod json;
 pub mod line_display;

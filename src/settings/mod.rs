@@ -61,6 +61,7 @@ pub struct LoadInput<'a> {
 }
 
 /// The validated settings.
+#[derive(Clone)]
 pub struct LoadedConfig {
     /// The environment.
     pub settings: Settings,
@@ -77,7 +78,19 @@ pub struct LoadedConfig {
 pub fn load(input: &LoadInput<'_>) -> Result<LoadedConfig, Vec<ConfigError>> {
     let mut config_errors = Vec::new();
     let config = input.config.unwrap_or(Path::new("landfall.toml"));
-    let mut parsed = parse::read(config, input.config.is_some(), &mut config_errors);
+    let parsed = parse::read(config, input.config.is_some(), &mut config_errors);
+    load_parsed(input, parsed, config_errors)
+}
+
+/// Like [`load`], for a file that is parsed already, with its mistakes so far.
+///
+/// # Errors
+/// Those of [`load`].
+pub fn load_parsed(
+    input: &LoadInput<'_>,
+    mut parsed: parse::ParsedFile,
+    config_errors: Vec<ConfigError>,
+) -> Result<LoadedConfig, Vec<ConfigError>> {
     let (file, tables) = (std::mem::take(&mut parsed.file), std::mem::take(&mut parsed.tables));
     let mut sources = Sources::new(input.flags, input.environment, &parsed, config_errors);
 
@@ -294,7 +307,7 @@ fn certificate(
 /// Returns the PFX password: a variable that is set but empty is an empty password.
 fn password(sources: &Sources<'_>, file: &File) -> Option<Sourced<String>> {
     let (key, variable) = ("certificate.password", "SSL_PFX_PASSWORD");
-    match sources.environment().exact(variable) {
+    match sources.environment().exact(variable).filter(|_| !sources.file_wins(key)) {
         Some(value) => Some(Sourced { value: value.to_owned(), key, place: Place::Environment(variable) }),
         None => sources.pick(key, file.certificate.password.as_ref()),
     }

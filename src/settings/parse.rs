@@ -12,7 +12,10 @@ use landfall_cloud::text_file;
 use landfall_steps::StepTables;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 use toml::de::{DeTable, DeValue};
 
 /// The maximum size of a settings file. One with every setting has 4 KB.
@@ -31,6 +34,8 @@ pub struct ParsedFile {
     pub lines: BTreeMap<String, usize>,
     /// True if a person named the file on the command line, rather than landfall finding it.
     pub named: bool,
+    /// The settings whose value in the file wins over an environment variable.
+    pub preferred: BTreeSet<String>,
 }
 
 impl ParsedFile {
@@ -40,10 +45,15 @@ impl ParsedFile {
     }
 }
 
+/// Returns the name of a file in messages.
+pub fn shown(path: &Path) -> String {
+    let name = path.display().to_string();
+    name.strip_prefix("./").unwrap_or(&name).to_owned()
+}
+
 /// Reads the file; a missing file that was not named yields no values.
 pub fn read(path: &Path, is_required: bool, config_errors: &mut Vec<ConfigError>) -> ParsedFile {
-    let name = path.display().to_string();
-    let name = name.strip_prefix("./").unwrap_or(&name).to_owned();
+    let name = shown(path);
     let (why, hint) = match text_file::read(path, SIZE_MAX) {
         Ok(text) => return ParsedFile { named: is_required, ..parse(&name, &text, config_errors) },
         Err(error) if error.is_not_found() && !is_required => return ParsedFile::default(),
@@ -57,8 +67,30 @@ pub fn read(path: &Path, is_required: bool, config_errors: &mut Vec<ConfigError>
     ParsedFile::default()
 }
 
+/// The values of a document that fit a schema, and their positions.
+#[derive(Debug, Default)]
+pub struct Document {
+    /// The values.
+    pub values: Map<String, Value>,
+    /// The 1-based line of every key, `cluster.nodes`, and of every item of a list, `waves[0]`.
+    pub lines: BTreeMap<String, usize>,
+}
+
 /// Parses a settings file's text.
 pub fn parse(name: &str, text: &str, config_errors: &mut Vec<ConfigError>) -> ParsedFile {
+    let document = document(name, text, &schema(), config_errors);
+    of_values(name, document, config_errors)
+}
+
+/// Returns a settings file of these values.
+pub fn of_values(name: &str, document: Document, config_errors: &mut Vec<ConfigError>) -> ParsedFile {
+    let values = Value::Object(document.values);
+    let (file, tables) = (decode(&values, name, config_errors), decode(&values, name, config_errors));
+    ParsedFile { file, tables, name: name.to_owned(), lines: document.lines, ..ParsedFile::default() }
+}
+
+/// Parses a TOML text by a schema; what does not fit is reported and left out.
+pub fn document(name: &str, text: &str, schema: &Value, config_errors: &mut Vec<ConfigError>) -> Document {
     let (document, errors) = DeTable::parse_recoverable(text);
     let mut decoder = Decoder { name, text, lines: BTreeMap::new(), config_errors };
     for error in &errors {
@@ -68,20 +100,17 @@ pub fn parse(name: &str, text: &str, config_errors: &mut Vec<ConfigError>) -> Pa
         decoder.config_errors.push(config_error.hint("write text in quotes: domain = \"demo.example.com\""));
     }
     let before = decoder.config_errors.len() - errors.len();
-    let schema = schema();
-    let values = decoder.table(document.get_ref(), &schema, "", &schema);
+    let values = decoder.table(document.get_ref(), schema, "", schema);
     let lines = decoder.lines;
     config_errors[before..].sort_by_key(|config_error| match config_error.place {
         Place::File { line, .. } => line,
         _ => None,
     });
-    let values = Value::Object(values);
-    let (file, tables) = (decode(&values, name, config_errors), decode(&values, name, config_errors));
-    ParsedFile { file, tables, name: name.to_owned(), lines, named: false }
+    Document { values, lines }
 }
 
 /// Decodes the values of one type, and ignores all others.
-fn decode<T: DeserializeOwned + Default>(
+pub fn decode<T: DeserializeOwned + Default>(
     values: &Value,
     name: &str,
     config_errors: &mut Vec<ConfigError>,
@@ -158,8 +187,9 @@ impl Decoder<'_> {
                 let items = items.iter().enumerate();
                 return items
                     .map(|(at, item)| {
-                        let line = self.line(item.span().start);
-                        self.value(item.get_ref(), &wanted["items"], &format!("{path}[{at}]"), line, root)
+                        let (path, line) = (format!("{path}[{at}]"), self.line(item.span().start));
+                        self.lines.insert(path.clone(), line);
+                        self.value(item.get_ref(), &wanted["items"], &path, line, root)
                     })
                     .collect();
             }

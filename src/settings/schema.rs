@@ -7,11 +7,17 @@ use serde_json::{Map, Value};
 
 /// Returns the schema of the settings file.
 pub fn schema() -> Value {
-    let mut schema = schemars::schema_for!(File).to_value();
-    tidy(&mut schema);
+    let mut schema = of::<File>();
     if let Some(Value::Object(properties)) = schema.get_mut("properties") {
         properties.extend(of_steps());
     }
+    schema
+}
+
+/// Returns the schema of a type, as TOML can hold it.
+pub fn of<T: JsonSchema>() -> Value {
+    let mut schema = schemars::schema_for!(T).to_value();
+    tidy(&mut schema);
     schema
 }
 
@@ -21,8 +27,7 @@ pub fn of_steps() -> Map<String, Value> {
 }
 
 fn of_tables<T: JsonSchema>() -> Map<String, Value> {
-    let mut schema = schemars::schema_for!(T).to_value();
-    tidy(&mut schema);
+    let schema = of::<T>();
     schema["properties"].as_object().cloned().unwrap_or_default()
 }
 

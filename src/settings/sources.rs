@@ -187,6 +187,7 @@ impl<'a> Sources<'a> {
             return Some(Sourced { value: value.clone(), key, place: Place::Flag(flag) });
         }
         let variable = ENVIRONMENT.iter().find(|(name, _)| *name == key).map(|(_, variable)| *variable);
+        let variable = variable.filter(|_| !self.parsed.preferred.contains(key));
         if let Some((variable, value)) = variable.and_then(|name| Some((name, self.environment.get(name)?))) {
             return Some(Sourced { value: value.to_owned(), key, place: Place::Environment(variable) });
         }
@@ -250,6 +251,11 @@ impl<'a> Sources<'a> {
     /// Returns whether a person named the settings file on the command line.
     pub fn file_is_named(&self) -> bool {
         self.parsed.named
+    }
+
+    /// Returns whether the file's value of a setting wins over an environment variable.
+    pub fn file_wins(&self, key: &str) -> bool {
+        self.parsed.preferred.contains(key)
     }
 
     /// Returns the environment.

@@ -1,0 +1,20 @@
+//! Fleets: many environments from one file, in waves, with one report.
+//!
+//! `file` reads `fleet.toml`, `merge` builds the settings of each environment, and `duplicates` refuses two that share a
+//! resource. `waves` and `select` decide what runs; `runner` runs it, and `environment_run` is one environment's part:
+//! the same code as the command of that name. `record` is the fleet's own journal, `causes` groups the failures,
+//! `status` and `report` are for afterwards.
+
+pub mod amount;
+pub mod causes;
+mod duplicates;
+pub mod environment_run;
+pub mod file;
+mod merge;
+pub mod record;
+pub mod report;
+pub mod result;
+pub mod runner;
+pub mod select;
+pub mod status;
+pub mod waves;
