@@ -20,8 +20,8 @@ use crate::{
 };
 use jiff::SignedDuration;
 use landfall_cloud::{
-    AddressMap, ApiError, ArmClient, Clients, Clock, Clusters, Credential, Endpoints, RequestCounter, Roots,
-    Secret, SignIn, SignInFacts, Vaults,
+    AddressMap, ApiError, ArmClient, Clients, Clock, Clusters, ConnectionPool, Credential, Endpoints,
+    RequestCounter, Roots, Secret, SignIn, SignInFacts, Vaults,
     acme::Acme,
     arm::{Subscription, SubscriptionClient},
     blob::BlobContainer,
@@ -250,6 +250,7 @@ fn prepare_sim(sim: SimHandle) -> Result<Connection, Failure> {
         acme_roots: Roots::Only(facts.acme_roots),
         name_servers: facts.name_servers,
         clock: Clock::ahead_by(SignedDuration::from_millis(facts.clock_ahead_ms)),
+        connections: ConnectionPool::default(),
     };
     if !endpoints.is_loopback() {
         return Err(Failure::new(Exit::Input, "connect to the simulated cloud")

@@ -27,6 +27,7 @@ async fn put(env: &TestEnvironment, resources: &[(&str, Value)]) {
         acme_roots: Roots::Only(facts.acme_roots.clone()),
         name_servers: facts.name_servers.clone(),
         clock: Default::default(),
+        connections: Default::default(),
     };
     let sign_in = SignIn::ServicePrincipal {
         tenant: facts.tenant.clone(),

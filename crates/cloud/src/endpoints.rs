@@ -1,6 +1,6 @@
 //! Endpoints of a cloud: the only difference between one cloud and another.
 
-use crate::{Clock, EndpointOwner, KNOWN_CLOUDS, Transport};
+use crate::{Clock, EndpointOwner, KNOWN_CLOUDS, Transport, http_client::ConnectionPool};
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 use url::Url;
 
@@ -41,6 +41,8 @@ pub struct Endpoints {
     pub name_servers: BTreeMap<String, SocketAddr>,
     /// The clock of the cloud.
     pub clock: Clock,
+    /// The open connections; all clients of these endpoints and their clones share them.
+    pub connections: ConnectionPool,
 }
 
 /// The certificate authorities to trust.
@@ -76,6 +78,7 @@ impl Endpoints {
             acme_roots: Roots::System,
             name_servers: BTreeMap::new(),
             clock: Clock::default(),
+            connections: ConnectionPool::default(),
         }
     }
 

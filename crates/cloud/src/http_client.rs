@@ -19,8 +19,9 @@ use azure_core::{
 };
 use futures::{StreamExt, TryStreamExt, future, stream::BoxStream};
 use std::{
+    collections::HashMap,
     fmt,
-    sync::Arc,
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 use tokio::time::timeout_at;
@@ -46,6 +47,36 @@ const CORRELATION_ID: HeaderName = HeaderName::from_static("x-ms-correlation-req
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-request-id");
 /// The header of W3C Trace Context.
 const TRACEPARENT: &str = "traceparent";
+
+/// The open connections of clients with the same endpoints. Clones share them.
+#[derive(Clone, Default)]
+pub struct ConnectionPool(Arc<Mutex<HashMap<PoolKey, reqwest::Client>>>);
+
+/// What distinguishes two connection pools: whether a proxy is never used, and the authorities to trust.
+type PoolKey = (bool, Option<Vec<String>>);
+
+impl ConnectionPool {
+    /// Returns the client of this kind, and builds it at the first use.
+    fn client(
+        &self,
+        key: PoolKey,
+        build: impl FnOnce() -> Result<reqwest::Client, ApiError>,
+    ) -> Result<reqwest::Client, ApiError> {
+        let mut clients = self.0.lock().expect("nothing panics while it is held");
+        if let Some(client) = clients.get(&key) {
+            return Ok(client.clone());
+        }
+        let client = build()?;
+        clients.insert(key, client.clone());
+        Ok(client)
+    }
+}
+
+impl fmt::Debug for ConnectionPool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ConnectionPool")
+    }
+}
 
 /// A counted HTTP client. Clones share connections and counter.
 #[derive(Clone, Debug)]
@@ -87,23 +118,13 @@ impl HttpClient {
                 request_counter,
             ));
         }
-        let mut builder = reqwest::Client::builder()
-            // A redirect would send the token to any server that it names.
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(CONNECT_TIME_MAX)
-            .timeout(response_time_max)
-            .dns_resolver(Arc::new(Resolver));
-        if is_local {
-            builder = builder.no_proxy();
-        }
-        if let Roots::Only(roots) = &endpoints.roots {
-            let mut trusted = Vec::new();
-            for pem in roots {
-                trusted.extend(reqwest::Certificate::from_pem_bundle(pem.as_bytes()).map_err(unusable)?);
-            }
-            builder = builder.tls_certs_only(trusted);
-        }
-        Ok(Self::over(Connector::Https(builder.build().map_err(unusable)?), request_counter))
+        let roots = match &endpoints.roots {
+            Roots::System => None,
+            Roots::Only(roots) => Some(roots.clone()),
+        };
+        let build = || https(endpoints, is_local, response_time_max);
+        let client = endpoints.connections.client((is_local, roots), build)?;
+        Ok(Self::over(Connector::Https(client), request_counter))
     }
 
     fn over(connector: Connector, request_counter: &RequestCounter) -> Self {
@@ -130,6 +151,31 @@ impl HttpClient {
     pub(crate) fn transport(&self) -> SdkTransport {
         SdkTransport::new(Arc::new(self.clone()))
     }
+}
+
+/// Builds the client of the network.
+fn https(
+    endpoints: &Endpoints,
+    is_local: bool,
+    response_time_max: Duration,
+) -> Result<reqwest::Client, ApiError> {
+    let mut builder = reqwest::Client::builder()
+        // A redirect would send the token to any server that it names.
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(CONNECT_TIME_MAX)
+        .timeout(response_time_max)
+        .dns_resolver(Arc::new(Resolver));
+    if is_local {
+        builder = builder.no_proxy();
+    }
+    if let Roots::Only(roots) = &endpoints.roots {
+        let mut trusted = Vec::new();
+        for pem in roots {
+            trusted.extend(reqwest::Certificate::from_pem_bundle(pem.as_bytes()).map_err(unusable)?);
+        }
+        builder = builder.tls_certs_only(trusted);
+    }
+    builder.build().map_err(unusable)
 }
 
 fn unusable(error: reqwest::Error) -> ApiError {

@@ -29,6 +29,7 @@ pub mod kubeconfig;
 pub mod kubernetes;
 mod pipeline;
 mod recent_reads;
+mod request_budget;
 mod request_counter;
 pub mod resolve;
 pub mod retry;
@@ -50,6 +51,7 @@ pub use clients::{AddOnIdentity, Clients, ClusterSession, Clusters, ReadyCluster
 pub use clock::Clock;
 pub use endpoints::{Endpoints, Roots};
 pub use error::{ApiError, ApiErrorKind, SendStatus};
+pub use http_client::ConnectionPool;
 pub use known_clouds::{EndpointOwner, KNOWN_CLOUDS, KnownCloud};
 pub use request_counter::{ActiveRequest, RequestCounter, RequestObserver, RequestStart};
 pub use secret::Secret;

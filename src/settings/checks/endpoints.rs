@@ -39,6 +39,7 @@ pub fn resolve(own: &Endpoints) -> landfall_cloud::Endpoints {
         acme_roots: public.acme_roots,
         name_servers: public.name_servers,
         clock: public.clock,
+        connections: public.connections,
     }
 }
 

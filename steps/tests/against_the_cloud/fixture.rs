@@ -473,6 +473,7 @@ fn clients(sim: &Sim, request_counter: &RequestCounter) -> Clients {
         acme_roots: Roots::Only(facts.acme_roots),
         name_servers: facts.name_servers,
         clock: Clock::ahead_by(jiff::SignedDuration::from_millis(clock_ahead_ms)),
+        connections: Default::default(),
     };
     let sign_in = SignIn::ServicePrincipal {
         tenant: facts.tenant,

@@ -284,6 +284,7 @@ impl Environment {
             // Nothing answers at this address: the clock is paused, and real name servers keep real time.
             name_servers: [("none.localhost".to_owned(), ([127, 0, 0, 1], 9).into())].into(),
             clock: self.clock(),
+            connections: Default::default(),
         };
         let sign_in = SignIn::ServicePrincipal {
             tenant: facts.tenant,

@@ -7,6 +7,7 @@ use crate::{
     http_client::HttpClient,
     pipeline::{self, CorrelationPolicy, OriginPolicy, RetryPolicy, TokenInvalidation},
     recent_reads::RecentReads,
+    request_budget::BudgetPolicy,
 };
 use azure_core::{
     Bytes,
@@ -70,7 +71,10 @@ impl ArmClient {
                 CorrelationPolicy::new(correlation_id),
                 Arc::new(RetryPolicy::new(&http_client, endpoints.time_scale, seed).with_token_replacement()),
             ],
-            vec![Arc::new(TokenInvalidation(credential.clone()))],
+            vec![
+                BudgetPolicy::new(credential.budgets(), endpoints.time_scale),
+                Arc::new(TokenInvalidation(credential.clone())),
+            ],
         );
         let token = BearerTokenAuthorizationPolicy::new(Arc::new(credential.clone()), [scope.clone()]);
         let pipeline = Pipeline::new(

@@ -9,6 +9,7 @@ use crate::{
     endpoints::CLUSTER_SCOPE,
     error::from_sdk,
     http_client::{HttpClient, TOKEN_RESPONSE_BYTES_MAX},
+    request_budget::RequestBudgets,
 };
 use async_trait::async_trait;
 use azure_core::{
@@ -35,6 +36,8 @@ struct Inner {
     /// The requested tenant.
     tenant: Option<String>,
     state: Mutex<State>,
+    /// The request budgets of the principal.
+    budgets: RequestBudgets,
 }
 
 #[derive(Default)]
@@ -85,7 +88,8 @@ impl Credential {
         scopes.extend(endpoints.cluster_scope().map(str::to_owned));
         // Only an id can be compared with the token's; a tenant may also be given as one of its domains.
         let tenant = tenant.filter(|tenant| uuid::Uuid::parse_str(tenant).is_ok());
-        Self(Arc::new(Inner { sources, scopes, tenant, state: Mutex::default() }))
+        let (state, budgets) = (Mutex::default(), RequestBudgets::default());
+        Self(Arc::new(Inner { sources, scopes, tenant, state, budgets }))
     }
 
     /// Returns the identity of the principal, from the claims of a token for `scope`.
@@ -114,6 +118,11 @@ impl Credential {
     /// Returns name and error of each source that was tried before the working one.
     pub async fn failures(&self) -> Vec<(String, String)> {
         self.0.state.lock().await.failures.clone()
+    }
+
+    /// Returns the request budgets of the principal; clients with the same credential share them.
+    pub(crate) fn budgets(&self) -> RequestBudgets {
+        self.0.budgets.clone()
     }
 
     /// Drops a token that a service refused, together with the SDK's cached copy.
