@@ -17,6 +17,7 @@ use crate::{
     settings::{
         self, LoadInput, LoadedConfig, Mode, flags::SettingFlags, sources::Environment, target::TargetConfig,
     },
+    target::SignIns,
     telemetry,
 };
 use jiff::Timestamp;
@@ -36,6 +37,8 @@ pub struct CliContext {
     pub terminal: Terminal,
     /// The open journals in stores, whose leases are released at the end of the command.
     shared_journals: Mutex<Vec<Arc<Journal>>>,
+    /// The sign-ins, which the environments of a fleet share.
+    pub sign_ins: Arc<SignIns>,
 }
 
 impl CliContext {
@@ -44,7 +47,7 @@ impl CliContext {
         let environment = Environment::of_this_process();
         let no_color = environment.get("NO_COLOR").is_some();
         let terminal = Terminal::detect(global.color, no_color, environment.get("TERM"));
-        Self { global, environment, terminal, shared_journals: Mutex::default() }
+        Self { global, environment, terminal, shared_journals: Mutex::default(), sign_ins: Arc::default() }
     }
 
     /// Registers an open journal in a store, for [`CliContext::close_journals`].
@@ -78,7 +81,8 @@ impl CliContext {
             ..self.global.clone()
         };
         let terminal = Terminal { answers: false, ..self.terminal };
-        Self { global, environment: self.environment.clone(), terminal, shared_journals: Mutex::default() }
+        let (environment, sign_ins) = (self.environment.clone(), self.sign_ins.clone());
+        Self { global, environment, terminal, shared_journals: Mutex::default(), sign_ins }
     }
 
     /// Loads and validates the settings.

@@ -30,9 +30,11 @@ use landfall_diagnose::rotation_diagnosis::RotationDiagnosis;
 use landfall_engine::{Journal, TimeScale};
 use landfall_steps::JournalGate;
 use std::{
+    collections::HashMap,
     path::{Path, PathBuf},
     sync::Arc,
 };
+use tokio::sync::Mutex;
 
 /// A connected cloud.
 pub struct Target {
@@ -50,6 +52,46 @@ pub struct Target {
     pub time_scale: TimeScale,
     request_counter: RequestCounter,
     sim: Option<SimHandle>,
+}
+
+/// The sign-ins of a command. The environments of a fleet share them, and with them connections, tokens and the request
+/// budgets of each principal.
+#[derive(Default)]
+pub struct SignIns(Mutex<HashMap<String, SharedSignIn>>);
+
+/// A prepared sign-in.
+#[derive(Clone)]
+struct SharedSignIn {
+    endpoints: Endpoints,
+    credential: Credential,
+}
+
+impl SignIns {
+    /// Returns the sign-in of these settings, prepared at the first use.
+    async fn of(
+        &self,
+        place: &TargetConfig,
+        environment: &Environment,
+        request_counter: &RequestCounter,
+    ) -> Result<SharedSignIn, Failure> {
+        let mut known = self.0.lock().await;
+        // Azure CLI selects the tenant of the subscription, if no other is named.
+        let selects_tenant = matches!(place.auth, AuthName::Auto | AuthName::Cli) && place.tenant.is_none();
+        let subscription = place.subscription.as_ref().filter(|_| selects_tenant);
+        let key = format!("{:?} {:?} {subscription:?} {:?}", place.auth, place.tenant, place.endpoints);
+        if let Some(known) = known.get(&key) {
+            return Ok(known.clone());
+        }
+        let endpoints = endpoints::resolve(&place.endpoints);
+        proxy_check::check(environment, &endpoints).await?;
+        let facts = facts(place, environment);
+        let sign_in_method = sign_in_method(place.auth, &facts)?;
+        let credential = Credential::new(&sign_in_method, &facts, &endpoints, request_counter);
+        let credential = credential.map_err(|error| Failure::of_api("prepare the sign-in", &error))?;
+        let prepared = SharedSignIn { endpoints, credential };
+        known.insert(key, prepared.clone());
+        Ok(prepared)
+    }
 }
 
 /// Returns the cloud's name in journals and JSON.
@@ -75,11 +117,12 @@ pub enum Gateways {
 pub async fn connect(
     allowed: Allowed<'_>,
     environment: &Environment,
+    sign_ins: &SignIns,
     folder: &Path,
     recorded_subscription: Option<&str>,
     gateways: Gateways,
 ) -> Result<Target, Failure> {
-    prepare(allowed, environment, folder, gateways).await?.into_target(recorded_subscription).await
+    prepare(allowed, environment, sign_ins, folder, gateways).await?.into_target(recorded_subscription).await
 }
 
 /// A cloud with a credential, before its subscription is known. The journal may be in this cloud.
@@ -99,6 +142,7 @@ enum ConnectedCloud {
 pub async fn prepare(
     allowed: Allowed<'_>,
     environment: &Environment,
+    sign_ins: &SignIns,
     folder: &Path,
     gateways: Gateways,
 ) -> Result<Connection, Failure> {
@@ -108,7 +152,7 @@ pub async fn prepare(
             let traffic = gateways == Gateways::WithTraffic;
             prepare_sim(sim_target::open(&place.sim, folder, traffic).await?)
         }
-        CloudName::Azure => prepare_azure(place, environment).await,
+        CloudName::Azure => prepare_azure(place, environment, sign_ins).await,
     }
 }
 
@@ -268,14 +312,13 @@ fn prepare_sim(sim: SimHandle) -> Result<Connection, Failure> {
     Ok(Connection { endpoints, credential, request_counter, cloud: ConnectedCloud::Sim(Box::new(sim)) })
 }
 
-async fn prepare_azure(place: &TargetConfig, environment: &Environment) -> Result<Connection, Failure> {
-    let endpoints = endpoints::resolve(&place.endpoints);
-    proxy_check::check(environment, &endpoints).await?;
-    let facts = facts(place, environment);
-    let sign_in_method = sign_in_method(place.auth, &facts)?;
+async fn prepare_azure(
+    place: &TargetConfig,
+    environment: &Environment,
+    sign_ins: &SignIns,
+) -> Result<Connection, Failure> {
     let request_counter = telemetry::request_counter();
-    let credential = Credential::new(&sign_in_method, &facts, &endpoints, &request_counter);
-    let credential = credential.map_err(|error| Failure::of_api("prepare the sign-in", &error))?;
+    let SharedSignIn { endpoints, credential } = sign_ins.of(place, environment, &request_counter).await?;
     let cloud = ConnectedCloud::Azure { wanted: place.subscription.clone() };
     Ok(Connection { endpoints, credential, request_counter, cloud })
 }

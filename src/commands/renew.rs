@@ -57,9 +57,9 @@ pub async fn run(cli_context: &CliContext, args: &Args) -> Result<Exit, Failure>
     }
     let config = cli_context.load_config(&args.setting_flags, Mode::Apply)?;
     let allowed = cli_context.allowed(&config.place)?;
+    let (environment, sign_ins) = (&cli_context.environment, &cli_context.sign_ins);
     let target =
-        target::connect(allowed, &cli_context.environment, &config.folder, None, Gateways::WithTraffic)
-            .await?;
+        target::connect(allowed, environment, sign_ins, &config.folder, None, Gateways::WithTraffic).await?;
     let result = renew(cli_context, args, &config, &target).await;
     target.close().await;
     result

@@ -181,9 +181,9 @@ impl EnvironmentRun<'_> {
         let Self { cli_context, config, control } = self;
         let allowed = cli_context.allowed(&config.place)?;
         let environment = &cli_context.environment;
-        let gateways = Gateways::WithTraffic;
+        let (sign_ins, gateways) = (&cli_context.sign_ins, Gateways::WithTraffic);
         let connected =
-            target::connect(allowed, environment, &config.folder, None, gateways);
+            target::connect(allowed, environment, sign_ins, &config.folder, None, gateways);
         let target = connected.await?;
         let walk = async |graph: &_, journal: &_| control.up(graph, journal, &target).await;
         let renewed = renew::run_renewal(cli_context, options, &config, &target, walk).await;

@@ -66,7 +66,8 @@ impl Recorded {
             return Ok(Self { state: in_folder(config)?, connection: None });
         }
         let allowed = cli_context.allowed(&config.place)?;
-        let connection = target::prepare(allowed, &cli_context.environment, &config.folder, gateways).await?;
+        let (environment, sign_ins) = (&cli_context.environment, &cli_context.sign_ins);
+        let connection = target::prepare(allowed, environment, sign_ins, &config.folder, gateways).await?;
         match store::read(&connection, config).await {
             Ok(state) => Ok(Self { state, connection: Some(connection) }),
             Err(failure) => {
@@ -88,8 +89,9 @@ impl Recorded {
             Some(connection) => connection.into_target(subscription).await,
             None => {
                 let allowed = cli_context.allowed(&config.place)?;
-                let (environment, folder) = (&cli_context.environment, &config.folder);
-                target::connect(allowed, environment, folder, subscription, gateways).await
+                let (environment, sign_ins) = (&cli_context.environment, &cli_context.sign_ins);
+                let folder = &config.folder;
+                target::connect(allowed, environment, sign_ins, folder, subscription, gateways).await
             }
         }
     }

@@ -79,7 +79,8 @@ async fn open_in_folder(
     };
     let early = known.as_ref().map(take).transpose()?;
     let before = known.as_ref().map(|key| key.subscription.as_str());
-    let target = target::connect(allowed, &cli_context.environment, &config.folder, before, gateways).await?;
+    let (environment, sign_ins) = (&cli_context.environment, &cli_context.sign_ins);
+    let target = target::connect(allowed, environment, sign_ins, &config.folder, before, gateways).await?;
     let key = EnvironmentKey {
         cloud: target.cloud.to_owned(),
         subscription: target.clients.azure.id().to_owned(),

@@ -69,7 +69,8 @@ pub async fn open(
     allowed: Allowed<'_>,
     gateways: Gateways,
 ) -> Result<(Arc<Journal>, Target), Failure> {
-    let connection = target::prepare(allowed, &cli_context.environment, &config.folder, gateways).await?;
+    let (environment, sign_ins) = (&cli_context.environment, &cli_context.sign_ins);
+    let connection = target::prepare(allowed, environment, sign_ins, &config.folder, gateways).await?;
     let opened = open_known(cli_context, config, command, &connection).await;
     let (store, known, early) = match opened {
         Ok(opened) => opened,
