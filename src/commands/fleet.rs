@@ -11,6 +11,7 @@ use crate::{
         amount::Amount,
         environment_run::Task,
         file::{self, Fleet, FleetInput},
+        preflight,
         record::{History, Record},
         report::{self, FleetReport, ReportFormat},
         result::EnvironmentOutcome,
@@ -312,8 +313,12 @@ async fn run_fleet(cli_context: CliContext, requested: Requested) -> Result<Exit
         true => waves::waves(&fleet, is_selected),
         false => vec![Wave { name: "all".to_owned(), environments: selected.clone(), soak: Duration::ZERO }],
     };
-    if matches!(task, Task::Down(_)) {
-        confirm(&cli_context, &fleet, selected.len())?;
+    match &task {
+        Task::Down(_) => confirm(&cli_context, &fleet, selected.len())?,
+        Task::Up { up_options, .. } => {
+            preflight::check(&cli_context, &fleet, &selected, up_options).await?;
+        }
+        _ => {}
     }
     let limits = Limits {
         parallel: run.jobs.map_or(fleet.parallel, |jobs| jobs as usize),

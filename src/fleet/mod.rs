@@ -2,7 +2,7 @@
 //!
 //! `file` reads `fleet.toml`, `merge` builds the settings of each environment, and `duplicates` refuses two that share a
 //! resource. `waves` and `select` decide what runs; `runner` runs it, and `environment_run` is one environment's part:
-//! the same code as the command of that name. `record` is the fleet's own journal, `causes` groups the failures,
+//! the same code as the command of that name. `preflight` refuses what exceeds a quota only together. `record` is the fleet's own journal, `causes` groups the failures,
 //! `status` and `report` are for afterwards.
 
 pub mod amount;
@@ -11,6 +11,7 @@ mod duplicates;
 pub mod environment_run;
 pub mod file;
 mod merge;
+pub mod preflight;
 pub mod record;
 pub mod report;
 pub mod result;

@@ -19,11 +19,13 @@ mod queries;
 mod quota;
 mod ranges;
 mod rights;
+mod shared_limits;
 mod subscription;
 mod vault_name;
 mod version;
 
 pub use check_id::PreflightCheckId;
+pub use shared_limits::{SharedLimit, shared_limits};
 
 use crate::{
     Clients, Clusters,

@@ -4,9 +4,9 @@ use super::{PreflightCheckId, finding::Finding};
 use landfall_cloud::arm::Usage;
 
 /// The required addresses: one per gateway, and one for the cluster's outbound traffic.
-const NEEDED: u64 = 3;
+pub(super) const NEEDED: u64 = 3;
 /// The usage rows that count addresses: all of them, and those of the SKU that AKS uses.
-const ROWS: [&str; 2] = ["PublicIPAddresses", "StandardSkuPublicIpAddresses"];
+pub(super) const ROWS: [&str; 2] = ["PublicIPAddresses", "StandardSkuPublicIpAddresses"];
 
 /// Evaluates the region's limits of public addresses.
 pub(super) fn evaluate(location: &str, usages: &[Usage]) -> Option<Finding> {

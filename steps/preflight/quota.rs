@@ -5,12 +5,18 @@ use crate::settings::Settings;
 use landfall_cloud::arm::{MachineSize, Usage};
 
 /// The usage row of all cores together.
-const ALL: &str = "cores";
+pub(super) const ALL: &str = "cores";
 
 /// Returns the number of surge nodes of an upgrade: a tenth of the pool, rounded up.
 /// <https://learn.microsoft.com/azure/aks/upgrade-aks-node-pools-rolling#customize-node-surge-upgrade>
 const fn surge(nodes: u64) -> u64 {
     nodes.div_ceil(10)
+}
+
+/// Returns the cores that the cluster may need; `None` if those of the size are unknown.
+pub(super) fn cores_needed(s: &Settings, size: &MachineSize) -> Option<u64> {
+    let max_nodes = u64::from(s.cluster.nodes_max);
+    size.cores.filter(|cores| *cores > 0).map(|cores| cores * (max_nodes + surge(max_nodes)))
 }
 
 /// Evaluates both limits: that of the family and that of all families together.
