@@ -19,6 +19,7 @@ mod escaping;
 mod examples;
 mod failure_messages;
 mod first_run;
+mod fleet;
 mod generated_journals;
 mod input;
 mod journals;
