@@ -29,7 +29,7 @@ use crate::{
     },
     run::TeardownOptions,
     settings::{Mode, checks::endpoints::Consent, flags::SettingFlags},
-    signals,
+    signals, telemetry,
     up_options::UpOptions,
 };
 use clap::Subcommand;
@@ -192,6 +192,7 @@ pub async fn run(cli_context: CliContext, args: Args) -> Result<Exit, Failure> {
             .cause("fleet.toml names the environments")
             .hint(format!("select one: --select {}", cli_context.global.environment)));
     }
+    telemetry::without_steps();
     let requested = match args.command {
         FleetCommand::Status(args) => return print_status(&cli_context, &args.select),
         FleetCommand::Up(UpArgs { run, up_options, verify, from_start }) => {

@@ -77,6 +77,13 @@ pub fn observed(display: Box<dyn Display>) -> Box<dyn Display> {
     }
 }
 
+/// Makes every request a child of the command. The environments of a fleet have steps of the same names.
+pub fn without_steps() {
+    if let Some(recorder) = RECORDER.get() {
+        recorder.without_steps();
+    }
+}
+
 /// Records the duration of a run, and its overhead over the time that the cloud needed.
 pub fn completed(report: &Report) {
     if let Some(recorder) = RECORDER.get() {

@@ -19,7 +19,10 @@ use opentelemetry_sdk::{
 };
 use std::{
     collections::BTreeMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, SystemTime},
 };
 
@@ -34,6 +37,8 @@ pub struct Recorder {
 struct Traces {
     tracer: SdkTracer,
     root: Context,
+    /// True if a request is a child of the command, whatever its step.
+    is_flat: AtomicBool,
     steps: Mutex<BTreeMap<&'static str, StepSpan>>,
 }
 
@@ -78,7 +83,7 @@ impl Recorder {
             ];
             let root = tracer.span_builder(format!("landfall {command}")).with_attributes(attributes);
             let root = parent.with_span(root.start_with_context(&tracer, &parent));
-            Traces { tracer, root, steps: Mutex::default() }
+            Traces { tracer, root, is_flat: AtomicBool::new(false), steps: Mutex::default() }
         });
         let metrics = export.metrics.as_ref().map(|provider| {
             let meter = provider.meter("landfall");
@@ -95,6 +100,13 @@ impl Recorder {
         Self { traces, metrics }
     }
 
+    /// Makes every request from now on a child of the command.
+    pub fn without_steps(&self) {
+        if let Some(traces) = &self.traces {
+            traces.is_flat.store(true, Ordering::Relaxed);
+        }
+    }
+
     /// Starts the span of a request: a child of its step, or of the command.
     pub fn request(
         &self,
@@ -103,6 +115,7 @@ impl Recorder {
         attributes: Vec<KeyValue>,
     ) -> Option<Span> {
         let traces = self.traces.as_ref()?;
+        let step = step.filter(|_| !traces.is_flat.load(Ordering::Relaxed));
         let parent = step.map_or_else(|| traces.root.clone(), |step| traces.step(step, SystemTime::now()));
         let span = traces.tracer.span_builder(method.to_owned()).with_kind(SpanKind::Client);
         Some(span.with_attributes(attributes).start_with_context(&traces.tracer, &parent))

@@ -80,6 +80,9 @@ fn a_fleet_comes_up_in_waves_and_goes_down() {
     assert_eq!((&summary["event"], &summary["environments"]), (&"fleet".into(), &3.into()));
     assert_eq!((&summary["ready"], &summary["failed"]), (&3.into(), &0.into()));
 
+    // As in `up`, a new environment has an identity of its own.
+    assert!(requests(&env, "shop-b", "PUT", "/userassignedidentities/") > 0);
+
     let again = env.expect(0, &["fleet", "up", "--report", "csv"]);
     assert!(again.stderr.contains("3 unchanged"), "{}", again.stderr);
     let lines: Vec<&str> = again.stdout.lines().collect();
@@ -149,6 +152,16 @@ fn environments_that_share_a_resource_are_refused() {
     assert_eq!(selected("name=b,location=northeurope"), Some(0));
     assert_eq!(selected("location=eastus"), Some(2));
     assert_eq!(env.run(&["fleet", "status", "--environment", "a"]).status.code(), Some(2));
+}
+
+#[test]
+fn a_storage_account_for_the_journals_is_refused() {
+    let env = fleet("", &[("a", ""), ("b", "state.account = \"fleetjournals\"")]);
+    for command in ["up", "status", "down"] {
+        let output = env.expect(2, &["fleet", command, "--yes"]).stderr;
+        assert!(output.contains("[state] is set for environment b"), "{output}");
+    }
+    assert!(!env.path().join(".landfall").exists());
 }
 
 #[test]

@@ -192,6 +192,24 @@ fn a_failed_step_is_an_error_with_its_cause() {
 }
 
 #[test]
+fn the_requests_of_a_fleet_are_children_of_the_command() {
+    let collector = Collector::start();
+    let env = collector.environment();
+    env.write(
+        "fleet.toml",
+        "[defaults]\nresource_group = \"rg-{name}\"\ndomain = \"{name}.example.com\"\n[[environment]]\nname = \"a\"\n\
+         [[environment]]\nname = \"b\"\n",
+    );
+    env.expect(0, &["fleet", "up"]);
+    let spans = collector.spans();
+    let root = named(&spans, "landfall fleet");
+    assert!(spans.iter().all(|span| !span.name.starts_with("step ")));
+    let mut requests = spans.iter().filter(|span| span.kind == SpanKind::Client as i32).peekable();
+    assert!(requests.peek().is_some());
+    assert!(requests.all(|span| span.parent_span_id == root.span_id));
+}
+
+#[test]
 fn no_attribute_has_a_secret() {
     let collector = Collector::start();
     let env = collector.environment();
