@@ -49,13 +49,17 @@ fn of_environment(
     history: &History,
     clients: &Clients,
 ) -> EnvironmentStatus {
-    let deployment = Deployment::new(clients, &environment.config.settings, Teardown::default());
-    let steps: Vec<&str> =
-        deployment.graph.steps().iter().filter(|step| step.enabled).map(|step| step.id).collect();
     let (journal_state, unreadable) = match Journal::read(&environment.config.folder) {
         Ok(known) => (known.map(|(_, journal_state)| journal_state).unwrap_or_default(), None),
         Err(error) => (JournalState::default(), Some(Failure::of_journal(&error))),
     };
+    // As `status` does: the journal decides which steps an environment has.
+    let configured = &environment.config.settings;
+    let as_configured = Deployment::new(clients, configured, Teardown::default());
+    let settings = as_configured.resources().with_recorded_names(configured, &journal_state);
+    let deployment = Deployment::new(clients, &settings, Teardown::default());
+    let steps: Vec<&str> =
+        deployment.graph.steps().iter().filter(|step| step.enabled).map(|step| step.id).collect();
     let last = history.of(&environment.name, &["up", "down", "renew"]);
     let is = |wanted: StepStatus| {
         let has = |step: &&&str| {

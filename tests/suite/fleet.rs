@@ -80,8 +80,6 @@ fn a_fleet_comes_up_in_waves_and_goes_down() {
     assert_eq!((&summary["event"], &summary["environments"]), (&"fleet".into(), &3.into()));
     assert_eq!((&summary["ready"], &summary["failed"]), (&3.into(), &0.into()));
 
-    // As in `up`, a new environment has an identity of its own.
-    assert!(requests(&env, "shop-b", "PUT", "/userassignedidentities/") > 0);
 
     let again = env.expect(0, &["fleet", "up", "--report", "csv"]);
     assert!(again.stderr.contains("3 unchanged"), "{}", again.stderr);
@@ -152,6 +150,23 @@ fn environments_that_share_a_resource_are_refused() {
     assert_eq!(selected("name=b,location=northeurope"), Some(0));
     assert_eq!(selected("location=eastus"), Some(2));
     assert_eq!(env.run(&["fleet", "status", "--environment", "a"]).status.code(), Some(2));
+}
+
+#[test]
+fn each_environment_keeps_the_identity_that_reads_its_vault() {
+    let add_on = "identity = \"add-on\"";
+    let env = fleet("", &[("a", add_on), ("b", "")]);
+    env.expect(0, &["fleet", "up"]);
+    let identities = |name| requests(&env, name, "PUT", "/userassignedidentities/");
+    assert_eq!((identities("a"), identities("b") > 0), (0, true));
+    // Without the setting, the existing environment keeps its own.
+    write(&env, "", &[("a", ""), ("b", "")]);
+    env.expect(0, &["fleet", "plan", "--detailed-exitcode"]);
+    let again = env.expect(0, &["fleet", "up", "--from-start"]);
+    assert!(again.stderr.contains("2 unchanged"), "{}", again.stderr);
+    assert_eq!(identities("a"), 0);
+    let status = env.expect(0, &["fleet", "status"]).stdout;
+    assert!(status.contains("2 environments: 2 ready"), "{status}");
 }
 
 #[test]
