@@ -22,8 +22,8 @@ use crate::{
     },
     render::{
         fleet::{
-            self as display, FleetDisplay, json::FleetJson, lines::Lines, live::Live, progress::FleetProgress,
-            status as status_output, summary,
+            self as display, FleetDisplay, json::FleetJson, lines::Lines, live::Live,
+            progress::FleetProgress, status as status_output, summary,
         },
         stream,
     },

@@ -90,10 +90,7 @@ pub struct ComputedPlan {
 }
 
 /// Computes the plan of an environment. The journal is read without its lock and not written.
-pub async fn compute(
-    cli_context: &CliContext,
-    config: &mut LoadedConfig,
-) -> Result<ComputedPlan, Failure> {
+pub async fn compute(cli_context: &CliContext, config: &mut LoadedConfig) -> Result<ComputedPlan, Failure> {
     let (known, connection) =
         Recorded::read(cli_context, config, Gateways::WithoutTraffic).await?.into_parts();
     if let Some((key, _)) = &known {

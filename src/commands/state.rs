@@ -58,7 +58,8 @@ pub async fn run(cli_context: &CliContext, args: &Args) -> Result<Exit, Failure>
     store::state_config(&config, doing)?;
     let allowed = cli_context.allowed(&config.place)?;
     let (environment, gateways) = (&cli_context.environment, Gateways::WithoutTraffic);
-    let connection = target::prepare(allowed, environment, &cli_context.sign_ins, &config.folder, gateways).await?;
+    let connection =
+        target::prepare(allowed, environment, &cli_context.sign_ins, &config.folder, gateways).await?;
     let result = match &args.action {
         Action::List(_) => list(cli_context, &config, &connection).await,
         Action::Push(_) => push(cli_context, &config, &connection).await,

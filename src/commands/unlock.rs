@@ -34,7 +34,8 @@ pub async fn run(cli_context: &CliContext, args: &Args) -> Result<Exit, Failure>
     })?;
     let allowed = cli_context.allowed(&config.place)?;
     let (environment, gateways) = (&cli_context.environment, Gateways::WithoutTraffic);
-    let connection = target::prepare(allowed, environment, &cli_context.sign_ins, &config.folder, gateways).await?;
+    let connection =
+        target::prepare(allowed, environment, &cli_context.sign_ins, &config.folder, gateways).await?;
     let result = unlock(cli_context, args, &config, &connection).await;
     connection.close().await;
     result

@@ -97,7 +97,11 @@ mod tests {
     fn names_and_numbers_do_not_separate_one_cause() {
         let key = |name: &str, error: &EnvironmentError| key(&[format!("rg-{name}"), name.to_owned()], error);
         let quota = |name: &str, used: u32| {
-            error(Some("QuotaExceeded"), &format!("create cluster in rg-{name}"), &format!("{used} of 100 cores in use"))
+            error(
+                Some("QuotaExceeded"),
+                &format!("create cluster in rg-{name}"),
+                &format!("{used} of 100 cores in use"),
+            )
         };
         assert_eq!(key("shop", &quota("shop", 96)), key("blog", &quota("blog", 100)));
         let other = error(Some("Forbidden"), "create cluster in rg-shop", "96 of 100 cores in use");

@@ -31,7 +31,8 @@ pub fn errors(environments: &[FleetEnvironment]) -> Vec<ConfigError> {
             names.push_str(&format!(" and {} more", owners.len() - NAMED_MAX));
         }
         let message = format!("{setting} is \"{value}\" in {} environments{within}: {names}", owners.len());
-        let hint = format!("give each its own, or use its name in [defaults]: {setting} = {}", example(setting));
+        let hint =
+            format!("give each its own, or use its name in [defaults]: {setting} = {}", example(setting));
         Some(ConfigError::at(environments[second].place.clone(), message).hint(hint))
     };
     owners.into_iter().filter_map(clash).collect()
@@ -44,13 +45,19 @@ fn uniques(environment: &FleetEnvironment) -> Vec<Unique> {
         subscription => format!(" of subscription {subscription}"),
     };
     let unique = |setting, value: &str| Unique { setting, value: value.to_owned(), within: within.clone() };
-    let mut uniques =
-        vec![unique("resource_group", &settings.resource_group.to_lowercase()), unique("domain", &settings.domain)];
+    let mut uniques = vec![
+        unique("resource_group", &settings.resource_group.to_lowercase()),
+        unique("domain", &settings.domain),
+    ];
     if let Some(vault) = &settings.key_vault {
         uniques.push(Unique { setting: "key_vault.name", value: vault.clone(), within: String::new() });
     }
     let kubeconfig = format!(" with kubeconfig {}", settings.kubeconfig.display());
-    uniques.push(Unique { setting: "cluster.name", value: settings.cluster.name.clone(), within: kubeconfig });
+    uniques.push(Unique {
+        setting: "cluster.name",
+        value: settings.cluster.name.clone(),
+        within: kubeconfig,
+    });
     uniques
 }
 

@@ -182,8 +182,7 @@ impl EnvironmentRun<'_> {
         let allowed = cli_context.allowed(&config.place)?;
         let environment = &cli_context.environment;
         let (sign_ins, gateways) = (&cli_context.sign_ins, Gateways::WithTraffic);
-        let connected =
-            target::connect(allowed, environment, sign_ins, &config.folder, None, gateways);
+        let connected = target::connect(allowed, environment, sign_ins, &config.folder, None, gateways);
         let target = connected.await?;
         let walk = async |graph: &_, journal: &_| control.up(graph, journal, &target).await;
         let renewed = renew::run_renewal(cli_context, options, &config, &target, walk).await;
@@ -200,7 +199,10 @@ impl EnvironmentRun<'_> {
 }
 
 /// Runs something read-only, which the first stop request ends at once.
-async fn until_stopped<T>(stop: &Stop, reads: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+async fn until_stopped<T>(
+    stop: &Stop,
+    reads: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
     tokio::select! {
         result = reads => result,
         () = stop.requested(StopLevel::Graceful) => {
@@ -221,11 +223,7 @@ async fn closed(
 }
 
 /// Turns the result into a failure if a check of the verification fails.
-fn with_verdict(
-    result: EnvironmentResult,
-    verdict: &Verdict,
-    cli_context: &CliContext,
-) -> EnvironmentResult {
+fn with_verdict(result: EnvironmentResult, verdict: &Verdict, cli_context: &CliContext) -> EnvironmentResult {
     if verdict.passes() {
         return result;
     }

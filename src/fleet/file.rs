@@ -146,7 +146,8 @@ pub fn schema() -> Value {
         schema["description"] = text.into();
         schema
     };
-    fleet["properties"]["defaults"] = described(settings, "The settings of every environment; {name} stands for its name.");
+    fleet["properties"]["defaults"] =
+        described(settings, "The settings of every environment; {name} stands for its name.");
     fleet["properties"]["environment"] = json!({
         "type": "array",
         "description": "The environments, each with its own settings over the defaults.",
@@ -209,7 +210,8 @@ impl Reader<'_> {
             key: "name",
             place: self.place(document, "name"),
         };
-        let fleet_name = checks::names::environment(&fleet_name).map_err(|error| self.errors.push(error)).ok();
+        let fleet_name =
+            checks::names::environment(&fleet_name).map_err(|error| self.errors.push(error)).ok();
         let max_failures = self.amount(document, "max_failures", table.max_failures.as_ref());
         let waves = self.waves(document, table.waves.as_deref().unwrap_or_default());
         let environments = self.environments(path, document, &waves);
@@ -242,7 +244,12 @@ impl Reader<'_> {
         for (at, table) in tables.iter().enumerate() {
             let key = format!("waves[{at}]");
             let Some(ring) = &table.ring else {
-                self.wrong(document, &key, "the wave has no ring".into(), "name the ring: { ring = \"canary\" }");
+                self.wrong(
+                    document,
+                    &key,
+                    "the wave has no ring".into(),
+                    "name the ring: { ring = \"canary\" }",
+                );
                 continue;
             };
             if waves.iter().any(|wave| wave.ring.as_ref() == Some(ring)) {
@@ -252,12 +259,22 @@ impl Reader<'_> {
             let soak = table.soak.as_deref().map(|text| (text, amount::duration(text)));
             if let Some((text, None)) = soak {
                 let message = format!("`soak` is \"{text}\", which is not a duration of up to a week");
-                self.wrong(document, &format!("{key}.soak"), message, "write it as \"90s\", \"15m\", \"2h\" or \"1d\"");
+                self.wrong(
+                    document,
+                    &format!("{key}.soak"),
+                    message,
+                    "write it as \"90s\", \"15m\", \"2h\" or \"1d\"",
+                );
             }
             let size = self.amount(document, &format!("{key}.size"), table.size.as_ref());
             if size.is_some_and(|size| size.of(usize::MAX >> 12) == 0) {
                 let message = "`size` is 0: no environment would ever run".to_owned();
-                self.wrong(document, &format!("{key}.size"), message, "write a number from 1, or a share above 0%");
+                self.wrong(
+                    document,
+                    &format!("{key}.size"),
+                    message,
+                    "write a number from 1, or a share above 0%",
+                );
             }
             let soak = soak.and_then(|(_, soak)| soak).unwrap_or(Duration::ZERO);
             waves.push(WaveSpec { ring: Some(ring.clone()), soak, size });
@@ -320,14 +337,7 @@ impl Reader<'_> {
         environments
     }
 
-    fn check_ring(
-        &mut self,
-        document: &Document,
-        entry: &str,
-        name: &str,
-        ring: &str,
-        waves: &[WaveSpec],
-    ) {
+    fn check_ring(&mut self, document: &Document, entry: &str, name: &str, ring: &str, waves: &[WaveSpec]) {
         let rings: Vec<&str> = waves.iter().filter_map(|wave| wave.ring.as_deref()).collect();
         if rings.is_empty() || rings.contains(&ring) {
             return;
@@ -335,7 +345,9 @@ impl Reader<'_> {
         let own = format!("{entry}.ring");
         let (key, message) = match document.lines.contains_key(&own) {
             true => (own, format!("environment {name} is in ring \"{ring}\", which no wave has")),
-            false => (entry.to_owned(), format!("environment {name} has no ring, and no wave has \"{RING}\"")),
+            false => {
+                (entry.to_owned(), format!("environment {name} has no ring, and no wave has \"{RING}\""))
+            }
         };
         let hint = match nearest(ring, rings.iter().copied()) {
             Some(near) => format!("did you mean \"{near}\"?"),

@@ -183,7 +183,11 @@ impl Record {
         if from_start && history.unfinished.take().is_some() {
             record.append(Entry::Closed { complete: true })?;
         }
-        record.append(Entry::Opened { format: FORMAT, command: command.to_owned(), pid: std::process::id() })?;
+        record.append(Entry::Opened {
+            format: FORMAT,
+            command: command.to_owned(),
+            pid: std::process::id(),
+        })?;
         history.unfinished = history.unfinished.filter(|unfinished| unfinished.command == command);
         Ok((record, history))
     }

@@ -130,17 +130,22 @@ impl FleetReport<'_> {
         let failures = number(|result| result.outcome.is_failure());
         let time = format!("{:.3}", self.outcome.elapsed.as_secs_f64());
         let all = all.to_string();
-        let counts =
-            [("tests", &*all), ("failures", &failures), ("errors", "0"), ("skipped", &skipped), ("time", &time)];
+        let counts = [
+            ("tests", &*all),
+            ("failures", &failures),
+            ("errors", "0"),
+            ("skipped", &skipped),
+            ("time", &time),
+        ];
         let suite = format!("landfall fleet {} {}", self.command, self.fleet.name);
         let mut writer = Writer::new_with_indent(Vec::new(), b' ', 2);
         writer.write_event(Event::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)))?;
         let suites = writer.create_element("testsuites").with_attributes(counts);
         suites.write_inner_content(|writer| {
             let suite = writer.create_element("testsuite").with_attribute(("name", &*suite));
-            suite.with_attributes(counts).write_inner_content(|writer| {
-                self.rows().try_for_each(|row| self.case(writer, row))
-            })?;
+            suite
+                .with_attributes(counts)
+                .write_inner_content(|writer| self.rows().try_for_each(|row| self.case(writer, row)))?;
             Ok(())
         })?;
         let text = String::from_utf8(writer.into_inner()).map_err(io::Error::other)?;

@@ -148,7 +148,8 @@ impl EnvironmentResult {
             (Outcome::Failed, _) => EnvironmentOutcome::Failed,
         };
         let refused = report.errors.iter().find(|(_, error)| exit::of_kind(error.kind) == Exit::Refused);
-        let error = refused.or(report.errors.first()).map(|(step, error)| EnvironmentError::of_step(step, error));
+        let error =
+            refused.or(report.errors.first()).map(|(step, error)| EnvironmentError::of_step(step, error));
         Self { steps, error, ..Self::new(outcome) }
     }
 

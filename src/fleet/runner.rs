@@ -263,9 +263,8 @@ impl FleetRun {
             let since = Duration::try_from(Timestamp::now().duration_since(*at)).unwrap_or_default();
             return Ok(if *changed { soak.saturating_sub(since) } else { Duration::ZERO });
         }
-        let is_changed = |at: &usize| {
-            results.get(at).is_some_and(|result| result.outcome == EnvironmentOutcome::Ready)
-        };
+        let is_changed =
+            |at: &usize| results.get(at).is_some_and(|result| result.outcome == EnvironmentOutcome::Ready);
         let changed = wave.environments.iter().any(is_changed);
         self.append(|| Entry::WaveEnded { wave: wave.name.clone(), changed })?;
         // A wave that has changed nothing proves nothing.

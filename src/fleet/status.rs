@@ -44,11 +44,7 @@ pub fn read(fleet: &Fleet, selected: &[usize]) -> Result<Vec<EnvironmentStatus>,
     Ok(selected.iter().map(of).collect())
 }
 
-fn of_environment(
-    environment: &FleetEnvironment,
-    history: &History,
-    clients: &Clients,
-) -> EnvironmentStatus {
+fn of_environment(environment: &FleetEnvironment, history: &History, clients: &Clients) -> EnvironmentStatus {
     let (journal_state, unreadable) = match Journal::read(&environment.config.folder) {
         Ok(known) => (known.map(|(_, journal_state)| journal_state).unwrap_or_default(), None),
         Err(error) => (JournalState::default(), Some(Failure::of_journal(&error))),

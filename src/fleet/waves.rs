@@ -67,7 +67,8 @@ mod tests {
         let named = |waves: Vec<Wave>| -> Vec<(String, Vec<usize>)> {
             waves.into_iter().map(|wave| (wave.name, wave.environments)).collect()
         };
-        let all = [("canary", vec![1]), ("rest 1/3", vec![0, 2]), ("rest 2/3", vec![3, 4]), ("rest 3/3", vec![5])];
+        let all =
+            [("canary", vec![1]), ("rest 1/3", vec![0, 2]), ("rest 2/3", vec![3, 4]), ("rest 3/3", vec![5])];
         assert_eq!(
             named(of_rings(&specs, &rings, |_| true)),
             all.map(|(name, environments)| (name.to_owned(), environments))

@@ -76,12 +76,7 @@ impl RunControl {
     ///
     /// # Errors
     /// Fails if the journal cannot be written.
-    pub async fn up(
-        self,
-        graph: &Graph,
-        journal: &Arc<Journal>,
-        target: &Target,
-    ) -> Result<Report, Failure> {
+    pub async fn up(self, graph: &Graph, journal: &Arc<Journal>, target: &Target) -> Result<Report, Failure> {
         let report = landfall_engine::up(graph, &self.of(journal, target)).await;
         report.map_err(|error| Failure::of_journal_write(&error))
     }

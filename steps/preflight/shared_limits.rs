@@ -59,7 +59,8 @@ fn exceeded(
                 needs.entry((check_id, row.to_lowercase())).or_default().push((*name, needed));
             }
         };
-        if let Some((size, cores)) = size.and_then(|size| Some((size, quota::cores_needed(settings, size)?))) {
+        if let Some((size, cores)) = size.and_then(|size| Some((size, quota::cores_needed(settings, size)?)))
+        {
             add(PreflightCheckId::Quota, &size.family, cores);
             add(PreflightCheckId::RegionalQuota, quota::ALL, cores);
         }
@@ -102,7 +103,8 @@ mod tests {
         let environments = [("a", &settings), ("b", &settings), ("c", &settings)];
         let cores = [usage("standardDSv5Family", 4, 40), usage("cores", 4, 1000)];
         let found = exceeded(&environments, &sizes, &cores, &[usage("PublicIPAddresses", 0, 8)]);
-        let found: Vec<_> = found.iter().map(|one| (one.check_id, one.needed, one.environments.len())).collect();
+        let found: Vec<_> =
+            found.iter().map(|one| (one.check_id, one.needed, one.environments.len())).collect();
         assert_eq!(found, [(PreflightCheckId::Quota, 48, 3), (PreflightCheckId::Addresses, 9, 3)]);
         assert_eq!(exceeded(&environments[..2], &sizes, &cores, &[usage("PublicIPAddresses", 0, 8)]), []);
     }

@@ -57,7 +57,8 @@ fn all(outcome: &str, names: &[&str]) -> Vec<(String, String)> {
 
 #[test]
 fn a_fleet_comes_up_in_waves_and_goes_down() {
-    let waves = "name = \"shops\"\nwaves = [{ ring = \"canary\", soak = \"15m\" }, { ring = \"rest\", size = 1 }]";
+    let waves =
+        "name = \"shops\"\nwaves = [{ ring = \"canary\", soak = \"15m\" }, { ring = \"rest\", size = 1 }]";
     let env = fleet(waves, &[("shop-b", ""), ("shop-a", "ring = \"canary\""), ("shop-c", "")]);
     let names = ["shop-a", "shop-b", "shop-c"];
     let planned = env.expect(10, &["fleet", "plan", "--detailed-exitcode", "--select", "shop-b"]);
@@ -80,13 +81,15 @@ fn a_fleet_comes_up_in_waves_and_goes_down() {
     assert_eq!((&summary["event"], &summary["environments"]), (&"fleet".into(), &3.into()));
     assert_eq!((&summary["ready"], &summary["failed"]), (&3.into(), &0.into()));
 
-
     let again = env.expect(0, &["fleet", "up", "--report", "csv"]);
     assert!(again.stderr.contains("3 unchanged"), "{}", again.stderr);
     let lines: Vec<&str> = again.stdout.lines().collect();
     assert!(lines[0].starts_with("environment,wave,"), "{}", again.stdout);
     assert_eq!(lines.iter().filter(|line| line.contains(",unchanged,")).count(), 3, "{}", again.stdout);
-    assert!(again.stderr.contains("environment") && !again.stderr.contains("soak"), "nothing changed, nothing soaks");
+    assert!(
+        again.stderr.contains("environment") && !again.stderr.contains("soak"),
+        "nothing changed, nothing soaks"
+    );
 
     let status = env.expect(0, &["fleet", "status"]).stdout;
     assert!(status.contains("3 environments: 3 ready"), "{status}");
@@ -99,7 +102,10 @@ fn a_fleet_comes_up_in_waves_and_goes_down() {
     let report = std::fs::read_to_string(report).unwrap();
     assert!(report.contains("tests=\"3\" failures=\"0\"") && report.contains("name=\"shop-c\""), "{report}");
     let status = env.expect(0, &["fleet", "status", "--format", "json"]).summary();
-    assert!(status["environments"].as_array().unwrap().iter().all(|one| one["state"] == "deleted"), "{status}");
+    assert!(
+        status["environments"].as_array().unwrap().iter().all(|one| one["state"] == "deleted"),
+        "{status}"
+    );
 }
 
 #[test]
@@ -140,7 +146,10 @@ fn environments_that_share_a_resource_are_refused() {
         "[defaults]\ndomain = \"{name}.example.com\"\n[[environment]]\nname = \"a\"\n[[environment]]\nname = \"b\"\n",
     );
     let output = env.expect(2, &["fleet", "up"]).stderr;
-    assert!(output.contains("fleet.toml:5: resource_group is \"rg-aks-istio-gateway-demo\" in 2 environments"), "{output}");
+    assert!(
+        output.contains("fleet.toml:5: resource_group is \"rg-aks-istio-gateway-demo\" in 2 environments"),
+        "{output}"
+    );
     assert!(output.contains("resource_group = \"rg-{name}\""), "{output}");
     // A variable of the shell replaces a default, never what an environment says itself.
     let env = fleet("", &[("a", "location = \"westeurope\""), ("b", "")]).with("LOCATION", "northeurope");
@@ -283,7 +292,8 @@ async fn environments_of_one_sign_in_share_its_tokens() {
     let tokens = log.iter().filter(|line| line.method == "POST" && line.path.ends_with("/token")).count();
     // One for each audience, Resource Manager and vaults, and for each of the two commands.
     assert_eq!(tokens, 4);
-    let groups = log.iter().filter(|line| line.method == "PUT" && line.path.ends_with("/resourcegroups/rg-a"));
+    let groups =
+        log.iter().filter(|line| line.method == "PUT" && line.path.ends_with("/resourcegroups/rg-a"));
     assert!(groups.count() <= 1);
     sim.close().await;
 }

@@ -110,7 +110,13 @@ impl Budget {
     }
 
     /// Processes an answer; `None` if there was none.
-    fn answered(&mut self, class: Class, answer: Option<(StatusCode, &Headers)>, now: Instant, time_scale: f64) {
+    fn answered(
+        &mut self,
+        class: Class,
+        answer: Option<(StatusCode, &Headers)>,
+        now: Instant,
+        time_scale: f64,
+    ) {
         self.in_flight = self.in_flight.saturating_sub(1);
         let Some((status, headers)) = answer else { return };
         if status == StatusCode::TooManyRequests {
@@ -123,7 +129,11 @@ impl Budget {
             return;
         }
         let told = class.headers().into_iter().filter_map(|name| {
-            headers.get_optional_str(&azure_core::http::headers::HeaderName::from_static(name))?.trim().parse().ok()
+            headers
+                .get_optional_str(&azure_core::http::headers::HeaderName::from_static(name))?
+                .trim()
+                .parse()
+                .ok()
         });
         let Some(told) = told.reduce(f64::min) else { return };
         // Requests that are on their way may not be part of the number yet.

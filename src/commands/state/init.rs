@@ -49,7 +49,8 @@ pub async fn run(cli_context: &CliContext, args: &Args) -> Result<Exit, Failure>
     }
     let allowed = cli_context.allowed(&config.place)?;
     let (environment, gateways) = (&cli_context.environment, Gateways::WithoutTraffic);
-    let connection = target::prepare(allowed, environment, &cli_context.sign_ins, &config.folder, gateways).await?;
+    let connection =
+        target::prepare(allowed, environment, &cli_context.sign_ins, &config.folder, gateways).await?;
     let prepared = account_of(state, &connection);
     let (container, account) = match (connection.container(state), prepared) {
         (Ok(container), Ok(account)) => (container, account),

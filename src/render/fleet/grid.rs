@@ -43,7 +43,8 @@ pub fn region(progress: &FleetProgress, now: SystemTime, size: Size, style: Styl
     lines.push(String::new());
     let last = headline(progress, now);
     let running = running(progress, now, style);
-    let causes: Vec<String> = progress.causes().iter().take(CAUSES_MAX).map(|one| cause(one, style)).collect();
+    let causes: Vec<String> =
+        progress.causes().iter().take(CAUSES_MAX).map(|one| cause(one, style)).collect();
     for line in running.into_iter().chain(causes) {
         lines.push(text::cut(&line, columns));
     }

@@ -118,7 +118,13 @@ pub fn of_result(name: &str, result: &EnvironmentResult) -> Value {
 }
 
 /// Returns the last line: the summary of the fleet.
-pub fn summary(now: SystemTime, fleet: &Fleet, selected: usize, outcome: &FleetOutcome, causes: &[Cause]) -> Value {
+pub fn summary(
+    now: SystemTime,
+    fleet: &Fleet,
+    selected: usize,
+    outcome: &FleetOutcome,
+    causes: &[Cause],
+) -> Value {
     let number = |wanted: fn(&EnvironmentResult) -> bool| {
         outcome.results.values().filter(|result| wanted(result)).count()
     };

@@ -1,8 +1,7 @@
 //! Lines for pipes and CI: one for the beginning and one for the end of each environment, and for each wave.
 
 use super::{
-    FleetDisplay,
-    grid,
+    FleetDisplay, grid,
     progress::{CellState, FleetProgress},
 };
 use crate::{

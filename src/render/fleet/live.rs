@@ -32,7 +32,9 @@ impl<W: Write + Send, S: Fn() -> Size + Send> FleetDisplay for Live<W, S> {
         if let FleetEvent::WaveEnded { wave, failures, stopped: true } = event {
             let name = self.progress.waves[*wave].name.clone();
             let failed = text::count(*failures, "failure");
-            self.say_wrapped(&format!("Wave {name} has {failed}, more than it may have: nothing new starts."));
+            self.say_wrapped(&format!(
+                "Wave {name} has {failed}, more than it may have: nothing new starts."
+            ));
         }
     }
 

@@ -100,7 +100,8 @@ impl Counts {
             (self.running, "running"),
             (self.waiting, "waiting"),
         ];
-        let named = all.iter().filter(|(number, _)| *number > 0).map(|(number, name)| format!("{number} {name}"));
+        let named =
+            all.iter().filter(|(number, _)| *number > 0).map(|(number, name)| format!("{number} {name}"));
         named.collect::<Vec<_>>().join(", ")
     }
 }

@@ -13,12 +13,15 @@ const LINES_MAX: usize = 40;
 /// Returns the text; `columns` is the width of the grid.
 pub fn text(fleet: &str, environments: &[EnvironmentStatus], columns: usize, style: Styler) -> String {
     let all = text::count(environments.len(), "environment");
-    let number =
-        |wanted: &str| environments.iter().filter(|environment| environment.state == wanted).count();
+    let number = |wanted: &str| environments.iter().filter(|environment| environment.state == wanted).count();
     let counted = ["ready", "failed", "refused", "interrupted", "in progress", "deleted", "never run"];
     let counted = counted.iter().map(|state| (number(state), *state)).filter(|(number, _)| *number > 0);
     let counted: Vec<String> = counted.map(|(number, state)| format!("{number} {state}")).collect();
-    let first = format!("{} · {all}: {}", style.strong(&format!("landfall fleet status · {fleet}")), counted.join(", "));
+    let first = format!(
+        "{} · {all}: {}",
+        style.strong(&format!("landfall fleet status · {fleet}")),
+        counted.join(", ")
+    );
     let body = match environments.len() <= LINES_MAX {
         true => environments.iter().map(|one| line(one, style)).collect::<Vec<_>>().join("\n"),
         false => {

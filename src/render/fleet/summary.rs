@@ -55,7 +55,9 @@ pub fn text(summary: &FleetSummary<'_>, style: Styler) -> String {
             0 => String::new(),
             _ => format!(" {} did not run.", text::count(waiting, "environment")),
         };
-        let line = format!("Wave {name} has more failures than it may have (max_failures), so nothing new was started.{not_run}");
+        let line = format!(
+            "Wave {name} has more failures than it may have (max_failures), so nothing new was started.{not_run}"
+        );
         parts.push(text::wrap("", &line, text::COLUMNS));
     }
     parts.extend(next(summary));
@@ -107,8 +109,7 @@ fn cause(cause: &Cause, style: Styler) -> String {
     let (error, number) = (&cause.error, cause.environments.len());
     let code = error.code.as_ref().map(|code| format!("{code} · ")).unwrap_or_default();
     let first = style.bad(&format!("{number} × "));
-    let mut lines =
-        vec![text::wrap(&first, &format!("{code}failed to {}", error.message), text::COLUMNS)];
+    let mut lines = vec![text::wrap(&first, &format!("{code}failed to {}", error.message), text::COLUMNS)];
     if let Some(step) = &error.step {
         lines.push(text::wrap("  in: ", &text::name(step), text::COLUMNS));
     }
