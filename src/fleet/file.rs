@@ -142,12 +142,9 @@ pub fn schema() -> Value {
         fields.extend(environment["properties"].as_object().cloned().unwrap_or_default());
         environment["properties"] = Value::Object(fields.clone());
     }
-    let described = |mut schema: Value, text: &str| {
-        schema["description"] = text.into();
-        schema
-    };
-    fleet["properties"]["defaults"] =
-        described(settings, "The settings of every environment; {name} stands for its name.");
+    let mut defaults = settings;
+    defaults["description"] = "The settings of every environment; {name} stands for its name.".into();
+    fleet["properties"]["defaults"] = defaults;
     fleet["properties"]["environment"] = json!({
         "type": "array",
         "description": "The environments, each with its own settings over the defaults.",

@@ -89,7 +89,7 @@ impl<W: Write + Send> FleetDisplay for Lines<W> {
             }
             FleetEvent::Soaking { wave, left } => {
                 let is_due = now.duration_since(self.last).unwrap_or_default() >= SILENCE_MAX;
-                if is_due || std::mem::replace(&mut self.soaking, Some(*wave)) != Some(*wave) {
+                if is_due || self.soaking.replace(*wave) != Some(*wave) {
                     let name = self.progress.waves[*wave].name.clone();
                     self.put(now, "soak", &name, &format!("next wave in {}", text::duration(*left)));
                 }
