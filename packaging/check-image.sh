@@ -10,7 +10,7 @@ digest=$("$1" unpack "$2" "$root")
 echo "$2 holds $digest"
 
 variables=(PATH=/ HOME=/home/landfall SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt)
-state=/work/.landfall
+state=/workspace/.landfall
 if [ "$(id -u)" = 0 ]; then
   landfall() { env -i "${variables[@]}" "$(command -v chroot)" --userspec=65532:65532 "$root" /landfall "$@"; }
 elif unshare --map-root-user true 2>/dev/null; then

@@ -8,7 +8,7 @@ pub const USER: u32 = 65_532;
 /// The home folder of [`USER`].
 pub const HOME: &str = "/home/landfall";
 /// The current folder, for `landfall.toml` and `.landfall/`. Mount yours here.
-pub const WORK: &str = "/work";
+pub const WORK: &str = "/workspace";
 /// The program.
 pub const PROGRAM: &str = "/landfall";
 /// The root certificates. TLS clients on Linux read them at run time; without them, every request to Azure fails.

@@ -65,7 +65,7 @@ fn an_image_has_the_program_the_roots_a_user_and_folders_to_write_to() {
     assert_eq!(config["created"], "1970-01-02T00:00:00Z");
     assert_eq!(config["config"]["User"], "65532:65532");
     assert_eq!(config["config"]["Entrypoint"], serde_json::json!(["/landfall"]));
-    assert_eq!(config["config"]["WorkingDir"], "/work");
+    assert_eq!(config["config"]["WorkingDir"], "/workspace");
     let labels = &config["config"]["Labels"];
     assert_eq!(labels["org.opencontainers.image.source"], "https://example.com/landfall");
     assert_eq!(labels["org.opencontainers.image.revision"], "c0ffee");
