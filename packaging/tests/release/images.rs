@@ -57,7 +57,7 @@ fn an_image_has_the_program_the_roots_a_user_and_folders_to_write_to() {
         "755 65532 home/landfall",
         "755 0 landfall",
         "1777 0 tmp",
-        "755 65532 work",
+        "755 65532 workspace",
     ];
     assert_eq!(list, wanted);
     let config = &content.config;
