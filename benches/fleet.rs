@@ -24,7 +24,7 @@ const READ_EVERY: Duration = Duration::from_millis(20);
 /// The clock ticks a second of /proc (USER_HZ), the same on every Linux of today.
 const TICKS: f64 = 100.0;
 
-/// What one command used.
+/// The resources that one command used.
 struct Usage {
     wall: Duration,
     cpu_s: f64,

@@ -46,7 +46,7 @@ pub struct ContainerRoot {
     pub files: FileTree,
     /// The architecture, as the image specification names it.
     pub architecture: &'static str,
-    /// How many root certificates it has.
+    /// The number of its root certificates.
     pub roots: usize,
 }
 

@@ -1,8 +1,8 @@
-//! What an ELF file says about itself: its processor, and the program that loads it.
+//! The headers of an ELF file: its processor, and the program that loads it.
 
 use crate::Error;
 
-/// What a container image needs to know about a Linux program.
+/// The properties of a Linux program that a container image needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Elf {
     /// The architecture, as the image specification names it.

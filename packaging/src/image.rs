@@ -18,7 +18,7 @@ pub const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 /// The media type of an uncompressed layer.
 pub const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
 
-/// What an image says about itself.
+/// The description of an image.
 #[derive(Debug, Clone)]
 pub struct Description {
     /// The name without a tag, such as `landfall`, or with the registry in front.

@@ -1,4 +1,4 @@
-//! What a release of landfall consists of: archives, container images, checksums and the Homebrew formula.
+//! The parts of a release of landfall: archives, container images, checksums and the Homebrew formula.
 //!
 //! Everything here is deterministic: the same input gives the same bytes, so that a release can be rebuilt and
 //! compared. [`names`] is the list of targets and file names. The installer, the release workflow and the metadata

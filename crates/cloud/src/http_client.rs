@@ -52,7 +52,7 @@ const TRACEPARENT: &str = "traceparent";
 #[derive(Clone, Default)]
 pub struct ConnectionPool(Arc<Mutex<HashMap<PoolKey, reqwest::Client>>>);
 
-/// What distinguishes two connection pools: whether a proxy is never used, and the authorities to trust.
+/// The key of a connection pool: the use of a proxy, and the authorities to trust.
 type PoolKey = (bool, Option<Vec<String>>);
 
 impl ConnectionPool {

@@ -121,7 +121,7 @@ pub struct ConnectionInfo {
     /// The addresses of the name servers, for UDP and TCP.
     #[serde(default)]
     pub name_servers: NameServers,
-    /// How far the clock of the cloud is ahead of the system's, in milliseconds.
+    /// The lead of the cloud's clock over the system's, in milliseconds.
     #[serde(default)]
     pub clock_ahead_ms: i64,
     /// The seed of all ids.

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 /// The tag of a certificate by ACME, with its server.
 const ACME_TAG: &str = "landfall-acme";
 
-/// What the tags of a certificate say about its renewal.
+/// The record of a certificate's renewal in its tags.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RenewalRecord {
     /// The ACME server, as the settings name it.

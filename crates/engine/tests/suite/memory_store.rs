@@ -7,7 +7,7 @@ use std::{
 };
 use tokio::{sync::Notify, time::Instant};
 
-/// What happens to one append.
+/// The fault of one append.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
     /// The process stops before the append takes effect.

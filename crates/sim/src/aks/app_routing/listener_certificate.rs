@@ -66,7 +66,7 @@ fn reconcile(cx: &mut ReconcileContext<'_>, gateway: &Value) {
 /// Returns the class of a listener.
 ///
 /// # Errors
-/// What is wrong with the options.
+/// The mistake in the options.
 fn class(
     cx: &ReconcileContext<'_>,
     gateway: &Value,
