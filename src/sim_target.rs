@@ -67,6 +67,7 @@ pub fn options(config: &SimConfig) -> Options {
         seed: config.seed.as_ref().map(|seed| seed.value),
         faults: config.faults.clone(),
         zones: config.zones.clone(),
+        images: config.images.as_ref().map(|images| images.value.clone()).unwrap_or_default(),
         ..Options::default()
     }
 }
@@ -280,6 +281,11 @@ impl RemoteSim {
                         own";
             config_errors.push(seed.wrong(wrong).hint(hint));
         }
+        if let Some(images) = config.images.as_ref().filter(|images| images.value != connection.images) {
+            let wrong = format!("the simulated cloud runs other images than these: {holder} serves it");
+            let hint = "omit it, or end that one and start `landfall sim` with these images";
+            config_errors.push(images.wrong(wrong).hint(hint));
+        }
         if config_errors.is_empty() { Ok(()) } else { Err(Failure::of_config_errors(config_errors)) }
     }
 
@@ -324,6 +330,7 @@ mod tests {
             seed: None,
             faults: Vec::new(),
             zones: Vec::new(),
+            images: None,
         }
     }
 

@@ -443,7 +443,7 @@ mod tests {
             subscription: None,
             tenant: Some("contoso.com".into()),
             auth: AuthName::Auto,
-            sim: SimConfig { speed, seed: None, faults: Vec::new(), zones: Vec::new() },
+            sim: SimConfig { speed, seed: None, faults: Vec::new(), zones: Vec::new(), images: None },
             endpoints: own,
             state: None,
             consent: Consent::NotNeeded,

@@ -300,6 +300,9 @@ pub struct Sim {
     pub faults: Option<Vec<String>>,
     /// DNS zones to create, so that names can be published and validated: "example.com".
     pub zones: Option<Vec<String>>,
+    /// Programs of this machine that stand for images, so that pods of them really run: "registry.example/app=/usr/bin/app".
+    /// Read only from a file that is named with --config.
+    pub images: Option<Vec<String>>,
 }
 
 /// Endpoints other than those of public Azure.

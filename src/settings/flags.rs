@@ -115,6 +115,10 @@ pub struct SettingFlags {
     /// [env: LANDFALL_SIM_ZONES]
     #[arg(long, value_name = "NAME")]
     sim_zone: Vec<String>,
+    /// Program of this machine that stands for an image in the simulated cloud, so that pods of it really run; may be
+    /// repeated [env: LANDFALL_SIM_IMAGES]
+    #[arg(long, visible_alias = "run-image", value_name = "REPOSITORY=PROGRAM")]
+    sim_image: Vec<String>,
 }
 
 impl SettingFlags {
@@ -143,6 +147,7 @@ impl SettingFlags {
         };
         let of_stable = if self.stable.is_some() { "stable" } else { "canary" };
         let zones = (!self.sim_zone.is_empty()).then(|| self.sim_zone.join(","));
+        let images = (!self.sim_image.is_empty()).then(|| self.sim_image.join(","));
         let faults = (!self.sim_fault.is_empty()).then(|| self.sim_fault.join(","));
         let all = [
             ("cloud", "cloud", cloud.map(str::to_owned)),
@@ -182,6 +187,7 @@ impl SettingFlags {
             ("sim.seed", "seed", self.seed.clone()),
             ("sim.faults", "sim-fault", faults),
             ("sim.zones", "sim-zone", zones),
+            ("sim.images", "sim-image", images),
         ];
         all.into_iter().filter_map(|(key, flag, value)| Some((key, (flag, value?)))).collect()
     }

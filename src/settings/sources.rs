@@ -159,6 +159,7 @@ pub const ENVIRONMENT: &[(&str, &str)] = &[
     ("sim.seed", "LANDFALL_SIM_SEED"),
     ("sim.faults", "LANDFALL_SIM_FAULTS"),
     ("sim.zones", "LANDFALL_SIM_ZONES"),
+    ("sim.images", "LANDFALL_SIM_IMAGES"),
 ];
 
 /// The sources in their precedence, and the mistakes found so far.

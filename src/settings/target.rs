@@ -6,7 +6,7 @@ use super::{
         proxy,
         state::{self, StateConfig},
     },
-    config_error::{ConfigError, Sourced},
+    config_error::{ConfigError, Place, Sourced},
     defaults,
     file_schema::{AuthName, CloudName, File},
     sources::Sources,
@@ -14,6 +14,7 @@ use super::{
 use landfall_cloud::text_file;
 use landfall_sim::fault::Armed;
 use serde::de::IntoDeserializer;
+use std::{collections::BTreeMap, path::PathBuf};
 use url::Url;
 
 /// The maximum size of a file with authorities. Those of an operating system have 250 KB.
@@ -51,6 +52,8 @@ pub struct SimConfig {
     pub faults: Vec<String>,
     /// The DNS zones to create.
     pub zones: Vec<String>,
+    /// The programs of this machine that stand for images, by the repository of the image.
+    pub images: Option<Sourced<BTreeMap<String, PathBuf>>>,
 }
 
 /// Endpoints that differ from public Azure's; `None` means public Azure's.
@@ -138,7 +141,43 @@ fn sim_config(sources: &mut Sources<'_>, file: &File) -> Option<SimConfig> {
     let listed = file.sim.zones.as_ref().map(|zones| zones.join(","));
     let zones = sources.pick("sim.zones", listed);
     let zones = zones.map_or(Some(Vec::new()), |given| sources.take(self::zones(&given)));
-    Some(SimConfig { speed: speed?, seed: seed?, faults: faults?, zones: zones? })
+    let listed = file.sim.images.as_ref().map(|images| images.join(","));
+    let images = sources.pick("sim.images", listed);
+    let images = images.map_or(Some(None), |given| {
+        let read = self::images(sources, &given);
+        sources.take(read).map(|images| Some(given.with(images)))
+    });
+    Some(SimConfig { speed: speed?, seed: seed?, faults: faults?, zones: zones?, images: images? })
+}
+
+/// Parses a list of images and the programs that stand for them.
+///
+/// A program runs with the user's rights, so a file that landfall found by itself cannot name one.
+fn images(sources: &Sources<'_>, given: &Sourced<String>) -> Result<BTreeMap<String, PathBuf>, ConfigError> {
+    if matches!(given.place, Place::File { .. }) && !sources.file_is_named() {
+        let wrong = "programs for images are not read from a file that was not named";
+        return Err(given.wrong(wrong.to_owned()).hint("name the file with --config, or use --sim-image"));
+    }
+    let pairs = given.value.split(',').map(str::trim).filter(|pair| !pair.is_empty());
+    let image = |pair: &str| {
+        let wrong = |why: &str| given.wrong(format!("\"{pair}\" {why}"));
+        let example = "use REPOSITORY=PROGRAM, such as ghcr.io/acme/landfall=/usr/local/bin/landfall";
+        let Some((repository, program)) = pair.split_once('=').filter(|(left, right)| !left.is_empty() && !right.is_empty())
+        else {
+            return Err(wrong("does not name an image and its program").hint(example));
+        };
+        let tag = repository.rsplit('/').next().is_some_and(|last| last.contains([':', '@']));
+        if tag || repository.contains(char::is_whitespace) {
+            return Err(wrong("does not begin with the repository of an image, without tag and digest").hint(example));
+        }
+        let program = sources.path(&given.with(program.to_owned()));
+        let program = std::path::absolute(&program).unwrap_or(program);
+        if !program.is_file() {
+            return Err(wrong("names no program of this machine").hint(example));
+        }
+        Ok((repository.to_owned(), program))
+    };
+    pairs.map(image).collect()
 }
 
 /// Parses a list of zones.

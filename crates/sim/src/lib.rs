@@ -11,6 +11,7 @@
 //!   [`kubernetes`] and [`aks`]: clusters.
 //! * [`acme`]: certificate authorities. [`dns_server`]: the name servers of the DNS zones.
 //! * [`clock`] and [`durations`]: durations and time scaling.
+//! * `processes`: the container runtime of images that programs of this machine stand for.
 //! * `traffic`: the data plane of the gateways. `proxy`: a forward proxy for all hostnames.
 //! * [`fault`]: fault injection. [`admin_api`]: the admin API. `page`: the web page for it.
 //! * [`registration`]: discovery of a running simulated cloud by other processes.
@@ -32,6 +33,7 @@ mod migration;
 pub mod options;
 mod page;
 pub mod persistence;
+mod processes;
 mod proxy;
 pub mod registration;
 pub mod request;
@@ -49,7 +51,7 @@ pub mod vault;
 
 use std::io;
 use std::net::Ipv4Addr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -70,6 +72,7 @@ pub use server::{Body, Cut};
 pub use traffic::listeners::Listeners;
 
 use acme::CaName;
+use arm::clusters::container_runtime;
 use clock::{SimTime, Timing};
 use dns_server::Sockets;
 use fault::Faults;
@@ -96,6 +99,8 @@ pub struct Sim {
     name_servers: TaskTracker,
     listeners: tokio::sync::watch::Receiver<Listeners>,
     registration: Option<ServerRegistration>,
+    /// The container runtime, and what stops it; `None` if it knows no image.
+    containers: Option<(JoinHandle<()>, CancellationToken)>,
 }
 
 impl std::fmt::Debug for Sim {
@@ -140,8 +145,16 @@ impl Sim {
         let now = state.now();
         state.acme.ensure_issuers(now)?;
         let timing = Timing::new(options.speed);
+        let host = processes::Host {
+            programs: options.images,
+            folder: absolute(&persistence.path("pods")),
+            authority: absolute(&persistence.path("ca.pem")),
+        };
+        host.prepare()?;
+        container_runtime::begin(&mut state, host.runtime(), &timing, now);
         let sockets = Sockets::bind(state.seed).map_err(SimError::Port)?;
-        let connection = ConnectionInfo::of(&state, &timing, authority.pem(), sockets.addresses());
+        let mut connection = ConnectionInfo::of(&state, &timing, authority.pem(), sockets.addresses());
+        connection.images.clone_from(&host.programs);
         let (opened, listeners) = tokio::sync::watch::channel(Listeners::new());
         for (name, ca) in [("acme-root.pem", CaName::Production), ("acme-staging-root.pem", CaName::Staging)]
         {
@@ -172,10 +185,20 @@ impl Sim {
             stop.clone(),
         );
         let server = Some(tokio::spawn(server::serve(listener, context)));
+        let containers = (!host.programs.is_empty()).then(|| {
+            let (server_state, stop) = (Arc::clone(&server_state), CancellationToken::new());
+            let runtime = processes::serve(server_state, host, stop.clone());
+            let task = tokio::spawn(async move {
+                if let Err(error) = runtime.await {
+                    tracing::error!(%error, "the state cannot be saved; its containers end");
+                }
+            });
+            (task, stop)
+        });
         if options.traffic {
             tokio::spawn(traffic::listeners::serve(Arc::clone(&server_state), opened, stop.clone()));
         }
-        Ok(Self { connection, server_state, stop, server, name_servers, listeners, registration })
+        Ok(Self { connection, server_state, stop, server, name_servers, listeners, registration, containers })
     }
 
     /// Returns the addresses and the sign-in data.
@@ -253,6 +276,11 @@ impl Sim {
     pub async fn close(mut self) {
         // No process may find a server that is about to stop: without a registration it waits for the lock.
         self.withdraw();
+        // Containers are clients of the server, so they end first.
+        if let Some((runtime, stop)) = &mut self.containers {
+            stop.cancel();
+            let _ = runtime.await;
+        }
         self.stop.cancel();
         if let Some(server) = self.server.take() {
             let _ = server.await;
@@ -276,7 +304,15 @@ impl Drop for Sim {
     fn drop(&mut self) {
         self.withdraw();
         self.stop.cancel();
+        if let Some((runtime, _)) = &self.containers {
+            runtime.abort();
+        }
     }
+}
+
+/// Returns the absolute form of a path: containers begin in folders of their own.
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 /// Binds the previous port, or another one if that is taken or the state is new.

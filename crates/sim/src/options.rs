@@ -1,5 +1,8 @@
 //! The options of the simulated cloud, and the data that its clients need.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 use crate::acme::CaName;
@@ -31,6 +34,9 @@ pub struct Options {
     /// A kubeconfig that clusters return instead of their own: it replaces the simulated API server by
     /// another one.
     pub kubeconfig: Option<String>,
+    /// The programs of this machine that stand for images, by the repository of the image. Pods of such images really run;
+    /// see `docs/simulator.md`.
+    pub images: BTreeMap<String, PathBuf>,
     /// True if the gateways' addresses are served.
     pub traffic: bool,
     /// The port to serve on; `None` selects the previous one, or another if that is taken.
@@ -63,6 +69,7 @@ impl Default for Options {
             preview_features: Vec::new(),
             token_lifetime_real: crate::durations::TOKEN_LIFETIME_REAL,
             kubeconfig: None,
+            images: BTreeMap::new(),
             traffic: false,
             port: None,
             by: "landfall".to_owned(),
@@ -124,6 +131,9 @@ pub struct ConnectionInfo {
     /// The lead of the cloud's clock over the system's, in milliseconds.
     #[serde(default)]
     pub clock_ahead_ms: i64,
+    /// The programs that stand for images, by the repository of the image.
+    #[serde(default)]
+    pub images: BTreeMap<String, PathBuf>,
     /// The seed of all ids.
     pub seed: u64,
     /// The speed factor; infinite at instant speed, which is null in JSON.
@@ -171,6 +181,7 @@ impl ConnectionInfo {
             acme_roots: vec![state.acme.root_pem(CaName::Production).to_owned()],
             name_servers,
             clock_ahead_ms: state.clock_offset_ms,
+            images: BTreeMap::new(),
             seed: state.seed,
             time_scale: timing.speed.factor(),
         }

@@ -145,6 +145,28 @@ impl ServerState {
         Ok(changed)
     }
 
+    /// Applies all due changes, and calls a function with the state, read-only. Returns its result, the time of the next
+    /// change without a request, and the current time.
+    ///
+    /// # Errors
+    /// The state cannot be written.
+    pub(crate) fn advance<T>(
+        &self,
+        reader: impl FnOnce(&CloudState) -> T,
+    ) -> Result<(T, Option<SimTime>, SimTime), SimError> {
+        let inner = &mut *self.lock();
+        let now = inner.state.now();
+        if inner.state.advance_to(now, &self.timing) {
+            self.save(inner)?;
+        }
+        Ok((reader(&inner.state), inner.state.next_due(), now))
+    }
+
+    /// Wakes the receivers of changes, for a change outside of the state.
+    pub(crate) fn notify(&self) {
+        self.changed.send_replace(());
+    }
+
     /// Answers a DNS message to a name server.
     pub(crate) fn respond_dns(&self, server: &str, query: &[u8]) -> Option<dns_server::Response> {
         self.read(|state| dns_server::respond(state, server, query, state.now()))

@@ -47,6 +47,9 @@ pub struct ClusterInfo {
     pub vault_suffix: String,
     /// The maximum number of public addresses for load balancers; `None` for no limit.
     pub public_ip_quota: Option<u32>,
+    /// The address of the sign-in authority, with a slash at the end.
+    #[serde(skip)]
+    pub authority_host: String,
     /// The repositories of images whose containers a runtime outside of the simulation runs. They are known only while it
     /// runs.
     #[serde(skip)]
@@ -74,6 +77,7 @@ impl Default for ClusterInfo {
             kubelet_client_id: None,
             vault_suffix: "vault.azure.net".into(),
             public_ip_quota: None,
+            authority_host: String::new(),
             images: BTreeSet::new(),
         }
     }

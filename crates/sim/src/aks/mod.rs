@@ -162,6 +162,7 @@ impl Controllers {
 
 pub(crate) use aggregated_api::register_metrics;
 pub(crate) use node::mark_unready as mark_nodes_unready;
+pub(crate) use workload::image_repository;
 
 /// Creates the initial objects of a cluster, at the time at which it becomes `Succeeded`.
 ///
@@ -278,6 +279,7 @@ fn perform(cx: &mut ReconcileContext<'_>, task: Task) {
         Task::EndPod { pod } => workload::end_pod(cx, &pod),
         Task::CompletePod { pod } => workload::complete_pod(cx, &pod),
         Task::RestartContainer { pod, container } => workload::restart_container(cx, &pod, &container),
+        Task::UncordonNode { node } => node::uncordon(cx, &node),
         Task::ResumeJob { job } => workload::resume_job(cx, &job),
         Task::ExpireJob { job } => workload::expire_job(cx, &job),
         Task::FailRollout { deployment, replica_set } => {

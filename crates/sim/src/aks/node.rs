@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 
 use super::object::{self, name};
 use super::reconcile_context::ReconcileContext;
+use super::timers::Task;
+use super::workload;
 use crate::clock::SimTime;
 use crate::kubernetes::Store;
 
@@ -14,6 +16,8 @@ const MANAGER: &str = "cloud-controller-manager";
 const LEASES: &str = "leases.coordination.k8s.io";
 const LEASE_NAMESPACE: &str = "kube-node-lease";
 const NODE_CONTROLLER: &str = "kube-controller-manager";
+/// The time after which a drained node takes pods again, in seconds of cloud time (assumed).
+const DRAINED: f64 = 60.0;
 /// The first host address of a node. Azure reserves the first four addresses of every subnet.
 const FIRST_HOST: u32 = 4;
 
@@ -67,12 +71,48 @@ pub(crate) fn mark_unready(store: &mut Store, at: SimTime) -> bool {
     !nodes.is_empty()
 }
 
-/// Returns the node with the fewest pods, as the scheduler selects it; `None` without nodes.
+/// Drains a node as an upgrade does: it takes no new pods, all pods but those of DaemonSets are evicted, and after a while
+/// it is back.
+pub(super) fn drain(cx: &mut ReconcileContext<'_>, node_name: &str) {
+    set_schedulable(cx, node_name, false);
+    for pod in cx.list_where("pods", |pod| object::text(pod, "/spec/nodeName") == node_name) {
+        let owners = object::list(&pod, "/metadata/ownerReferences").iter();
+        let is_of_daemon_set = owners.into_iter().any(|owner| owner["kind"] == "DaemonSet");
+        if !is_of_daemon_set && !object::is_ending(&pod) && !workload::is_over(&pod) {
+            workload::evict(cx, &pod);
+        }
+    }
+    cx.schedule_once(DRAINED, Task::UncordonNode { node: node_name.to_owned() });
+}
+
+/// Lets a drained node take pods again.
+pub(super) fn uncordon(cx: &mut ReconcileContext<'_>, node_name: &str) {
+    set_schedulable(cx, node_name, true);
+}
+
+fn set_schedulable(cx: &mut ReconcileContext<'_>, node_name: &str, is_schedulable: bool) {
+    let Some(mut node) = cx.get("nodes", "", node_name) else { return };
+    if let Some(spec) = node["spec"].as_object_mut() {
+        spec.shift_remove("unschedulable");
+        spec.shift_remove("taints");
+        if !is_schedulable {
+            let taint = json!({"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule", "timeAdded": cx.at.rfc3339()});
+            spec.insert("unschedulable".into(), json!(true));
+            spec.insert("taints".into(), json!([taint]));
+        }
+    }
+    cx.put("nodes", node, NODE_CONTROLLER);
+}
+
+/// Returns the node with the fewest pods among those that take new ones, as the scheduler selects it; `None` if there is
+/// none.
 pub(super) fn least_loaded(cx: &ReconcileContext<'_>) -> Option<Value> {
     let pods = cx.store.list("pods", None);
     let load =
         |node: &Value| pods.iter().filter(|pod| object::text(pod, "/spec/nodeName") == name(node)).count();
-    cx.store.list("nodes", None).into_iter().min_by_key(|node| load(node)).cloned()
+    let mut nodes = cx.store.list("nodes", None);
+    nodes.retain(|node| node["spec"]["unschedulable"] != json!(true));
+    nodes.into_iter().min_by_key(|node| load(node)).cloned()
 }
 
 /// Returns the address of a node.

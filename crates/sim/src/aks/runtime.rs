@@ -3,12 +3,14 @@
 //! The simulation decides which containers run, and when they must end. The runtime starts and ends them, and reports
 //! what happened. Between two reports the state says what the kubelet knows.
 
+use serde_json::Value;
+
 use super::cluster_info::{ClusterInfo, VaultReader};
-use super::object::{is_ending, number, object_ref};
+use super::object::{is_ending, list, number, object_ref, text, uid};
 use super::reconcile_context::ReconcileContext;
 pub(crate) use super::timers::ObjectRef;
 pub(crate) use super::workload::ContainerEnd;
-use super::{Controllers, run_until_stable, workload};
+use super::{Controllers, node, run_until_stable, workload};
 use crate::clock::{SimTime, Timing};
 use crate::kubernetes::Store;
 
@@ -56,7 +58,7 @@ pub(crate) fn external_pods(
         start: owned(workload::startable(cluster_info, pod)),
         running: owned(workload::running(pod)),
         grace_seconds: is_ending(pod).then(|| number(pod, "/metadata/deletionGracePeriodSeconds").unwrap_or(0)),
-        is_out_of_memory: controllers.out_of_memory.contains(super::object::uid(pod)),
+        is_out_of_memory: controllers.out_of_memory.contains(uid(pod)),
     });
     all.filter(|one| !one.start.is_empty() || !one.running.is_empty()).collect()
 }
@@ -105,6 +107,34 @@ impl RuntimeContext<'_> {
                 workload::container_ended(cx, pod, container, end);
             }
         });
+    }
+
+    /// Drains the node on which a pod of a Job runs: the node takes no new pods for a while, and its pods are evicted. Returns
+    /// whether there is one.
+    pub fn drain_node(&mut self) -> bool {
+        let Some(pod) = self.running_job_pod() else { return false };
+        self.apply(|cx| node::drain(cx, text(&pod, "/spec/nodeName")));
+        true
+    }
+
+    /// Lets the memory of a running pod of a Job run out; returns whether there is one.
+    pub fn exhaust_memory(&mut self) -> bool {
+        let Some(pod) = self.running_job_pod() else { return false };
+        if workload::is_external(self.cluster_info, &pod) {
+            self.controllers.out_of_memory.insert(uid(&pod).to_owned());
+        } else {
+            self.apply(|cx| workload::end_all(cx, &pod, &ContainerEnd::out_of_memory()));
+        }
+        true
+    }
+
+    /// Returns the first pod of a Job with a running container.
+    fn running_job_pod(&self) -> Option<Value> {
+        let mut pods = self.store.shared("pods", None).filter(|pod| {
+            let owners = list(pod, "/metadata/ownerReferences").iter();
+            !is_ending(pod) && owners.into_iter().any(|owner| owner["kind"] == "Job") && !workload::running(pod).is_empty()
+        });
+        pods.next().map(|pod| Value::clone(pod))
     }
 
     /// Reports that a new runtime begins: the containers of the last one are lost, and pods that waited for an image that

@@ -40,6 +40,8 @@ pub(super) enum Task {
     RestartContainer { pod: ObjectRef, container: String },
     /// Reconciles a Job after a delay, or at its deadline.
     ResumeJob { job: ObjectRef },
+    /// Lets a drained node take pods again.
+    UncordonNode { node: String },
     /// Deletes a finished Job with a time to live.
     ExpireJob { job: ObjectRef },
     /// Marks a rollout that exceeds its progress deadline.

@@ -2,9 +2,11 @@
 
 use super::inject::{Injection, RequestContext};
 use super::{Fault, Kind, Row};
+use crate::aks::runtime::RuntimeContext;
 use crate::aks::{Controllers, mark_nodes_unready};
-use crate::arm::clusters::{WriteOutcome, fault_hooks};
+use crate::arm::clusters::{WriteOutcome, container_runtime, fault_hooks};
 use crate::request::Reply;
+use crate::state::CloudState;
 
 const CLUSTER: &str = "/managedclusters/";
 
@@ -153,7 +155,40 @@ pub(super) const ROWS: &[Row] = &[
             store.is_some_and(|store| mark_nodes_unready(store, context.now))
         }),
     ),
+    row(
+        Fault::NodeDrained,
+        "node-drained",
+        ("GET", "/jobs/"),
+        (
+            "the node of a running pod of a Job is drained: its pods are evicted with the condition `DisruptionTarget`, and have \
+             their grace period; a program that ignores SIGTERM ends with 137, others with their own exit code or 143",
+            "does not count the failure; the Job replaces the pod",
+        ),
+        true,
+        Injection::Before(|state, context| with_runtime(state, context, |cx| cx.drain_node())),
+    ),
+    row(
+        Fault::PodOutOfMemory,
+        "pod-out-of-memory",
+        ("GET", "/jobs/"),
+        (
+            "the memory of a running pod of a Job runs out: its container ends with `OOMKilled` and exit code 137, without \
+             `DisruptionTarget`",
+            "counts the failure; the Job retries the pod within its limits",
+        ),
+        true,
+        Injection::Before(|state, context| with_runtime(state, context, |cx| cx.exhaust_memory())),
+    ),
 ];
+
+fn with_runtime(
+    state: &mut CloudState,
+    context: &RequestContext<'_>,
+    with: impl FnOnce(&mut RuntimeContext<'_>) -> bool,
+) -> bool {
+    let (timing, now) = (context.timing, context.now);
+    uid(context).is_some_and(|uid| container_runtime::with_runtime_of(state, &uid, timing, now, with))
+}
 
 /// Returns whether the write of a cluster was accepted.
 fn accepted(context: &RequestContext<'_>, reply: &Reply) -> bool {
@@ -247,6 +282,66 @@ mod tests {
         assert_eq!(properties(&mut cloud)["powerState"]["code"], "Running");
         assert_eq!(test_cluster.get(&mut cloud, "/version").status, 200);
         assert_eq!(cloud.send(&start).status, 204);
+    }
+
+    /// A cluster with a Job of one index, whose pod runs.
+    fn with_running_job(fault: &str) -> (TestCloud, TestCluster) {
+        let mut cloud = TestCloud::new();
+        make_cluster(&mut cloud);
+        cloud.advance(60.0);
+        let test_cluster = TestCluster::of(&mut cloud);
+        arm(&mut cloud, fault);
+        let job = json!({
+            "apiVersion": "batch/v1", "kind": "Job", "metadata": { "name": "once" },
+            "spec": {
+                "completions": 1, "completionMode": "Indexed", "backoffLimitPerIndex": 1,
+                "podFailurePolicy": { "rules": [
+                    { "action": "Ignore", "onPodConditions": [{ "type": "DisruptionTarget" }] },
+                ] },
+                "template": { "spec": {
+                    "restartPolicy": "Never", "containers": [{ "name": "main", "image": "busybox:1" }],
+                } },
+            },
+        });
+        let created = test_cluster.apply(&mut cloud, &format!("{JOB}?fieldManager=me"), &job);
+        assert_eq!(created.status, 201, "{created:?}");
+        cloud.advance(9.0);
+        (cloud, test_cluster)
+    }
+
+    const JOB: &str = "/apis/batch/v1/namespaces/default/jobs/once";
+
+    fn job_status(cloud: &mut TestCloud, test_cluster: &TestCluster) -> Value {
+        test_cluster.get(cloud, JOB).value()["status"].clone()
+    }
+
+    #[test]
+    fn a_drained_node_disrupts_a_job_without_a_failure() {
+        let (mut cloud, test_cluster) = with_running_job("node-drained");
+        job_status(&mut cloud, &test_cluster);
+        let pods = test_cluster.get(&mut cloud, "/api/v1/namespaces/default/pods").value();
+        let conditions = pods["items"][0]["status"]["conditions"].as_array().cloned().unwrap_or_default();
+        let disrupted = conditions.iter().find(|line| line["type"] == "DisruptionTarget");
+        assert_eq!(disrupted.map(|line| &line["reason"]), Some(&json!("EvictionByEvictionAPI")), "{pods}");
+        assert!(pods["items"][0]["metadata"]["deletionTimestamp"].is_string());
+        cloud.advance(90.0);
+        let status = job_status(&mut cloud, &test_cluster);
+        assert_eq!((&status["completedIndexes"], &status["failed"]), (&json!("0"), &Value::Null), "{status}");
+        let nodes = test_cluster.get(&mut cloud, "/api/v1/nodes").value();
+        let nodes = nodes["items"].as_array().cloned().unwrap_or_default();
+        assert!(nodes.iter().all(|node| node["spec"]["unschedulable"].is_null()), "the node is back");
+    }
+
+    #[test]
+    fn a_pod_without_memory_counts_as_failed() {
+        let (mut cloud, test_cluster) = with_running_job("pod-out-of-memory");
+        job_status(&mut cloud, &test_cluster);
+        let pods = test_cluster.get(&mut cloud, "/api/v1/namespaces/default/pods").value();
+        let state = &pods["items"][0]["status"]["containerStatuses"][0]["state"]["terminated"];
+        assert_eq!((&state["reason"], &state["exitCode"]), (&json!("OOMKilled"), &json!(137)), "{pods}");
+        cloud.advance(60.0);
+        let status = job_status(&mut cloud, &test_cluster);
+        assert_eq!((&status["completedIndexes"], &status["failed"]), (&json!("0"), &json!(1)), "{status}");
     }
 
     #[test]

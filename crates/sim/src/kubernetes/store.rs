@@ -5,6 +5,7 @@
 //! compaction on a real server.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::path::Path;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -58,6 +59,9 @@ pub struct Store {
     /// The issuer of the service accounts' tokens.
     #[serde(default)]
     pub token_issuer: TokenIssuer,
+    /// The folder with the folders of pods whose containers really run, by uid; `None` if none does.
+    #[serde(skip)]
+    pod_folder: Option<Arc<Path>>,
     #[serde(skip)]
     log: VecDeque<Change>,
     /// The resource version of the last write to each resource since the store was read from disk.
@@ -74,6 +78,16 @@ impl Store {
     /// Sets the version for `/version`, `1.33.5`.
     pub fn set_version(&mut self, version: &str) {
         self.version = version.trim_start_matches('v').to_owned();
+    }
+
+    /// Sets the folder of the pods whose containers really run.
+    pub(crate) fn set_pod_folder(&mut self, folder: Option<Arc<Path>>) {
+        self.pod_folder = folder;
+    }
+
+    /// Returns the folder of the pods whose containers really run.
+    pub(crate) fn pod_folder(&self) -> Option<&Path> {
+        self.pod_folder.as_deref()
     }
 
     pub(super) fn version(&self) -> &str {

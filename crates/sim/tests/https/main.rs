@@ -3,6 +3,7 @@
 mod admin_api;
 mod certificates;
 mod client;
+mod containers;
 mod resources;
 mod sdk;
 mod serving;

@@ -1,16 +1,20 @@
 //! Container logs, derived from the stored objects.
 //!
-//! No program runs here and nothing is recorded: a log is computed from the objects, so it reports what
+//! Most programs do not run, and nothing is recorded of them: their log is computed from the objects, so it reports what
 //! happened to them and no more. Istiod, the gateway proxies and the pods of the Key Vault add-on log their
-//! actions. Every other container only logs that it runs.
+//! actions. Every other container only logs that it runs. Containers that really run have the lines that they wrote, in
+//! files of a folder for each pod.
 
 mod mesh;
 mod vault;
 
+use std::fs;
+use std::path::{Path, PathBuf};
+
 use serde_json::Value;
 
 use super::condition;
-use super::object::{list, namespace, text};
+use super::object::{list, namespace, text, uid};
 use crate::clock::SimTime;
 use crate::kubernetes::Store;
 
@@ -53,10 +57,32 @@ fn parse_time(time: &str) -> Option<SimTime> {
     Some(SimTime(time.as_millisecond()))
 }
 
+/// Returns the log files of a container in the folder of its pod: the one before the current one, and the current one.
+pub(crate) fn log_files(folder: &Path, container: &str) -> [PathBuf; 2] {
+    ["log.1", "log"].map(|ending| folder.join(format!("{container}.{ending}")))
+}
+
+/// Reads the log of a container that really ran. A line is its time, a space and the text.
+pub(crate) fn read_log(folder: &Path, container: &str) -> Vec<LogLine> {
+    let texts = log_files(folder, container).map(|path| fs::read(path).unwrap_or_default());
+    let lines = texts.iter().flat_map(|text| text.split(|byte| *byte == b'\n')).filter(|line| !line.is_empty());
+    let parsed = lines.filter_map(|line| {
+        let line = String::from_utf8_lossy(line);
+        let (at, text) = line.split_once(' ')?;
+        Some(LogLine { at: parse_time(at)?, text: text.to_owned() })
+    });
+    parsed.collect()
+}
+
 /// Returns the log of a container since its start, in order; empty before it runs.
 pub(crate) fn lines(store: &Store, pod: &Value, container: &str) -> Vec<LogLine> {
+    let folder = store.pod_folder().map(|all| all.join(uid(pod)));
+    if let Some(folder) = folder.filter(|folder| folder.is_dir()) {
+        return read_log(&folder, container);
+    }
     let status = list(pod, "/status/containerStatuses").iter().find(|status| status["name"] == *container);
-    let since = status.and_then(|status| parse_time(text(status, "/state/running/startedAt")));
+    let started = |state: &str| parse_time(text(status?, &format!("/state/{state}/startedAt")));
+    let since = started("running").or_else(|| started("terminated"));
     let spec = list(pod, "/spec/containers").iter().find(|spec| spec["name"] == *container);
     let (Some(since), Some(spec)) = (since, spec) else { return Vec::new() };
     let writer = Writer { store, pod, image: text(spec, "/image"), since };

@@ -37,7 +37,7 @@ pub(super) fn with_tag(reference: &str) -> String {
 }
 
 /// Returns the repository of a reference, without tag and digest.
-pub(super) fn repository(reference: &str) -> &str {
+pub(crate) fn repository(reference: &str) -> &str {
     let rest = reference.split('@').next().unwrap_or(reference);
     let slash = rest.rfind('/').map_or(0, |at| at + 1);
     rest[slash..].find(':').map_or(rest, |colon| &rest[..slash + colon])

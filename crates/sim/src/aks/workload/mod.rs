@@ -21,8 +21,9 @@ pub(super) use endpoint::has_ready_pod;
 pub(super) use job::{Failures as JobFailures, expire as expire_job, resume as resume_job};
 pub(super) use kubelet::{
     adopt_waiting, complete as complete_pod, container_ended, container_refused, container_started, end as end_pod,
-    is_external, report_lost, report_shutdown, restart as restart_container, running, startable,
+    end_all, evict, is_external, report_lost, report_shutdown, restart as restart_container, running, startable,
 };
+pub(crate) use image_reference::repository as image_repository;
 pub(crate) use kubelet::ContainerEnd;
 pub(super) use pod::{is_over, mounted, start as start_pod, start_all};
 

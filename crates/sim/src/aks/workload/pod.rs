@@ -57,7 +57,11 @@ fn schedule(cx: &mut ReconcileContext<'_>, mut pod: Value) {
     let assigned = text(&pod, "/spec/nodeName").to_owned();
     let node = if assigned.is_empty() { node::least_loaded(cx) } else { cx.get("nodes", "", &assigned) };
     let Some(node) = node else {
-        return mark_unschedulable(cx, &pod, "no nodes available to schedule pods");
+        let why = match cx.store.list("nodes", None).len() {
+            0 => "no nodes available to schedule pods".to_owned(),
+            all => format!("0/{all} nodes are available: {all} node(s) were unschedulable."),
+        };
+        return mark_unschedulable(cx, &pod, &why);
     };
     if let Some(why) = volume::waits_for_claim(cx, &pod) {
         return mark_unschedulable(cx, &pod, &why);

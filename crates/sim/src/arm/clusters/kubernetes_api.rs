@@ -1,7 +1,7 @@
 //! Access to the inside of a cluster: requests to its Kubernetes API, and the controllers that reconcile its
 //! objects.
 
-use super::{ManagedCluster, api_access, entra_access, node_resources, power, public_addresses};
+use super::{ManagedCluster, api_access, container_runtime, entra_access, node_resources, power, public_addresses};
 use crate::aks;
 use crate::arm::dns::external_dns;
 use crate::clock::{SimTime, Timing};
@@ -89,6 +89,7 @@ pub(super) fn advance_to(state: &mut CloudState, key: &str, until: SimTime, timi
     if let Some(cluster_info) = &mut cluster.cluster_info {
         cluster_info.public_ip_quota = left;
     }
+    container_runtime::adapt(state, &mut cluster);
     let before = cluster.controllers.addresses_revision();
     if let Some(cluster_info) = &cluster.cluster_info {
         let vaults = NodeVaultReader(state);

@@ -6,6 +6,7 @@
 mod address_plan;
 mod api_access;
 mod compute;
+pub(crate) mod container_runtime;
 mod create;
 mod credential;
 mod defaults;
@@ -66,6 +67,9 @@ pub struct Clusters {
     /// A kubeconfig that replaces those of the clusters, if another API server stands in for them.
     #[serde(skip)]
     external_kubeconfig: Option<String>,
+    /// The runtime of containers that really run; by default none does.
+    #[serde(skip)]
+    container_runtime: container_runtime::ContainerRuntime,
     /// The number of coming writes that complete without the identity of the Key Vault add-on.
     withheld: u32,
 }

@@ -2,7 +2,7 @@
 //!
 //! Contract: `GET /api/v1/namespaces/{namespace}/pods/{name}/log`. The lines come from [`crate::aks::log`].
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use http::Method;
@@ -20,7 +20,7 @@ use crate::request::{Reply, Request};
 /// The media type of logs.
 pub const TEXT: &str = "text/plain";
 
-/// A log stream that ends with its pod.
+/// A log stream that ends with its container, or with its pod.
 #[derive(Debug)]
 pub struct Log {
     namespace: String,
@@ -29,22 +29,49 @@ pub struct Log {
     container: String,
     timestamps: bool,
     pending: Vec<LogLine>,
-    sent: BTreeSet<LogLine>,
+    /// The number of times that each line was sent: a program may repeat itself within a millisecond.
+    sent: BTreeMap<LogLine, usize>,
+}
+
+fn count(lines: &[LogLine]) -> BTreeMap<LogLine, usize> {
+    let mut counts = BTreeMap::new();
+    for line in lines {
+        *counts.entry(line.clone()).or_default() += 1;
+    }
+    counts
 }
 
 impl Log {
-    /// Returns the lines since the last poll, and whether the pod no longer exists.
+    /// Returns the lines since the last poll, and whether the container has ended or the pod no longer exists.
     pub fn poll(&mut self, store: &Store) -> (Vec<Bytes>, bool) {
         let mut new = std::mem::take(&mut self.pending);
         let pod =
             store.get("pods", &self.namespace, &self.name).filter(|pod| pod["metadata"]["uid"] == self.uid);
         if let Some(pod) = pod {
-            new.extend(
-                lines(store, pod, &self.container).into_iter().filter(|line| self.sent.insert(line.clone())),
-            );
+            let all = lines(store, pod, &self.container);
+            let mut seen = BTreeMap::new();
+            for line in &all {
+                let number = seen.entry(line).or_insert(0_usize);
+                *number += 1;
+                if *number > self.sent.get(line).copied().unwrap_or(0) {
+                    new.push(line.clone());
+                }
+            }
+            self.sent = count(&all);
         }
-        (new.iter().map(|line| Bytes::from(format_line(line, self.timestamps))).collect(), pod.is_none())
+        let has_ended = pod.is_none_or(|pod| has_ended(pod, &self.container));
+        (new.iter().map(|line| Bytes::from(format_line(line, self.timestamps))).collect(), has_ended)
     }
+}
+
+/// Returns whether a container has ended for good.
+fn has_ended(pod: &Value, container: &str) -> bool {
+    statuses(pod).any(|status| status["name"] == *container && status["state"]["terminated"].is_object())
+}
+
+fn statuses(pod: &Value) -> impl Iterator<Item = &Value> {
+    let lists = ["initContainerStatuses", "containerStatuses"].into_iter();
+    lists.filter_map(|field| pod["status"][field].as_array()).flatten()
 }
 
 fn format_line(line: &LogLine, timestamps: bool) -> String {
@@ -70,7 +97,7 @@ pub fn serve(
         .ok_or_else(|| StatusError::not_found(&resource_path.definition, resource_path.name()))?;
     let container = container_name(request, pod, resource_path.name())?;
     if flag(request, "previous")? == Some(true) {
-        // Containers here never restart.
+        // Only the log of the last start is kept.
         return Err(StatusError::bad_request(format!(
             "previous terminated container {container:?} in pod {:?} not found",
             resource_path.name()
@@ -78,7 +105,7 @@ pub fn serve(
     }
     check_running(pod, container, resource_path.name())?;
     let all_lines = lines(store, pod, container);
-    let sent = all_lines.iter().cloned().collect();
+    let sent = count(&all_lines);
     let selected = selected(request, all_lines, now)?;
     let timestamps = flag(request, "timestamps")?.unwrap_or(false);
     if flag(request, "follow")? == Some(true) {
@@ -124,8 +151,12 @@ fn selected(request: &Request, mut lines: Vec<LogLine>, now: SimTime) -> Result<
 }
 
 fn names(pod: &Value) -> Vec<&str> {
-    let containers = pod["spec"]["containers"].as_array().into_iter().flatten();
-    containers.filter_map(|container| container["name"].as_str()).collect()
+    names_in(pod, "containers").collect()
+}
+
+fn names_in<'p>(pod: &'p Value, list: &str) -> impl Iterator<Item = &'p str> {
+    let containers = pod["spec"][list].as_array().into_iter().flatten();
+    containers.filter_map(|container| container["name"].as_str())
 }
 
 fn container_name<'p>(request: &Request, pod: &'p Value, name: &str) -> Result<&'p str, StatusError> {
@@ -136,15 +167,14 @@ fn container_name<'p>(request: &Request, pod: &'p Value, name: &str) -> Result<&
             "a container name must be specified for pod {name}, choose one of: [{}]",
             all.join(" ")
         ))),
-        (wanted, all) => all.iter().find(|known| **known == wanted).copied().ok_or_else(|| {
+        (wanted, all) => all.iter().copied().chain(names_in(pod, "initContainers")).find(|known| *known == wanted).ok_or_else(|| {
             StatusError::bad_request(format!("container {wanted} is not valid for pod {name}"))
         }),
     }
 }
 
 fn check_running(pod: &Value, container: &str, name: &str) -> Result<(), StatusError> {
-    let statuses = pod["status"]["containerStatuses"].as_array().into_iter().flatten();
-    let status = statuses.into_iter().find(|status| status["name"] == *container);
+    let status = statuses(pod).find(|status| status["name"] == *container);
     let pending = status.map_or("ContainerCreating", |status| {
         status["state"]["waiting"]["reason"].as_str().unwrap_or_default()
     });
@@ -219,6 +249,29 @@ mod tests {
         let other = json!({"metadata": {"name": "web", "namespace": "demo"},
             "spec": {"containers": [{"name": "a", "image": "a:2"}]}});
         cluster.store.put("pods", other, "kubelet", cluster.now);
+        assert_eq!(log.poll(&cluster.store), (Vec::new(), true));
+    }
+
+    #[test]
+    fn the_lines_of_a_program_are_read_from_its_files_and_end_with_it() {
+        let mut cluster = cluster();
+        let folder = tempfile::tempdir().unwrap();
+        let uid = cluster.store.get("pods", "demo", "web").unwrap()["metadata"]["uid"].as_str().unwrap().to_owned();
+        let own = folder.path().join(uid);
+        std::fs::create_dir(&own).unwrap();
+        let line = |text: &str| format!("{} {text}\n", T0.rfc3339());
+        std::fs::write(own.join("a.log.1"), line("one")).unwrap();
+        std::fs::write(own.join("a.log"), line("two").repeat(2)).unwrap();
+        cluster.store.set_pod_folder(Some(folder.path().into()));
+        assert_eq!(text(&mut cluster, "container=a").1, "one\ntwo\ntwo\n");
+        let request = Request::new(Method::GET, "c", &format!("{LOG}?container=a&follow=true&tailLines=0"));
+        let mut log = cluster.send_request(&request).log.expect("it is followed");
+        assert_eq!(log.poll(&cluster.store), (Vec::new(), false));
+        std::fs::write(own.join("a.log"), line("two").repeat(3)).unwrap();
+        assert_eq!(log.poll(&cluster.store), (vec![Bytes::from("two\n")], false));
+        let mut status = cluster.store.get("pods", "demo", "web").unwrap()["status"].clone();
+        status["containerStatuses"][0]["state"] = json!({"terminated": {"exitCode": 0}});
+        cluster.store.put_status("pods", "demo", "web", status, "kubelet", T0);
         assert_eq!(log.poll(&cluster.store), (Vec::new(), true));
     }
 }
