@@ -291,6 +291,8 @@ mod tests {
         cloud.advance(60.0);
         let test_cluster = TestCluster::of(&mut cloud);
         arm(&mut cloud, fault);
+        // The controllers are at the time of the last request.
+        test_cluster.get(&mut cloud, "/version");
         let job = json!({
             "apiVersion": "batch/v1", "kind": "Job", "metadata": { "name": "once" },
             "spec": {

@@ -224,10 +224,10 @@ async fn a_deleted_pod_gets_sigterm_and_after_its_grace_period_sigkill() {
     let cluster = Cluster::create().await;
     let folder = tempfile::tempdir().unwrap();
     let (ids, out) = (folder.path().join("ids"), folder.path().join("out"));
-    // The second one ignores SIGTERM, as does the process that it starts.
+    // The second one ignores SIGTERM, as does the process that it starts. A doubled dollar sign is one, as in Kubernetes.
     for (name, script) in [
-        ("polite", "trap 'echo bye > $OUT; exit 7' TERM; echo $$ > $IDS; while :; do sleep 0.05; done"),
-        ("stubborn", "trap '' TERM; sleep 1000 & echo \"$$ $!\" > $IDS; while :; do sleep 0.05; done"),
+        ("polite", "trap 'echo bye > $OUT; exit 7' TERM; echo $$$$ > $IDS; while :; do sleep 0.05; done"),
+        ("stubborn", "trap '' TERM; sleep 1000 & echo \"$$$$ $!\" > $IDS; while :; do sleep 0.05; done"),
     ] {
         let _ = std::fs::remove_file(&ids);
         let variables = json!([{"name": "IDS", "value": ids}, {"name": "OUT", "value": out}]);
@@ -252,7 +252,7 @@ async fn a_deleted_pod_gets_sigterm_and_after_its_grace_period_sigkill() {
 async fn the_end_of_the_server_disrupts_its_pods_and_the_next_one_starts_new_ones() {
     let cluster = Cluster::create().await;
     prepare(&cluster, "").await;
-    let script = "trap 'exit 9' TERM; echo $$; while :; do sleep 0.05; done";
+    let script = "trap 'exit 9' TERM; echo $$$$; while :; do sleep 0.05; done";
     let policy = json!({"podFailurePolicy": {"rules": [
         {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget"}]},
     ]}});
@@ -261,6 +261,7 @@ async fn the_end_of_the_server_disrupts_its_pods_and_the_next_one_starts_new_one
     cluster.wait_for(JOB, runs).await;
     let (first, _) = cluster.pod("once-0-").await;
     let process = cluster.wait_for_log(&first).await;
+    assert!(process_is_there(&process), "{process}");
     let cluster = cluster.restarted().await;
     assert!(!process_is_there(&process), "no process outlives the server");
     let lost = cluster.get(&format!("{PODS}/{first}")).await.body["status"].clone();

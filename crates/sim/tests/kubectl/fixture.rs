@@ -91,14 +91,25 @@ impl Fixture {
         Self::at_speed(Speed::Instant).await
     }
 
+    /// Like `open`, with the shell of this machine in the place of an image.
+    pub async fn with_image(repository: &str) -> Option<Self> {
+        let images = [(repository.to_owned(), PathBuf::from("/bin/sh"))].into();
+        Self::with_options(Options { speed: Speed::Instant, images, ..Options::default() }).await
+    }
+
     /// Like `open`, with another speed; the cluster itself is created instantly.
     pub async fn at_speed(speed: Speed) -> Option<Self> {
+        Self::with_options(Options { speed, ..Options::default() }).await
+    }
+
+    async fn with_options(options: Options) -> Option<Self> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let program = program()?;
         let folder = tempfile::tempdir().unwrap();
         // A cloud derives its first candidate port from its seed.
         let seed = Some(4_000 + NEXT.fetch_add(1, Ordering::Relaxed) * 7);
-        let options = Options { speed: Speed::Instant, seed, ..Options::default() };
+        let speed = options.speed;
+        let options = Options { speed: Speed::Instant, seed, ..options };
         let mut sim = Sim::open(&folder.path().join("cloud"), options.clone()).await.unwrap();
         make_cluster(&sim, &folder).await;
         if speed != Speed::Instant {

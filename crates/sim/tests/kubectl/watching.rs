@@ -101,3 +101,41 @@ async fn a_followed_log_continues_and_ends_with_its_pod() {
     while output.next_line().await.unwrap().is_some() {}
     assert!(follow.wait().await.unwrap().success());
 }
+
+const JOB: &str = r#"
+apiVersion: batch/v1
+kind: Job
+metadata: {name: once}
+spec:
+  completions: 3
+  parallelism: 3
+  completionMode: Indexed
+  backoffLimitPerIndex: 0
+  podFailurePolicy:
+    rules:
+    - {action: FailIndex, onExitCodes: {containerName: main, operator: In, values: [3]}}
+  template:
+    spec:
+      restartPolicy: Never
+      containers:
+      - name: main
+        image: registry.test/worker:1
+        args: ["-c", "echo index $JOB_COMPLETION_INDEX; test $JOB_COMPLETION_INDEX != 1 || exit 3"]
+"#;
+
+#[tokio::test]
+async fn kubectl_shows_a_job_whose_pods_really_run() {
+    let Some(fixture) = Fixture::with_image("registry.test/worker").await else { return };
+    fixture.kubectl_with("apply --server-side -f -", JOB).await.fine();
+    fixture.kubectl("wait --for=condition=Failed job/once --timeout=60s").await.fine();
+    assert_eq!(fixture.kubectl("get jobs").await.rows()[1], "once | Failed | 2/3 | * | *");
+    let described = fixture.kubectl("describe job once").await;
+    for part in ["Completed Indexes:", "0,2", "Pods Statuses:", "2 Succeeded / 1 Failed", "FailedIndexes"] {
+        assert!(described.fine().contains(part), "{part}: {}", described.out);
+    }
+    let log = fixture.kubectl("logs -l batch.kubernetes.io/job-completion-index=1").await;
+    assert_eq!(log.fine(), "index 1\n");
+    fixture.kubectl("delete job once").await.fine();
+    let rest = fixture.kubectl("get pods -o name").await;
+    assert_eq!(rest.fine(), "");
+}
