@@ -162,13 +162,16 @@ fn images(sources: &Sources<'_>, given: &Sourced<String>) -> Result<BTreeMap<Str
     let image = |pair: &str| {
         let wrong = |why: &str| given.wrong(format!("\"{pair}\" {why}"));
         let example = "use REPOSITORY=PROGRAM, such as ghcr.io/acme/landfall=/usr/local/bin/landfall";
-        let Some((repository, program)) = pair.split_once('=').filter(|(left, right)| !left.is_empty() && !right.is_empty())
+        let Some((repository, program)) =
+            pair.split_once('=').filter(|(left, right)| !left.is_empty() && !right.is_empty())
         else {
             return Err(wrong("does not name an image and its program").hint(example));
         };
         let tag = repository.rsplit('/').next().is_some_and(|last| last.contains([':', '@']));
         if tag || repository.contains(char::is_whitespace) {
-            return Err(wrong("does not begin with the repository of an image, without tag and digest").hint(example));
+            return Err(
+                wrong("does not begin with the repository of an image, without tag and digest").hint(example)
+            );
         }
         let program = sources.path(&given.with(program.to_owned()));
         let program = std::path::absolute(&program).unwrap_or(program);

@@ -137,7 +137,11 @@ impl Timing {
     /// Returns the end of a limit or a lifetime that began at `since`. It does not vanish at instant speed: there it lasts in
     /// real time.
     pub fn lasting(&self, since: SimTime, cloud_seconds: f64) -> SimTime {
-        if self.is_instant() { Self::new(Speed::Times(1.0)).after(since, cloud_seconds) } else { self.after(since, cloud_seconds) }
+        if self.is_instant() {
+            Self::new(Speed::Times(1.0)).after(since, cloud_seconds)
+        } else {
+            self.after(since, cloud_seconds)
+        }
     }
 
     /// Returns the real duration of `cloud_seconds` of cloud time.

@@ -57,7 +57,8 @@ pub(crate) fn external_pods(
         pod: object_ref(pod),
         start: owned(workload::startable(cluster_info, pod)),
         running: owned(workload::running(pod)),
-        grace_seconds: is_ending(pod).then(|| number(pod, "/metadata/deletionGracePeriodSeconds").unwrap_or(0)),
+        grace_seconds: is_ending(pod)
+            .then(|| number(pod, "/metadata/deletionGracePeriodSeconds").unwrap_or(0)),
         is_out_of_memory: controllers.out_of_memory.contains(uid(pod)),
     });
     all.filter(|one| !one.start.is_empty() || !one.running.is_empty()).collect()
@@ -132,7 +133,9 @@ impl RuntimeContext<'_> {
     fn running_job_pod(&self) -> Option<Value> {
         let mut pods = self.store.shared("pods", None).filter(|pod| {
             let owners = list(pod, "/metadata/ownerReferences").iter();
-            !is_ending(pod) && owners.into_iter().any(|owner| owner["kind"] == "Job") && !workload::running(pod).is_empty()
+            !is_ending(pod)
+                && owners.into_iter().any(|owner| owner["kind"] == "Job")
+                && !workload::running(pod).is_empty()
         });
         pods.next().map(|pod| Value::clone(pod))
     }

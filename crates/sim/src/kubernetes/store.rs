@@ -179,7 +179,14 @@ impl Store {
 
     /// Deletes an object: at once, or as soon as it has no finalizers and, for a pod, its containers have ended. They have
     /// `grace_seconds` for that; `None` selects the pod's own grace period.
-    pub fn delete(&mut self, resource: &str, namespace: &str, name: &str, grace_seconds: Option<i64>, at: SimTime) {
+    pub fn delete(
+        &mut self,
+        resource: &str,
+        namespace: &str,
+        name: &str,
+        grace_seconds: Option<i64>,
+        at: SimTime,
+    ) {
         lifecycle::delete(self, resource, namespace, name, Propagation::Background, grace_seconds, at);
     }
 

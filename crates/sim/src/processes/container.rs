@@ -173,7 +173,8 @@ pub(super) fn kill_leftovers(pods: &Path) {
     for file in files.filter(|file| file.path().extension().is_some_and(|ending| ending == "pid")) {
         let id = fs::read_to_string(file.path()).ok().and_then(|text| text.parse::<i32>().ok());
         let folder = id.and_then(|id| fs::read_link(format!("/proc/{id}/cwd")).ok());
-        let is_ours = folder.is_some_and(|folder| fs::canonicalize(pods).is_ok_and(|pods| folder.starts_with(pods)));
+        let is_ours =
+            folder.is_some_and(|folder| fs::canonicalize(pods).is_ok_and(|pods| folder.starts_with(pods)));
         if let Some(group) = id.filter(|_| is_ours).and_then(Pid::from_raw) {
             ProcessGroup(Some(group)).signal(Signal::KILL);
         }

@@ -77,7 +77,9 @@ pub(super) fn prepare(
     authority: &Path,
     now: SimTime,
 ) -> Option<Result<Launch, String>> {
-    let pod = store.get("pods", &pod.namespace, &pod.name).filter(|found| text(found, "/metadata/uid") == pod.uid)?;
+    let pod = store
+        .get("pods", &pod.namespace, &pod.name)
+        .filter(|found| text(found, "/metadata/uid") == pod.uid)?;
     let pod = pod.clone();
     let containers = list(&pod, "/spec/initContainers").iter().chain(list(&pod, "/spec/containers"));
     let spec = containers.into_iter().find(|spec| text(spec, "/name") == container)?.clone();
@@ -101,7 +103,11 @@ fn launch(
             expression => expand(expression, &own),
         };
         let root = folders.volumes().join(text(mount, "/name"));
-        let folder = if sub_path.is_empty() || sub_path.contains("..") { root } else { root.join(sub_path.trim_start_matches('/')) };
+        let folder = if sub_path.is_empty() || sub_path.contains("..") {
+            root
+        } else {
+            root.join(sub_path.trim_start_matches('/'))
+        };
         (text(mount, "/mountPath").to_owned(), folder)
     });
     let mounts: Vec<(String, PathBuf)> = mounts.collect();
@@ -130,7 +136,9 @@ fn launch(
     environment.extend(own.iter().map(|(name, value)| (name.clone(), paths.replace(value))));
     let working_folder = match text(container, "/workingDir") {
         "" => home,
-        folder => Some(PathBuf::from(paths.replace(folder))).filter(|folder| folder.starts_with(folders.root())).unwrap_or(home),
+        folder => Some(PathBuf::from(paths.replace(folder)))
+            .filter(|folder| folder.starts_with(folders.root()))
+            .unwrap_or(home),
     };
     Ok(Launch {
         image: text(container, "/image").to_owned(),
@@ -152,7 +160,8 @@ mod tests {
     #[test]
     fn arguments_and_variables_name_the_real_folders() {
         let (mut store, at) = (Store::new("test"), SimTime(0));
-        let config = json!({"metadata": {"name": "fleet", "namespace": "default"}, "data": {"wave.json": "[]"}});
+        let config =
+            json!({"metadata": {"name": "fleet", "namespace": "default"}, "data": {"wave.json": "[]"}});
         store.put("configmaps", config, "test", at);
         let pod = json!({
             "metadata": {"name": "once-0-abcde", "namespace": "default"},
@@ -171,16 +180,16 @@ mod tests {
             },
         });
         store.put("pods", pod, "test", at);
-        let uid = text(store.get("pods", "default", "once-0-abcde").expect("it is there"), "/metadata/uid").to_owned();
+        let uid = text(store.get("pods", "default", "once-0-abcde").expect("it is there"), "/metadata/uid")
+            .to_owned();
         let target = ObjectRef { namespace: "default".into(), name: "once-0-abcde".into(), uid: uid.clone() };
         let folders = PodFolders::new(Path::new("/pods"), &uid);
         let authority = Path::new("/sim/ca.pem");
-        let launch = prepare(&mut store, &target, "main", &folders, authority, at).expect("it is there").expect("all is there");
+        let launch = prepare(&mut store, &target, "main", &folders, authority, at)
+            .expect("it is there")
+            .expect("all is there");
         let root = format!("/pods/{uid}");
-        assert_eq!(
-            launch.arguments,
-            ["fleet", "--list", &format!("{root}/volumes/fleet/wave.json"), "fast"]
-        );
+        assert_eq!(launch.arguments, ["fleet", "--list", &format!("{root}/volumes/fleet/wave.json"), "fast"]);
         assert_eq!(launch.environment["OUT"], format!("{root}/volumes/scratch/one/out"));
         assert_eq!(launch.environment["HOSTNAME"], "once-0");
         assert_eq!(launch.environment["SSL_CERT_FILE"], "/sim/ca.pem");

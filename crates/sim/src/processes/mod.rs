@@ -171,7 +171,8 @@ impl Runtime {
             let pod = &external.pod;
             known.insert((cluster.clone(), pod.uid.clone()));
             for container in &external.start {
-                let key = Key { cluster: cluster.clone(), pod: pod.uid.clone(), container: container.clone() };
+                let key =
+                    Key { cluster: cluster.clone(), pod: pod.uid.clone(), container: container.clone() };
                 if !self.running.contains_key(&key) && self.running.len() < PROCESSES_MAX {
                     self.start(key, pod)?;
                 }
@@ -249,8 +250,7 @@ impl Runtime {
     fn finish(&mut self, key: &Key, exit_code: i32, is_shutdown: bool) -> Result<(), SimError> {
         let Some(running) = self.running.remove(key) else { return Ok(()) };
         let end = ContainerEnd::exited(exit_code);
-        let report =
-            if is_shutdown { ContainerReport::ShutDown(end) } else { ContainerReport::Ended(end) };
+        let report = if is_shutdown { ContainerReport::ShutDown(end) } else { ContainerReport::Ended(end) };
         self.report(key, &running.pod, &report)
     }
 
@@ -279,7 +279,8 @@ impl Runtime {
             };
             let renewed = self.server_state.change(read)?;
             // Without the objects that it needs, a volume stays as it is.
-            *at = renewed.as_ref().and_then(|volumes| volumes.renew_at).unwrap_or_else(|| now.plus_ms(60_000));
+            *at =
+                renewed.as_ref().and_then(|volumes| volumes.renew_at).unwrap_or_else(|| now.plus_ms(60_000));
             let folder = PodFolders::new(&self.host.folder, uid).volumes();
             if let Some(Err(error)) = renewed.map(|volumes| volumes.write(&folder)) {
                 tracing::warn!(%error, "the tokens of a pod cannot be renewed");

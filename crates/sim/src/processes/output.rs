@@ -134,7 +134,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_log_keeps_its_newest_lines_within_its_bound() {
-        let text: Vec<u8> = (0..40_000).flat_map(|number| format!("line number {number}\n").into_bytes()).collect();
+        let text: Vec<u8> =
+            (0..40_000).flat_map(|number| format!("line number {number}\n").into_bytes()).collect();
         let (lines, size) = log_of(&text).await;
         assert!(size <= 2 * FILE_MAX, "{size}");
         assert_eq!(lines.last().map(String::as_str), Some("line number 39999"));

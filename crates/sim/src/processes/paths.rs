@@ -10,7 +10,8 @@ pub(super) struct MountPaths(Vec<(String, PathBuf)>);
 impl MountPaths {
     /// Creates the table from mount paths and their folders.
     pub fn new(mounts: impl IntoIterator<Item = (String, PathBuf)>) -> Self {
-        let trimmed = mounts.into_iter().map(|(path, folder)| (path.trim_end_matches('/').to_owned(), folder));
+        let trimmed =
+            mounts.into_iter().map(|(path, folder)| (path.trim_end_matches('/').to_owned(), folder));
         let mut all: Vec<_> = trimmed.filter(|(path, _)| !path.is_empty()).collect();
         all.sort_by_key(|(path, _)| std::cmp::Reverse(path.len()));
         Self(all)

@@ -105,7 +105,11 @@ fn entries(
     // A volume of a Secret names it in a field of its own.
     let wanted = [text(reference, "/name"), text(reference, "/secretName")].concat();
     let Some(object) = store.get(resource, namespace(pod), &wanted) else {
-        return if is_optional(reference) { Ok(None) } else { Err(format!("{singular} {wanted:?} not found")) };
+        return if is_optional(reference) {
+            Ok(None)
+        } else {
+            Err(format!("{singular} {wanted:?} not found"))
+        };
     };
     let decoded = |text: &str| STANDARD.decode(text).unwrap_or_default();
     let plain = |text: &str| text.as_bytes().to_vec();
@@ -138,9 +142,16 @@ pub(super) fn field_value(pod: &Value, path: &str) -> Result<String, String> {
             let all: Vec<&str> = list(pod, &pointer).iter().map(|one| text(one, "/ip")).collect();
             Ok(all.join(","))
         }
-        "spec.serviceAccountName" if text(pod, "/spec/serviceAccountName").is_empty() => Ok("default".to_owned()),
-        "metadata.name" | "metadata.namespace" | "metadata.uid" | "spec.nodeName" | "spec.serviceAccountName"
-        | "status.hostIP" | "status.podIP" => Ok(text(pod, &format!("/{}", path.replace('.', "/"))).to_owned()),
+        "spec.serviceAccountName" if text(pod, "/spec/serviceAccountName").is_empty() => {
+            Ok("default".to_owned())
+        }
+        "metadata.name"
+        | "metadata.namespace"
+        | "metadata.uid"
+        | "spec.nodeName"
+        | "spec.serviceAccountName"
+        | "status.hostIP"
+        | "status.podIP" => Ok(text(pod, &format!("/{}", path.replace('.', "/"))).to_owned()),
         _ => Err(format!("unsupported fieldPath: {path}")),
     }
 }
@@ -174,7 +185,9 @@ pub(super) fn expand(text: &str, variables: &BTreeMap<String, String>) -> String
         if let Some(tail) = after.strip_prefix('$') {
             expanded.push('$');
             rest = tail;
-        } else if let Some((reference, tail)) = after.strip_prefix('(').and_then(|after| after.split_once(')')) {
+        } else if let Some((reference, tail)) =
+            after.strip_prefix('(').and_then(|after| after.split_once(')'))
+        {
             match variables.get(reference) {
                 Some(value) => expanded.push_str(value),
                 None => expanded.push_str(&format!("$({reference})")),
@@ -214,9 +227,11 @@ mod tests {
     fn store() -> Store {
         let mut store = Store::new("test");
         let at = SimTime(0);
-        let config = json!({"metadata": {"name": "conf", "namespace": "default"}, "data": {"mode": "fast", "n": "1"}});
+        let config =
+            json!({"metadata": {"name": "conf", "namespace": "default"}, "data": {"mode": "fast", "n": "1"}});
         store.put("configmaps", config, "test", at);
-        let secret = json!({"metadata": {"name": "key", "namespace": "default"}, "data": {"pass": "c2VjcmV0"}});
+        let secret =
+            json!({"metadata": {"name": "key", "namespace": "default"}, "data": {"pass": "c2VjcmV0"}});
         store.put("secrets", secret, "test", at);
         store
     }
@@ -240,8 +255,14 @@ mod tests {
             ],
         });
         let wanted = [
-            ("C_mode", "fast"), ("C_n", "1"), ("PASS", "secret"), ("MODE", "fast-secret-$(later)-$(PASS)"),
-            ("LABEL", "1"), ("IP", "10.0.0.1"), ("MEMORY", "64"), ("CPU", "2"),
+            ("C_mode", "fast"),
+            ("C_n", "1"),
+            ("PASS", "secret"),
+            ("MODE", "fast-secret-$(later)-$(PASS)"),
+            ("LABEL", "1"),
+            ("IP", "10.0.0.1"),
+            ("MEMORY", "64"),
+            ("CPU", "2"),
         ];
         let wanted: BTreeMap<String, String> =
             wanted.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
@@ -250,8 +271,13 @@ mod tests {
 
     #[test]
     fn what_is_missing_has_the_message_of_the_kubelet() {
-        let with = |source: Value| read(json!({"env": [{"name": "A", "valueFrom": source}]})).expect_err("it is missing");
-        assert_eq!(with(json!({"configMapKeyRef": {"name": "no", "key": "x"}})), "configmap \"no\" not found");
+        let with = |source: Value| {
+            read(json!({"env": [{"name": "A", "valueFrom": source}]})).expect_err("it is missing")
+        };
+        assert_eq!(
+            with(json!({"configMapKeyRef": {"name": "no", "key": "x"}})),
+            "configmap \"no\" not found"
+        );
         assert_eq!(with(json!({"secretKeyRef": {"name": "no", "key": "x"}})), "secret \"no\" not found");
         let why = "couldn't find key x in ConfigMap default/conf";
         assert_eq!(with(json!({"configMapKeyRef": {"name": "conf", "key": "x"}})), why);

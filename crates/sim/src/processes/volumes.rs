@@ -155,12 +155,7 @@ fn source_files(
 }
 
 /// Issues a token of the pod's service account; returns it with the time of its renewal, at four fifths of its lifetime.
-fn token(
-    store: &mut Store,
-    pod: &Value,
-    wanted: &Value,
-    now: SimTime,
-) -> Result<(String, SimTime), String> {
+fn token(store: &mut Store, pod: &Value, wanted: &Value, now: SimTime) -> Result<(String, SimTime), String> {
     let account = match text(pod, "/spec/serviceAccountName") {
         "" => "default",
         account => account,
@@ -185,9 +180,15 @@ mod tests {
     #[test]
     fn volumes_become_files_with_their_modes() {
         let (mut store, at) = (Store::new("test"), SimTime(1_795_421_700_000));
-        let config = json!({"metadata": {"name": "conf", "namespace": "default"}, "data": {"a": "1", "b": "2"}});
+        let config =
+            json!({"metadata": {"name": "conf", "namespace": "default"}, "data": {"a": "1", "b": "2"}});
         store.put("configmaps", config, "test", at);
-        store.put("serviceaccounts", json!({"metadata": {"name": "default", "namespace": "default"}}), "test", at);
+        store.put(
+            "serviceaccounts",
+            json!({"metadata": {"name": "default", "namespace": "default"}}),
+            "test",
+            at,
+        );
         let pod = json!({
             "metadata": {"name": "p", "namespace": "default"},
             "spec": {"volumes": [
@@ -226,13 +227,20 @@ mod tests {
         let mut store = Store::new("test");
         store.put("secrets", json!({"metadata": {"name": "s", "namespace": "default"}}), "test", SimTime(0));
         let mut with = |volume: Value| {
-            let pod = json!({"metadata": {"name": "p", "namespace": "default"}, "spec": {"volumes": [volume]}});
+            let pod =
+                json!({"metadata": {"name": "p", "namespace": "default"}, "spec": {"volumes": [volume]}});
             Volumes::of(&mut store, &pod, SimTime(0))
         };
-        assert_eq!(with(json!({"name": "v", "secret": {"secretName": "no"}})), Err("secret \"no\" not found".into()));
+        assert_eq!(
+            with(json!({"name": "v", "secret": {"secretName": "no"}})),
+            Err("secret \"no\" not found".into())
+        );
         assert!(with(json!({"name": "v", "secret": {"secretName": "no", "optional": true}})).is_ok());
         let why = "references non-existent secret key: k";
         let items = json!([{"key": "k", "path": "k"}]);
-        assert_eq!(with(json!({"name": "v", "secret": {"secretName": "s", "items": items}})), Err(why.into()));
+        assert_eq!(
+            with(json!({"name": "v", "secret": {"secretName": "s", "items": items}})),
+            Err(why.into())
+        );
     }
 }

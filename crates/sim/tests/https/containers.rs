@@ -16,7 +16,8 @@ use crate::client::{Answer, Client, options, token};
 const GROUP: &str = "/resourceGroups/rg";
 const CLUSTER: &str = "/providers/Microsoft.ContainerService/managedClusters/aks-demo";
 const VERSION: &str = "api-version=2026-06-01";
-const IMAGE: &str = "registry.test/team/worker:1@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+const IMAGE: &str =
+    "registry.test/team/worker:1@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 const JOB: &str = "/apis/batch/v1/namespaces/default/jobs/once";
 const PODS: &str = "/api/v1/namespaces/default/pods";
 /// The longest wait for a process.
@@ -59,7 +60,8 @@ impl Cluster {
     async fn of(client: Client) -> Self {
         let path = client.path(&format!("{GROUP}{CLUSTER}/listClusterUserCredential?{VERSION}"));
         let answer = client.send(Method::POST, &path, Some(&json!({}))).await;
-        let config = answer.body["kubeconfigs"][0]["value"].as_str().unwrap_or_else(|| panic!("{}", answer.body));
+        let config =
+            answer.body["kubeconfigs"][0]["value"].as_str().unwrap_or_else(|| panic!("{}", answer.body));
         let config = String::from_utf8(STANDARD.decode(config).unwrap()).unwrap();
         let field = |name: &str| {
             let line = config.lines().find_map(|line| line.trim().strip_prefix(name)).unwrap();
@@ -77,7 +79,8 @@ impl Cluster {
     }
 
     async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Answer {
-        let mut request = self.client.http.request(method, format!("{}{path}", self.server)).bearer_auth(&self.user);
+        let mut request =
+            self.client.http.request(method, format!("{}{path}", self.server)).bearer_auth(&self.user);
         if let Some(body) = body {
             request = request.json(body);
         }
@@ -116,7 +119,9 @@ impl Cluster {
         let pods = self.get(PODS).await.body;
         let name = |pod: &Value| pod["metadata"]["name"].as_str().unwrap_or_default().to_owned();
         let all = pods["items"].as_array().unwrap().iter();
-        let found = all.filter(|pod| name(pod).starts_with(prefix)).max_by_key(|pod| pod["metadata"]["creationTimestamp"].to_string());
+        let found = all
+            .filter(|pod| name(pod).starts_with(prefix))
+            .max_by_key(|pod| pod["metadata"]["creationTimestamp"].to_string());
         let found = found.unwrap_or_else(|| panic!("{prefix}: {pods}"));
         (name(found), found["status"].clone())
     }
@@ -164,7 +169,9 @@ async fn a_job_of_three_indexes_runs_a_program_with_its_files_and_the_identity_o
     let cluster = Cluster::create().await;
     let client = &cluster.client;
     let identity = format!("{GROUP}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/fleet");
-    let created = client.put(&client.path(&format!("{identity}?api-version=2024-11-30")), &json!({"location": "eastus"})).await;
+    let created = client
+        .put(&client.path(&format!("{identity}?api-version=2024-11-30")), &json!({"location": "eastus"}))
+        .await;
     let client_id = created.body["properties"]["clientId"].as_str().unwrap().to_owned();
     let found = client.get(&client.path(&format!("{GROUP}{CLUSTER}?{VERSION}"))).await;
     let issuer = &found.body["properties"]["oidcIssuerProfile"]["issuerURL"];
@@ -189,11 +196,18 @@ async fn a_job_of_three_indexes_runs_a_program_with_its_files_and_the_identity_o
         conditions.iter().any(|line| line["type"] == "Failed" || line["type"] == "Complete")
     };
     let job = cluster.wait_for(JOB, ended).await;
-    assert_eq!((&job["status"]["completedIndexes"], &job["status"]["failedIndexes"]), (&json!("0,1"), &json!("2")), "{job}");
+    assert_eq!(
+        (&job["status"]["completedIndexes"], &job["status"]["failedIndexes"]),
+        (&json!("0,1"), &json!("2")),
+        "{job}"
+    );
 
     let (name, status) = cluster.pod("once-2-").await;
     let state = &status["containerStatuses"][0]["state"]["terminated"];
-    assert_eq!((&status["phase"], &state["exitCode"], &state["reason"]), (&json!("Failed"), &json!(3), &json!("Error")));
+    assert_eq!(
+        (&status["phase"], &state["exitCode"], &state["reason"]),
+        (&json!("Failed"), &json!(3), &json!("Error"))
+    );
     let log = cluster.log(&name).await;
     assert!(log.contains("entry two of once-2\n"), "{log}");
     let (name, _) = cluster.pod("once-0-").await;
@@ -232,10 +246,13 @@ async fn a_deleted_pod_gets_sigterm_and_after_its_grace_period_sigkill() {
         let _ = std::fs::remove_file(&ids);
         let variables = json!([{"name": "IDS", "value": ids}, {"name": "OUT", "value": out}]);
         let container = json!({"name": "main", "image": IMAGE, "args": ["-c", script], "env": variables});
-        let spec = json!({"restartPolicy": "Never", "terminationGracePeriodSeconds": 1, "containers": [container]});
+        let spec =
+            json!({"restartPolicy": "Never", "terminationGracePeriodSeconds": 1, "containers": [container]});
         cluster.create_object(PODS, &json!({"metadata": {"name": name}, "spec": spec})).await;
         let path = format!("{PODS}/{name}");
-        cluster.wait_for(&path, |_| std::fs::read_to_string(&ids).is_ok_and(|text| text.ends_with('\n'))).await;
+        cluster
+            .wait_for(&path, |_| std::fs::read_to_string(&ids).is_ok_and(|text| text.ends_with('\n')))
+            .await;
         let all = std::fs::read_to_string(&ids).unwrap();
         assert!(all.split_whitespace().all(process_is_there));
         let started = Instant::now();
@@ -265,11 +282,23 @@ async fn the_end_of_the_server_disrupts_its_pods_and_the_next_one_starts_new_one
     let cluster = cluster.restarted().await;
     assert!(!process_is_there(&process), "no process outlives the server");
     let lost = cluster.get(&format!("{PODS}/{first}")).await.body["status"].clone();
-    let condition = lost["conditions"].as_array().unwrap().iter().find(|line| line["type"] == "DisruptionTarget").cloned();
+    let condition = lost["conditions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|line| line["type"] == "DisruptionTarget")
+        .cloned();
     assert_eq!(condition.unwrap_or_default()["reason"], "TerminationByKubelet", "{lost}");
-    assert_eq!((&lost["phase"], &lost["containerStatuses"][0]["state"]["terminated"]["exitCode"]), (&json!("Failed"), &json!(9)));
+    assert_eq!(
+        (&lost["phase"], &lost["containerStatuses"][0]["state"]["terminated"]["exitCode"]),
+        (&json!("Failed"), &json!(9))
+    );
     let job = cluster.wait_for(JOB, runs).await;
-    assert_eq!((&job["status"]["failed"], &job["status"]["failedIndexes"]), (&Value::Null, &json!("")), "{job}");
+    assert_eq!(
+        (&job["status"]["failed"], &job["status"]["failedIndexes"]),
+        (&Value::Null, &json!("")),
+        "{job}"
+    );
     let (second, _) = cluster.pod("once-0-").await;
     assert_ne!(first, second);
     let armed = json!({"faults": ["pod-out-of-memory"]});
@@ -285,7 +314,8 @@ async fn the_end_of_the_server_disrupts_its_pods_and_the_next_one_starts_new_one
 async fn what_a_container_lacks_is_reported_and_a_program_that_is_missing_cannot_start() {
     let cluster = Cluster::create().await;
     let variable = json!({"name": "MODE", "valueFrom": {"configMapKeyRef": {"name": "late", "key": "mode"}}});
-    let container = json!({"name": "main", "image": IMAGE, "args": ["-c", "echo mode $MODE"], "env": [variable]});
+    let container =
+        json!({"name": "main", "image": IMAGE, "args": ["-c", "echo mode $MODE"], "env": [variable]});
     let spec = json!({"restartPolicy": "Never", "containers": [container]});
     cluster.create_object(PODS, &json!({"metadata": {"name": "waits"}, "spec": spec})).await;
     let path = format!("{PODS}/waits");
@@ -307,7 +337,8 @@ async fn what_a_container_lacks_is_reported_and_a_program_that_is_missing_cannot
     let container = json!({"name": "main", "image": IMAGE});
     let spec = json!({"restartPolicy": "Never", "containers": [container]});
     cluster.create_object(PODS, &json!({"metadata": {"name": "fails"}, "spec": spec})).await;
-    let pod = cluster.wait_for(&format!("{PODS}/fails"), |answer| answer.body["status"]["phase"] == "Failed").await;
+    let pod =
+        cluster.wait_for(&format!("{PODS}/fails"), |answer| answer.body["status"]["phase"] == "Failed").await;
     let state = &pod["status"]["containerStatuses"][0]["state"]["terminated"];
     assert_eq!((&state["exitCode"], &state["reason"]), (&json!(128), &json!("StartError")), "{pod}");
 }

@@ -65,7 +65,8 @@ pub(crate) fn log_files(folder: &Path, container: &str) -> [PathBuf; 2] {
 /// Reads the log of a container that really ran. A line is its time, a space and the text.
 pub(crate) fn read_log(folder: &Path, container: &str) -> Vec<LogLine> {
     let texts = log_files(folder, container).map(|path| fs::read(path).unwrap_or_default());
-    let lines = texts.iter().flat_map(|text| text.split(|byte| *byte == b'\n')).filter(|line| !line.is_empty());
+    let lines =
+        texts.iter().flat_map(|text| text.split(|byte| *byte == b'\n')).filter(|line| !line.is_empty());
     let parsed = lines.filter_map(|line| {
         let line = String::from_utf8_lossy(line);
         let (at, text) = line.split_once(' ')?;

@@ -34,7 +34,8 @@ pub(super) fn inject(cx: &mut ReconcileContext<'_>, pod: &mut Value) {
         name => name,
     };
     let account = cx.store.get("serviceaccounts", namespace(pod), account_name);
-    let annotation = |pointer: &str| account.map(|account| text(account, pointer)).unwrap_or_default().to_owned();
+    let annotation =
+        |pointer: &str| account.map(|account| text(account, pointer)).unwrap_or_default().to_owned();
     let tenant = Some(annotation(TENANT_ANNOTATION)).filter(|tenant| !tenant.is_empty());
     let variables = [
         (CLIENT_ID, annotation(ANNOTATION)),
@@ -42,7 +43,8 @@ pub(super) fn inject(cx: &mut ReconcileContext<'_>, pod: &mut Value) {
         ("AZURE_FEDERATED_TOKEN_FILE", format!("{FOLDER}/{FILE}")),
         ("AZURE_AUTHORITY_HOST", cx.cluster_info.authority_host.clone()),
     ];
-    let token = json!({"serviceAccountToken": {"audience": AUDIENCE, "expirationSeconds": LIFETIME, "path": FILE}});
+    let token =
+        json!({"serviceAccountToken": {"audience": AUDIENCE, "expirationSeconds": LIFETIME, "path": FILE}});
     add(&mut pod["spec"], "volumes", "name", json!({"name": VOLUME, "projected": {"sources": [token]}}));
     for containers in ["initContainers", "containers"] {
         let all = pod["spec"].get_mut(containers).and_then(Value::as_array_mut);
@@ -84,9 +86,11 @@ mod tests {
         fixture.cluster_info.tenant = "tenant-1".into();
         fixture.cluster_info.authority_host = "https://login.test/".into();
         let annotations = json!({"azure.workload.identity/client-id": "client-1"});
-        let account = json!({"metadata": {"name": "fleet", "namespace": "default", "annotations": annotations}});
+        let account =
+            json!({"metadata": {"name": "fleet", "namespace": "default", "annotations": annotations}});
         fixture.request("serviceaccounts", account);
-        let container = json!({"name": "main", "image": "a:1", "env": [{"name": "AZURE_TENANT_ID", "value": "own"}]});
+        let container =
+            json!({"name": "main", "image": "a:1", "env": [{"name": "AZURE_TENANT_ID", "value": "own"}]});
         fixture.request("jobs.batch", json!({
             "metadata": {"name": "once", "namespace": "default"},
             "spec": {"template": {
@@ -99,12 +103,15 @@ mod tests {
         let container = &pod["spec"]["containers"][0];
         let variables: Vec<(&str, &str)> =
             list(container, "/env").iter().map(|one| (text(one, "/name"), text(one, "/value"))).collect();
-        assert_eq!(variables, [
-            ("AZURE_TENANT_ID", "own"),
-            ("AZURE_CLIENT_ID", "client-1"),
-            ("AZURE_FEDERATED_TOKEN_FILE", "/var/run/secrets/azure/tokens/azure-identity-token"),
-            ("AZURE_AUTHORITY_HOST", "https://login.test/"),
-        ]);
+        assert_eq!(
+            variables,
+            [
+                ("AZURE_TENANT_ID", "own"),
+                ("AZURE_CLIENT_ID", "client-1"),
+                ("AZURE_FEDERATED_TOKEN_FILE", "/var/run/secrets/azure/tokens/azure-identity-token"),
+                ("AZURE_AUTHORITY_HOST", "https://login.test/"),
+            ]
+        );
         assert_eq!(text(container, "/volumeMounts/0/mountPath"), "/var/run/secrets/azure/tokens");
         let token = &pod["spec"]["volumes"][0]["projected"]["sources"][0]["serviceAccountToken"];
         assert_eq!((text(token, "/audience"), text(token, "/path")), (AUDIENCE, "azure-identity-token"));

@@ -12,7 +12,6 @@ use super::pod::{KUBELET, is_over};
 use super::pod_status::{self, STAGES, container_status};
 use super::{image_reference, pod};
 use crate::aks::cluster_info::ClusterInfo;
-use crate::aks::condition;
 use crate::aks::object::{is_ending, list, name, namespace, number, object_ref, text, uid};
 use crate::aks::reconcile_context::{EventSpec, ReconcileContext};
 use crate::aks::timers::{ObjectRef, Task};
@@ -101,7 +100,8 @@ pub(in crate::aks) fn end_all(cx: &mut ReconcileContext<'_>, pod: &Value, end: &
 
 /// Returns the names of the running containers of a pod, also of its init containers.
 pub(in crate::aks) fn running(pod: &Value) -> Vec<&str> {
-    let statuses = list(pod, "/status/initContainerStatuses").iter().chain(list(pod, "/status/containerStatuses"));
+    let statuses =
+        list(pod, "/status/initContainerStatuses").iter().chain(list(pod, "/status/containerStatuses"));
     statuses.filter(|line| line["state"]["running"].is_object()).map(|line| text(line, "/name")).collect()
 }
 
@@ -116,7 +116,8 @@ pub(in crate::aks) fn startable<'p>(cluster_info: &ClusterInfo, pod: &'p Value) 
     }
     let waits = |status: &&Value| {
         let waiting = &status["state"]["waiting"];
-        waiting.is_object() && !matches!(text(waiting, "/reason"), "CrashLoopBackOff" | "CreateContainerConfigError")
+        waiting.is_object()
+            && !matches!(text(waiting, "/reason"), "CrashLoopBackOff" | "CreateContainerConfigError")
     };
     let is_done = |status: &Value| number(status, "/state/terminated/exitCode") == Some(0);
     let inits = list(pod, "/status/initContainerStatuses");
@@ -264,7 +265,7 @@ pub(in crate::aks) fn end(cx: &mut ReconcileContext<'_>, target: &ObjectRef) {
     let Some(pod) = cx.find("pods", target).filter(is_ending) else { return };
     let is_held = !list(&pod, "/metadata/finalizers").is_empty();
     if !is_over(&pod) && is_held {
-        // Whoever holds the pod learns how it ended.
+        // The holder of the finalizer learns how the pod ended.
         if running(&pod).is_empty() {
             let mut status = pod["status"].clone();
             status["phase"] = json!("Failed");
@@ -292,63 +293,8 @@ fn line_mut<'s>(status: &'s mut Value, container: &str) -> Option<&'s mut Value>
 }
 
 /// Returns the name of a running container among all of the cluster.
-fn key(pod: &Value, container: &str) -> String {
+pub(super) fn key(pod: &Value, container: &str) -> String {
     format!("{}/{container}", uid(pod))
-}
-
-/// Marks a pod as one that a disruption ends, not its own failure.
-pub(in crate::aks) fn mark_disrupted(
-    cx: &mut ReconcileContext<'_>,
-    pod: &Value,
-    reason: &'static str,
-    message: &str,
-) {
-    let mut status = pod["status"].clone();
-    let mut conditions = list(pod, "/status/conditions").to_vec();
-    let disrupted = condition::Condition::yes("DisruptionTarget", reason, message);
-    condition::set(&mut conditions, &disrupted, "lastProbeTime", cx.at);
-    status["conditions"] = json!(conditions);
-    cx.status("pods", pod, status, KUBELET);
-}
-
-/// Evicts a pod, as a drain of its node does.
-pub(in crate::aks) fn evict(cx: &mut ReconcileContext<'_>, pod: &Value) {
-    mark_disrupted(cx, pod, "EvictionByEvictionAPI", "Eviction API: evicting");
-    cx.delete("pods", pod);
-}
-
-/// Reports the loss of external containers whose runtime stopped without a report, as a kubelet does after its node has
-/// restarted. The pods fail as disrupted ones.
-pub(in crate::aks) fn report_lost(cx: &mut ReconcileContext<'_>) {
-    let lost = std::mem::take(&mut cx.state.running);
-    if lost.is_empty() {
-        return;
-    }
-    for pod in cx.all("pods") {
-        let own = running(&pod).into_iter().filter(|container| lost.contains(&key(&pod, container)));
-        let own: Vec<String> = own.map(str::to_owned).collect();
-        if own.is_empty() {
-            continue;
-        }
-        report_shutdown(cx, &pod);
-        for container in own {
-            let message = "The container could not be located when the pod was terminated".to_owned();
-            let end = ContainerEnd { exit_code: 137, reason: "ContainerStatusUnknown", message };
-            container_ended(cx, &object_ref(&pod), &container, &end);
-        }
-    }
-}
-
-/// Reports that the node of a pod shuts down: its end counts as a disruption.
-pub(in crate::aks) fn report_shutdown(cx: &mut ReconcileContext<'_>, pod: &Value) {
-    let message = "Pod was terminated in response to imminent node shutdown.";
-    mark_disrupted(cx, pod, "TerminationByKubelet", message);
-    if let Some(pod) = cx.find("pods", &object_ref(pod)) {
-        let mut status = pod["status"].clone();
-        status["reason"] = json!("Terminated");
-        status["message"] = json!(message);
-        cx.status("pods", &pod, status, KUBELET);
-    }
 }
 
 /// Starts the pods again that waited for a runtime which no longer knows their images.

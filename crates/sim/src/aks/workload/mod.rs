@@ -2,6 +2,7 @@
 
 mod daemon_set;
 mod deployment;
+mod disruption;
 mod endpoint;
 pub(super) mod identity_webhook;
 mod image_reference;
@@ -17,14 +18,15 @@ mod stateful_set;
 mod volume;
 
 pub(super) use deployment::fail_rollout;
+pub(super) use disruption::{evict, report_lost, report_shutdown};
 pub(super) use endpoint::has_ready_pod;
-pub(super) use job::{Failures as JobFailures, expire as expire_job, resume as resume_job};
-pub(super) use kubelet::{
-    adopt_waiting, complete as complete_pod, container_ended, container_refused, container_started, end as end_pod,
-    end_all, evict, is_external, report_lost, report_shutdown, restart as restart_container, running, startable,
-};
 pub(crate) use image_reference::repository as image_repository;
+pub(super) use job::{Failures as JobFailures, expire as expire_job, resume as resume_job};
 pub(crate) use kubelet::ContainerEnd;
+pub(super) use kubelet::{
+    adopt_waiting, complete as complete_pod, container_ended, container_refused, container_started,
+    end as end_pod, end_all, is_external, restart as restart_container, running, startable,
+};
 pub(super) use pod::{is_over, mounted, start as start_pod, start_all};
 
 use super::reconcile_context::ReconcileContext;

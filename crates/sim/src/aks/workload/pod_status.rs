@@ -47,7 +47,8 @@ pub(super) fn status(cx: &ReconcileContext<'_>, pod: &Value, phase: &str, holdin
 /// Returns a status with the phase that follows from its containers.
 pub(super) fn with_phase(pod: &Value, mut status: Value) -> Value {
     let code = |line: &Value| number(line, "/state/terminated/exitCode");
-    let failed_init = list(&status, "/initContainerStatuses").iter().any(|line| code(line).is_some_and(|code| code != 0));
+    let failed_init =
+        list(&status, "/initContainerStatuses").iter().any(|line| code(line).is_some_and(|code| code != 0));
     let codes: Option<Vec<i64>> = list(&status, "/containerStatuses").iter().map(code).collect();
     let ended = match codes {
         _ if failed_init => Some("Failed"),
@@ -79,8 +80,11 @@ pub(super) fn with_readiness(cx: &ReconcileContext<'_>, pod: &Value, mut status:
         _ => "ContainersNotReady",
     };
     let is_over = reason != "ContainersNotReady";
-    let message =
-        if is_over { String::new() } else { format!("containers with unready status: [{}]", unready.join(" ")) };
+    let message = if is_over {
+        String::new()
+    } else {
+        format!("containers with unready status: [{}]", unready.join(" "))
+    };
     for kind in ["Ready", "ContainersReady"] {
         let condition = match unready.is_empty() && !is_over {
             true => Condition::yes(kind, "", ""),
@@ -98,7 +102,12 @@ pub(super) fn with_readiness(cx: &ReconcileContext<'_>, pod: &Value, mut status:
 }
 
 /// Returns the status of a container that runs, or that waits for its creation.
-pub(super) fn container_status(cx: &ReconcileContext<'_>, pod: &Value, container: &Value, running: bool) -> Value {
+pub(super) fn container_status(
+    cx: &ReconcileContext<'_>,
+    pod: &Value,
+    container: &Value,
+    running: bool,
+) -> Value {
     let reference = text(container, "/image");
     let state = if running {
         json!({"running": {"startedAt": cx.at.rfc3339()}})

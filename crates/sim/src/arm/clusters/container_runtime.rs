@@ -45,7 +45,8 @@ pub(super) fn adapt(state: &CloudState, cluster: &mut ManagedCluster) {
 pub(crate) fn external_pods(state: &CloudState) -> Vec<ClusterPod> {
     let clusters = state.clusters.all.values();
     let pods = clusters.filter_map(|cluster| {
-        let pods = runtime::external_pods(&cluster.store, &cluster.controllers, cluster.cluster_info.as_ref()?);
+        let pods =
+            runtime::external_pods(&cluster.store, &cluster.controllers, cluster.cluster_info.as_ref()?);
         Some(pods.into_iter().map(|pod| (cluster.uid().to_owned(), pod)))
     });
     pods.flatten().collect()

@@ -1,7 +1,9 @@
 //! Access to the inside of a cluster: requests to its Kubernetes API, and the controllers that reconcile its
 //! objects.
 
-use super::{ManagedCluster, api_access, container_runtime, entra_access, node_resources, power, public_addresses};
+use super::{
+    ManagedCluster, api_access, container_runtime, entra_access, node_resources, power, public_addresses,
+};
 use crate::aks;
 use crate::arm::dns::external_dns;
 use crate::clock::{SimTime, Timing};

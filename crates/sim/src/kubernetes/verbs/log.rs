@@ -167,9 +167,14 @@ fn container_name<'p>(request: &Request, pod: &'p Value, name: &str) -> Result<&
             "a container name must be specified for pod {name}, choose one of: [{}]",
             all.join(" ")
         ))),
-        (wanted, all) => all.iter().copied().chain(names_in(pod, "initContainers")).find(|known| *known == wanted).ok_or_else(|| {
-            StatusError::bad_request(format!("container {wanted} is not valid for pod {name}"))
-        }),
+        (wanted, all) => all
+            .iter()
+            .copied()
+            .chain(names_in(pod, "initContainers"))
+            .find(|known| *known == wanted)
+            .ok_or_else(|| {
+                StatusError::bad_request(format!("container {wanted} is not valid for pod {name}"))
+            }),
     }
 }
 
@@ -256,7 +261,8 @@ mod tests {
     fn the_lines_of_a_program_are_read_from_its_files_and_end_with_it() {
         let mut cluster = cluster();
         let folder = tempfile::tempdir().unwrap();
-        let uid = cluster.store.get("pods", "demo", "web").unwrap()["metadata"]["uid"].as_str().unwrap().to_owned();
+        let uid =
+            cluster.store.get("pods", "demo", "web").unwrap()["metadata"]["uid"].as_str().unwrap().to_owned();
         let own = folder.path().join(uid);
         std::fs::create_dir(&own).unwrap();
         let line = |text: &str| format!("{} {text}\n", T0.rfc3339());

@@ -117,7 +117,8 @@ mod tests {
             {"action": "FailIndex", "onExitCodes": {"containerName": "main", "operator": "In", "values": [2, 3]}},
             {"action": "FailJob", "onExitCodes": {"operator": "NotIn", "values": [1, 2, 3, 137]}},
         ]);
-        let verdict = |codes: &[(&str, i64)], conditions: &[&str]| judge(&job(rules.clone()), &pod(codes, conditions));
+        let verdict =
+            |codes: &[(&str, i64)], conditions: &[&str]| judge(&job(rules.clone()), &pod(codes, conditions));
         assert_eq!(verdict(&[("main", 2)], &["DisruptionTarget"]), Verdict::Ignore);
         assert_eq!(verdict(&[("main", 2)], &[]), Verdict::FailIndex);
         assert_eq!(verdict(&[("main", 137)], &["Ready"]), Verdict::Count);
@@ -131,7 +132,8 @@ mod tests {
     #[test]
     fn without_a_policy_every_failure_counts() {
         assert_eq!(judge(&json!({"spec": {}}), &pod(&[("main", 2)], &["DisruptionTarget"])), Verdict::Count);
-        let on_condition = json!([{"action": "FailJob", "onPodConditions": [{"type": "ConfigIssue", "status": "True"}]}]);
+        let on_condition =
+            json!([{"action": "FailJob", "onPodConditions": [{"type": "ConfigIssue", "status": "True"}]}]);
         let why = "Pod ns/p has condition ConfigIssue matching FailJob rule at index 0";
         assert_eq!(judge(&job(on_condition), &pod(&[], &["ConfigIssue"])), Verdict::FailJob(why.to_owned()));
     }

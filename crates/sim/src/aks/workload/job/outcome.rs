@@ -115,7 +115,9 @@ pub(super) fn set_condition(
     let status = if holds { "True" } else { "False" };
     let known = conditions.iter().position(|line| text(line, "/type") == kind);
     let is_same = |line: &Value| {
-        text(line, "/status") == status && text(line, "/reason") == reason && text(line, "/message") == message
+        text(line, "/status") == status
+            && text(line, "/reason") == reason
+            && text(line, "/message") == message
     };
     if known.map_or(!holds, |place| is_same(&conditions[place])) {
         return false;

@@ -111,7 +111,8 @@ fn set_index(cx: &ReconcileContext<'_>, job: &Value, new: &mut Value, index: u32
 
 /// Writes the failures of the index: those before the replaced pod, and its own.
 fn set_failures(job: &Value, new: &mut Value, failed: Option<&Value>) {
-    let (mut counted, mut all) = failed.map_or((0, 0), |pod| (failures_before(pod), all_failures_before(pod)));
+    let (mut counted, mut all) =
+        failed.map_or((0, 0), |pod| (failures_before(pod), all_failures_before(pod)));
     if let Some(pod) = failed {
         counted += u32::from(failure_policy::judge(job, pod).counts());
         all += 1;
@@ -136,8 +137,7 @@ pub(super) fn removable(job: &Value, active: &[Arc<Value>], surplus: usize) -> V
     let mut indexes = BTreeSet::new();
     // The one of an index that has come farthest stays.
     for pod in sorted.into_iter().rev() {
-        let is_superfluous =
-            is_indexed(job) && index(job, &pod).is_none_or(|index| !indexes.insert(index));
+        let is_superfluous = is_indexed(job) && index(job, &pod).is_none_or(|index| !indexes.insert(index));
         if is_superfluous { removed.push(pod) } else { kept.push(pod) }
     }
     let more = surplus.saturating_sub(removed.len());

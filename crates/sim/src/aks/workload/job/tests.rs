@@ -24,7 +24,8 @@ fn job(spec: Value) -> Value {
 }
 
 fn indexed(completions: u32, spec: Value) -> Value {
-    let mut job = job(json!({"completions": completions, "parallelism": completions, "completionMode": "Indexed"}));
+    let mut job =
+        job(json!({"completions": completions, "parallelism": completions, "completionMode": "Indexed"}));
     for (field, value) in spec.as_object().into_iter().flatten() {
         job["spec"][field] = value.clone();
     }
@@ -95,7 +96,10 @@ fn every_index_has_a_pod_with_its_number_everywhere() {
     assert_eq!(status(&fixture, "completedIndexes"), "1");
     fixture.end_containers("once-", 0);
     fixture.advance(1.0);
-    assert_eq!((status(&fixture, "completedIndexes"), status(&fixture, "succeeded")), (&json!("0-2"), &json!(3)));
+    assert_eq!(
+        (status(&fixture, "completedIndexes"), status(&fixture, "succeeded")),
+        (&json!("0-2"), &json!(3))
+    );
     let reached = ("CompletionsReached".to_owned(), "Reached expected number of succeeded pods".to_owned());
     assert_eq!(condition_of(&fixture, "SuccessCriteriaMet"), Some(reached.clone()));
     assert_eq!(condition_of(&fixture, "Complete"), Some(reached));
@@ -112,8 +116,10 @@ fn a_failed_index_is_retried_later_each_time_and_its_failures_are_handed_on() {
     fixture.end_containers("once-1-", 0);
     let mut waits = Vec::new();
     for failures in 0..3 {
-        let pod = pods(&fixture).into_iter().find(|pod| text(pod, "/status/phase") == "Running").expect("it runs");
-        let count = text(pod, "/metadata/annotations/batch.kubernetes.io~1job-index-failure-count").to_owned();
+        let pod =
+            pods(&fixture).into_iter().find(|pod| text(pod, "/status/phase") == "Running").expect("it runs");
+        let count =
+            text(pod, "/metadata/annotations/batch.kubernetes.io~1job-index-failure-count").to_owned();
         assert_eq!(count, failures.to_string());
         fixture.end_containers("once-0-", 1);
         let failed_at = fixture.now;
@@ -127,7 +133,10 @@ fn a_failed_index_is_retried_later_each_time_and_its_failures_are_handed_on() {
         }
     }
     assert_eq!(waits, [10, 20]);
-    assert_eq!((status(&fixture, "failedIndexes"), status(&fixture, "completedIndexes")), (&json!("0"), &json!("1")));
+    assert_eq!(
+        (status(&fixture, "failedIndexes"), status(&fixture, "completedIndexes")),
+        (&json!("0"), &json!("1"))
+    );
     assert_eq!((status(&fixture, "failed"), status(&fixture, "succeeded")), (&json!(3), &json!(1)));
     let why = ("FailedIndexes".to_owned(), "Job has failed indexes".to_owned());
     assert_eq!(condition_of(&fixture, "FailureTarget"), Some(why.clone()));
@@ -167,7 +176,8 @@ fn the_failure_policy_ignores_disruptions_and_ends_an_index_or_the_job_by_exit_c
         {"action": "FailIndex", "onExitCodes": {"containerName": "main", "operator": "In", "values": [2, 3]}},
         {"action": "FailJob", "onExitCodes": {"operator": "In", "values": [42]}},
     ]});
-    let spec = json!({"backoffLimitPerIndex": 1, "podFailurePolicy": policy, "podReplacementPolicy": "Failed"});
+    let spec =
+        json!({"backoffLimitPerIndex": 1, "podFailurePolicy": policy, "podReplacementPolicy": "Failed"});
     let mut fixture = fixture();
     fixture.request(JOBS, indexed(3, spec));
     start(&mut fixture);
@@ -196,7 +206,9 @@ fn the_failure_policy_ignores_disruptions_and_ends_an_index_or_the_job_by_exit_c
     fixture.end_containers("once-0-", 42);
     fixture.end_containers("once-2-", 0);
     fixture.advance(1.0);
-    let why = format!("Container main for pod default/{pod_name} failed with exit code 42 matching FailJob rule at index 2");
+    let why = format!(
+        "Container main for pod default/{pod_name} failed with exit code 42 matching FailJob rule at index 2"
+    );
     assert_eq!(condition_of(&fixture, "Failed"), Some(("PodFailurePolicy".to_owned(), why)));
 }
 
@@ -250,12 +262,15 @@ fn parallelism_changes_while_a_job_runs() {
 }
 
 #[test]
-fn a_suspended_job_has_no_pods_and_starts_anew_when_resumed() {
+fn a_suspended_job_has_no_pods_and_starts_again_when_resumed() {
     let mut fixture = fixture();
     fixture.request(JOBS, indexed(2, json!({"suspend": true, "activeDeadlineSeconds": 100})));
     fixture.advance(200.0);
     assert!(pods(&fixture).is_empty() && status(&fixture, "startTime").is_null());
-    assert_eq!(condition_of(&fixture, "Suspended").map(|(reason, _)| reason).as_deref(), Some("JobSuspended"));
+    assert_eq!(
+        condition_of(&fixture, "Suspended").map(|(reason, _)| reason).as_deref(),
+        Some("JobSuspended")
+    );
     let suspend = |fixture: &mut ClusterFixture, is: bool| {
         let mut changed = live(fixture).clone();
         changed["spec"]["suspend"] = json!(is);
@@ -343,7 +358,10 @@ fn containers_restart_within_a_pod_until_the_limit() {
     assert_eq!(number(pods(&fixture)[0], "/status/containerStatuses/0/restartCount"), Some(1));
     fixture.end_containers("once-", 1);
     fixture.advance(2.0);
-    assert_eq!(condition_of(&fixture, "Failed").map(|(reason, _)| reason).as_deref(), Some("BackoffLimitExceeded"));
+    assert_eq!(
+        condition_of(&fixture, "Failed").map(|(reason, _)| reason).as_deref(),
+        Some("BackoffLimitExceeded")
+    );
 }
 
 #[test]
