@@ -3,10 +3,10 @@
 use super::{
     checks::{
         endpoints::{self, Consent},
-        proxy,
+        images, proxy,
         state::{self, StateConfig},
     },
-    config_error::{ConfigError, Place, Sourced},
+    config_error::{ConfigError, Sourced},
     defaults,
     file_schema::{AuthName, CloudName, File},
     sources::Sources,
@@ -144,43 +144,10 @@ fn sim_config(sources: &mut Sources<'_>, file: &File) -> Option<SimConfig> {
     let listed = file.sim.images.as_ref().map(|images| images.join(","));
     let images = sources.pick("sim.images", listed);
     let images = images.map_or(Some(None), |given| {
-        let read = self::images(sources, &given);
+        let read = images::read(sources, &given);
         sources.take(read).map(|images| Some(given.with(images)))
     });
     Some(SimConfig { speed: speed?, seed: seed?, faults: faults?, zones: zones?, images: images? })
-}
-
-/// Parses a list of images and the programs that stand for them.
-///
-/// A program runs with the user's rights, so a file that landfall found by itself cannot name one.
-fn images(sources: &Sources<'_>, given: &Sourced<String>) -> Result<BTreeMap<String, PathBuf>, ConfigError> {
-    if matches!(given.place, Place::File { .. }) && !sources.file_is_named() {
-        let wrong = "programs for images are not read from a file that was not named";
-        return Err(given.wrong(wrong.to_owned()).hint("name the file with --config, or use --sim-image"));
-    }
-    let pairs = given.value.split(',').map(str::trim).filter(|pair| !pair.is_empty());
-    let image = |pair: &str| {
-        let wrong = |why: &str| given.wrong(format!("\"{pair}\" {why}"));
-        let example = "use REPOSITORY=PROGRAM, such as ghcr.io/acme/landfall=/usr/local/bin/landfall";
-        let Some((repository, program)) =
-            pair.split_once('=').filter(|(left, right)| !left.is_empty() && !right.is_empty())
-        else {
-            return Err(wrong("does not name an image and its program").hint(example));
-        };
-        let tag = repository.rsplit('/').next().is_some_and(|last| last.contains([':', '@']));
-        if tag || repository.contains(char::is_whitespace) {
-            return Err(
-                wrong("does not begin with the repository of an image, without tag and digest").hint(example)
-            );
-        }
-        let program = sources.path(&given.with(program.to_owned()));
-        let program = std::path::absolute(&program).unwrap_or(program);
-        if !program.is_file() {
-            return Err(wrong("names no program of this machine").hint(example));
-        }
-        Ok((repository.to_owned(), program))
-    };
-    pairs.map(image).collect()
 }
 
 /// Parses a list of zones.

@@ -7,6 +7,7 @@ pub mod cidrs;
 pub mod cluster;
 pub mod dns;
 pub mod endpoints;
+pub mod images;
 pub mod kubeconfig;
 pub mod manifests;
 pub mod names;

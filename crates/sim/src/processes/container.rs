@@ -165,19 +165,59 @@ fn exit_code(status: Option<ExitStatus>) -> i32 {
     status.and_then(|status| status.code().or_else(|| of_signal(status))).unwrap_or(SIGNALED)
 }
 
-/// Kills the processes that a server left when it was killed itself. They are recognised by their process id and by
-/// their folder, which is below that of the pods.
+/// Returns whether a process began in a folder of a pod: it is there still, or its variables name it.
+fn belongs_to(id: i32, pods: &Path) -> bool {
+    let folder = fs::read_link(format!("/proc/{id}/cwd"));
+    let is_there = || Some(folder.ok()?.starts_with(fs::canonicalize(pods).ok()?));
+    let home = format!("HOME={}/", pods.display());
+    let variables = fs::read(format!("/proc/{id}/environ")).unwrap_or_default();
+    let is_named = variables.split(|byte| *byte == 0).any(|variable| variable.starts_with(home.as_bytes()));
+    is_named || is_there().unwrap_or(false)
+}
+
+/// Kills the processes that a server left when it was killed itself. Their ids are in the folders of their pods, and may
+/// belong to other processes by now.
 pub(super) fn kill_leftovers(pods: &Path) {
     let folders = fs::read_dir(pods).into_iter().flatten().flatten();
     let files = folders.flat_map(|folder| fs::read_dir(folder.path()).into_iter().flatten().flatten());
     for file in files.filter(|file| file.path().extension().is_some_and(|ending| ending == "pid")) {
         let id = fs::read_to_string(file.path()).ok().and_then(|text| text.parse::<i32>().ok());
-        let folder = id.and_then(|id| fs::read_link(format!("/proc/{id}/cwd")).ok());
-        let is_ours =
-            folder.is_some_and(|folder| fs::canonicalize(pods).is_ok_and(|pods| folder.starts_with(pods)));
+        let is_ours = id.is_some_and(|id| belongs_to(id, pods));
         if let Some(group) = id.filter(|_| is_ours).and_then(Pid::from_raw) {
             ProcessGroup(Some(group)).signal(Signal::KILL);
         }
         let _ = fs::remove_file(file.path());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sleeper(folder: &Path) -> std::process::Child {
+        let mut command = std::process::Command::new("/bin/sh");
+        command.args(["-c", "sleep 1000"]).current_dir(folder);
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        command.spawn().expect("a shell")
+    }
+
+    #[test]
+    fn what_a_killed_server_left_is_killed_and_no_other_process() {
+        let (pods, elsewhere) =
+            (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+        let folder = pods.path().join("uid-1");
+        fs::create_dir(&folder).expect("a folder");
+        let (mut left, mut other) = (sleeper(&folder), sleeper(elsewhere.path()));
+        fs::write(folder.join("main.pid"), left.id().to_string()).expect("it is written");
+        fs::write(folder.join("reused.pid"), other.id().to_string()).expect("it is written");
+        fs::write(folder.join("main.log"), "a line").expect("it is written");
+        kill_leftovers(pods.path());
+        assert_eq!(left.wait().expect("it ends").signal(), Some(9));
+        assert!(other.try_wait().expect("it is a child").is_none(), "another process may have its id");
+        other.kill().expect("it is a child");
+        other.wait().expect("it ends");
+        let rest: Vec<_> =
+            fs::read_dir(&folder).expect("it is there").flatten().map(|file| file.file_name()).collect();
+        assert_eq!(rest, ["main.log"], "a log stays");
     }
 }

@@ -301,8 +301,19 @@ async fn the_end_of_the_server_disrupts_its_pods_and_the_next_one_starts_new_one
     );
     let (second, _) = cluster.pod("once-0-").await;
     assert_ne!(first, second);
-    let armed = json!({"faults": ["pod-out-of-memory"]});
-    assert_eq!(cluster.client.send(Method::POST, "/_sim/faults", Some(&armed)).await.status, 200);
+
+    cluster.arm("node-drained").await;
+    let started = cluster.wait_for_other(&second, runs).await;
+    let drained = cluster.get(&format!("{PODS}/{second}")).await;
+    assert_eq!(drained.status, 404, "an evicted pod goes once it is counted: {}", drained.body);
+    let job = cluster.get(JOB).await.body;
+    assert_eq!(
+        (&job["status"]["failed"], &job["status"]["failedIndexes"]),
+        (&Value::Null, &json!("")),
+        "{job}"
+    );
+    let second = started;
+    cluster.arm("pod-out-of-memory").await;
     let job = cluster.wait_for(JOB, |answer| answer.body["status"]["failedIndexes"] == "0").await;
     assert_eq!(job["status"]["failed"], 1, "{job}");
     let (_, status) = cluster.pod(&second).await;
@@ -344,6 +355,25 @@ async fn what_a_container_lacks_is_reported_and_a_program_that_is_missing_cannot
 }
 
 impl Cluster {
+    async fn arm(&self, fault: &str) {
+        let armed = json!({"faults": [fault]});
+        assert_eq!(self.client.send(Method::POST, "/_sim/faults", Some(&armed)).await.status, 200);
+    }
+
+    /// Waits until the Job is as it must be, with another pod; returns its name.
+    async fn wait_for_other(&self, pod: &str, is: impl Fn(&Answer) -> bool) -> String {
+        let started = Instant::now();
+        loop {
+            let is_so = is(&self.get(JOB).await);
+            let (name, status) = self.pod("once-0-").await;
+            if is_so && name != pod && status["phase"] == "Running" {
+                return name;
+            }
+            assert!(started.elapsed() < WAIT_MAX, "{name}: {status}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     /// Waits for the first line of a pod's log.
     async fn wait_for_log(&self, pod: &str) -> String {
         let started = Instant::now();

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::ManagedCluster;
+use super::{ManagedCluster, power};
 use crate::aks::runtime::{self, ContainerReport, ExternalPod, ObjectRef, RuntimeContext};
 use crate::clock::{SimTime, Timing};
 use crate::kubernetes::Store;
@@ -43,7 +43,8 @@ pub(super) fn adapt(state: &CloudState, cluster: &mut ManagedCluster) {
 
 /// Returns the pods with containers for the runtime, in all clusters.
 pub(crate) fn external_pods(state: &CloudState) -> Vec<ClusterPod> {
-    let clusters = state.clusters.all.values();
+    // The nodes of a stopped cluster do not run.
+    let clusters = state.clusters.all.values().filter(|cluster| !power::is_stopped(cluster));
     let pods = clusters.filter_map(|cluster| {
         let pods =
             runtime::external_pods(&cluster.store, &cluster.controllers, cluster.cluster_info.as_ref()?);
