@@ -394,3 +394,13 @@ fn a_job_goes_on_after_the_state_was_reloaded() {
     fixture.advance(0.0);
     assert!(condition::is_true(live(&fixture), "Complete"));
 }
+
+#[test]
+fn a_thousand_indexes_are_counted_in_one_line() {
+    let mut fixture = ClusterFixture::at_speed(Speed::Instant);
+    fixture.advance(60.0);
+    fixture.request(JOBS, indexed(1_000, json!({"parallelism": 200})));
+    fixture.advance(0.0);
+    assert_eq!(status(&fixture, "completedIndexes"), "0-999", "{:?}", live(&fixture)["status"]);
+    assert!(condition::is_true(live(&fixture), "Complete"));
+}
