@@ -117,10 +117,11 @@ impl Store {
 
     /// Like [`Store::list`], with objects that outlive a write.
     pub fn shared(&self, resource: &str, namespace: Option<&str>) -> impl Iterator<Item = &Arc<Value>> {
-        let prefix = namespace.map(|namespace| format!("{namespace}/"));
-        let within = move |key: &str| prefix.as_ref().is_none_or(|prefix| key.starts_with(prefix.as_str()));
-        let objects = self.objects.get(resource).into_iter().flatten();
-        objects.filter(move |(key, _)| within(key)).map(|(_, object)| object)
+        let prefix = namespace.map_or_else(String::new, |namespace| key(namespace, ""));
+        // The keys of a namespace are neighbours.
+        let objects = self.objects.get(resource).map(|objects| objects.range(prefix.clone()..));
+        let within = move |key: &str| key.starts_with(prefix.as_str());
+        objects.into_iter().flatten().take_while(move |(key, _)| within(key)).map(|(_, object)| object)
     }
 
     /// Creates or replaces an object like a controller; returns whether anything changed.

@@ -23,7 +23,7 @@ const PODS_MAX: usize = 500;
 
 /// The pods of a Job, and the numbers that follow from them and from the status.
 pub(super) struct Count {
-    /// All pods of the Job.
+    /// The pods of the Job that have not ended, or are not counted yet.
     pub pods: Vec<Arc<Value>>,
     /// The pods that have neither finished nor begun to be deleted.
     pub active: Vec<Arc<Value>>,
@@ -40,7 +40,8 @@ pub(super) struct Count {
 }
 
 impl Count {
-    fn of(job: &Value, pods: Vec<Arc<Value>>) -> Self {
+    fn of(job: &Value, mut pods: Vec<Arc<Value>>) -> Self {
+        pods.retain(|pod| !pod::is_over(pod) || pods::is_tracked(pod));
         let all = completions(job).unwrap_or(0);
         let is_new = |pod: &&Arc<Value>| {
             pods::is_tracked(pod) && (!is_indexed(job) || pods::index(job, pod).is_some())
