@@ -91,6 +91,10 @@ pub fn assert_nothing_new(summary: &Value) {
     assert!(number("created") <= 1 && number("changed") == 0 && number("found") > 10, "{summary}");
 }
 
+fn json(output: &CommandOutput) -> Value {
+    serde_json::from_str(&output.stdout).unwrap()
+}
+
 fn in_one_line(output: &CommandOutput) -> String {
     output.stderr.split_whitespace().collect::<Vec<_>>().join(" ")
 }
@@ -121,6 +125,18 @@ async fn two_machines_share_an_environment() {
         assert_eq!(listed["environments"][0]["held"], false);
         assert!(two.expect(0, &["state", "list"]).stdout.contains("free"));
         two.expect(0, &["plan", "--detailed-exitcode"]);
+        // The other machine's run is reported from here.
+        let report = two.expect(0, &["report", "1", "-o", "run.html", "--format", "json"]);
+        assert_eq!(json(&report)["state"], "ready", "{}", report.stdout);
+        assert!(
+            fs::read_to_string(two.path().join("run.html"))
+                .unwrap()
+                .contains("<title>default: up ready</title>")
+        );
+        let all = two.expect(0, &["report", "--all", "-o", "all.html", "--format", "json"]);
+        assert_eq!(json(&all)["environments"][0]["environment"], "default", "{}", all.stdout);
+        let unknown = two.expect(2, &["report", "9"]);
+        assert!(in_one_line(&unknown).contains("the journal has 2 runs"), "{}", unknown.stderr);
         let down = two.expect(0, &["down", "--yes"]);
         assert!(!down.stderr.contains("rg-landfall-state"), "{}", down.stderr);
         one.expect(0, &["down", "--yes"]);
@@ -143,6 +159,8 @@ async fn a_second_run_is_refused_reads_are_allowed_and_a_dead_run_blocks_for_a_m
         two.expect(0, &["status"]);
         two.expect(0, &["plan"]);
         assert!(two.expect(0, &["state", "list"]).stdout.contains("held by `up`"));
+        let report = two.expect(0, &["report", "-o", "run.html", "--format", "json"]);
+        assert_eq!(json(&report)["state"], "running", "{}", report.stdout);
         run.kill();
         two.expect(4, &["up"]);
         team.wait_for_lease();

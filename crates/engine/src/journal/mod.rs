@@ -26,7 +26,7 @@ pub(crate) use journal_state::OVERRIDES;
 pub use journal_state::{JournalState, StepState, StepStatus};
 pub use lock::Holder;
 pub use open_error::{JournalError, OpenError};
-pub use recorded_runs::{RecordedLine, RecordedRun, RecordedRuns};
+pub use recorded_runs::{RecordedLine, RecordedRun, RecordedRuns, RemoteRuns};
 pub use remote::{
     LEASE, LeaseEnd, Moved, PartContent, RemoteContent, RemoteOptions, RemoteStore, StoreError,
     StoreErrorKind, StoreResult, Unlocked, moved_to,

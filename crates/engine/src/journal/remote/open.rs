@@ -72,9 +72,9 @@ pub struct Unlocked {
 }
 
 /// The last part and its content.
-pub(super) struct Located {
-    pub(super) part: u32,
-    pub(super) content: PartContent,
+pub(in crate::journal) struct Located {
+    pub(in crate::journal) part: u32,
+    pub(in crate::journal) content: PartContent,
 }
 
 impl OpenError {
@@ -84,7 +84,7 @@ impl OpenError {
 }
 
 /// Finds the last part; `None` if there is no journal.
-pub(super) async fn locate(store: &dyn RemoteStore) -> Result<Option<Located>, OpenError> {
+pub(in crate::journal) async fn locate(store: &dyn RemoteStore) -> Result<Option<Located>, OpenError> {
     let mut part = 1;
     loop {
         match store.read(part, 0).await.map_err(OpenError::store)? {

@@ -1,13 +1,17 @@
 //! `landfall report`: writes a recorded run, or the last runs of all environments, as one HTML page. It reads journals
-//! only, without their locks and without a cloud.
+//! only, without their locks; a journal in the state folder needs no cloud.
 
+mod all_environments;
+mod journal_source;
+
+use self::journal_source::JournalSource;
 use crate::{
     cli_context::CliContext,
     deployment::Deployment,
     exit::Exit,
     failure::Failure,
     render::{
-        report::{RunPage, fleet_page, run_page},
+        report::{RunPage, run_page},
         stream, text,
     },
     report::{EnvironmentRun, RunState, RunView, page_file::PageFile},
@@ -16,9 +20,9 @@ use crate::{
     target,
 };
 use jiff::Timestamp;
-use landfall_engine::{Journal, OpenError, RecordedRun, RecordedRuns};
+use landfall_engine::{RecordedRun, RecordedRuns};
 use landfall_steps::settings::Teardown;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::{
     path::{Path, PathBuf},
     time::Duration,
@@ -57,14 +61,27 @@ pub async fn run(cli_context: &CliContext, args: &Args) -> Result<Exit, Failure>
             .hint("name a file with -o"));
     }
     match args.all {
-        true => all_environments(cli_context, args, to_stdout),
+        true => all_environments::write(cli_context, args, to_stdout).await,
         false => one_run(cli_context, args, to_stdout).await,
     }
 }
 
 async fn one_run(cli_context: &CliContext, args: &Args, to_stdout: bool) -> Result<Exit, Failure> {
     let config = cli_context.load_config(&args.setting_flags, Mode::Inspect)?;
-    let mut reading = Reading::new(cli_context, config, args)?;
+    let source = JournalSource::open(cli_context, &config).await?;
+    let result = report_on(cli_context, args, config, &source, to_stdout).await;
+    source.close().await;
+    result
+}
+
+async fn report_on(
+    cli_context: &CliContext,
+    args: &Args,
+    config: LoadedConfig,
+    source: &JournalSource,
+    to_stdout: bool,
+) -> Result<Exit, Failure> {
+    let mut reading = Reading::new(cli_context, config, source, args).await?;
     if args.follow && !reading.is_last() {
         return Err(Failure::new(Exit::Input, format!("follow run {}", reading.number))
             .cause("it is not the last run")
@@ -90,7 +107,7 @@ async fn one_run(cli_context: &CliContext, args: &Args, to_stdout: bool) -> Resu
                 }
                 () = tokio::time::sleep(FOLLOW_INTERVAL) => {}
             }
-            reading.refresh()?;
+            reading.refresh().await?;
             file.write(&reading.page(cli_context, true))?;
         }
     }
@@ -108,8 +125,11 @@ fn page_file(cli_context: &CliContext, path: PathBuf) -> Result<PageFile, Failur
 }
 
 /// A journal, the environment's graph, and the selected run.
-struct Reading {
+struct Reading<'a> {
+    source: &'a JournalSource,
     recorded: RecordedRuns,
+    /// True if a process holds the journal.
+    is_held: bool,
     /// The number of the run.
     number: usize,
     views: Vec<RunView>,
@@ -117,30 +137,34 @@ struct Reading {
     now: Timestamp,
 }
 
-impl Reading {
-    fn new(cli_context: &CliContext, config: LoadedConfig, args: &Args) -> Result<Self, Failure> {
-        let recorded = read(&config)?;
+impl<'a> Reading<'a> {
+    async fn new(
+        cli_context: &CliContext,
+        config: LoadedConfig,
+        source: &'a JournalSource,
+        args: &Args,
+    ) -> Result<Self, Failure> {
+        let (recorded, is_held) = source.read(&config).await?;
         let number = select(cli_context, &recorded.runs, &args.run)?;
         let (views, now) = (Vec::new(), Timestamp::now());
-        let mut reading = Self { recorded, number, views, config, now };
+        let mut reading = Self { source, recorded, is_held, number, views, config, now };
         reading.evaluate()?;
         Ok(reading)
     }
 
     /// Reads the journal again.
-    fn refresh(&mut self) -> Result<(), Failure> {
-        self.recorded = read(&self.config)?;
+    async fn refresh(&mut self) -> Result<(), Failure> {
+        (self.recorded, self.is_held) = self.source.read(&self.config).await?;
         self.evaluate()
     }
 
     fn evaluate(&mut self) -> Result<(), Failure> {
         self.now = Timestamp::now();
-        let is_held = Journal::holder(&self.config.folder).is_some();
         let deployment = self.deployment(self.selected())?;
         let steps = deployment.graph.steps();
         let last = self.recorded.runs.len();
         let view = |run: &RecordedRun| {
-            RunView::new(&self.recorded.key, run, &steps, self.now, is_held && run.number == last)
+            RunView::new(&self.recorded.key, run, &steps, self.now, self.is_held && run.number == last)
         };
         self.views = self.recorded.runs.iter().map(view).collect();
         Ok(())
@@ -221,16 +245,6 @@ fn has_no_output(run: &RecordedRun) -> bool {
     run.after.0.values().all(|step_state| step_state.output.is_none())
 }
 
-fn read(config: &LoadedConfig) -> Result<RecordedRuns, Failure> {
-    let recorded = Journal::runs(&config.folder).map_err(|error| Failure::of_journal(&error))?;
-    let recorded = recorded.filter(|recorded| !recorded.runs.is_empty()).ok_or_else(|| {
-        Failure::new(Exit::Input, format!("report on environment {}", config.settings.environment))
-            .cause(format!("{} has no journal: nothing ran yet", config.folder.display()))
-            .hint("run landfall up first, or select an environment with --environment NAME")
-    })?;
-    Ok(recorded)
-}
-
 /// Returns the number of the selected run.
 fn select(cli_context: &CliContext, runs: &[RecordedRun], wanted: &str) -> Result<usize, Failure> {
     let last = runs.len();
@@ -248,76 +262,4 @@ fn select(cli_context: &CliContext, runs: &[RecordedRun], wanted: &str) -> Resul
         refused.cause(format!("run {}: {}, {}", run.number, run.command, run.began))
     });
     Err(refused.hint("use one of these numbers, or last"))
-}
-
-/// Writes the page of all environments in the state folder.
-fn all_environments(cli_context: &CliContext, args: &Args, to_stdout: bool) -> Result<Exit, Failure> {
-    let config = cli_context.load_config(&args.setting_flags, Mode::Inspect)?;
-    let now = Timestamp::now();
-    let (runs, damages) = last_runs(cli_context, &config, now)?;
-    if runs.is_empty() {
-        return Err(Failure::new(Exit::Input, "report on all environments")
-            .cause(format!("{} contains no journal", cli_context.global.state_dir.display()))
-            .hint("run landfall up first, or select the folder with --state-dir"));
-    }
-    let page = fleet_page(&runs, now, None);
-    if to_stdout {
-        stream::out().raw(&page);
-    } else {
-        let path = args.output.clone().unwrap_or_else(|| "landfall-environments.html".into());
-        let file = page_file(cli_context, path)?;
-        file.write(&page)?;
-        match cli_context.is_json() {
-            true => stream::out()
-                .json(&json!({ "report": file.path().display().to_string(), "environments": runs })),
-            false => cli_context.say(&format!(
-                "{} {} in {}.",
-                text::count(runs.len(), "environment"),
-                if runs.len() == 1 { "is" } else { "are" },
-                file.path().display()
-            )),
-        }
-    }
-    match damages.into_iter().next() {
-        Some(damage) => Err(Failure::of_journal(&damage)),
-        None => Ok(Exit::Success),
-    }
-}
-
-/// Returns the last run of every environment in the state folder, by name, and the damages of their journals.
-fn last_runs(
-    cli_context: &CliContext,
-    config: &LoadedConfig,
-    now: Timestamp,
-) -> Result<(Vec<EnvironmentRun>, Vec<OpenError>), Failure> {
-    let state_dir = &cli_context.global.state_dir;
-    let unreadable = |error: std::io::Error| {
-        Failure::new(Exit::Input, format!("read {}", state_dir.display())).caused_by(&error)
-    };
-    let mut folders = Vec::new();
-    if state_dir.exists() {
-        for entry in std::fs::read_dir(state_dir).map_err(unreadable)? {
-            folders.push(entry.map_err(unreadable)?.path());
-        }
-    }
-    folders.sort();
-    // Only the order of the steps is read from the graph, so the names in it do not matter.
-    let steps = Deployment::new(&target::offline("")?, &config.settings, Teardown::default()).graph.steps();
-    let (mut runs, mut damages) = (Vec::new(), Vec::new());
-    for folder in folders.into_iter().filter(|folder| folder.is_dir()) {
-        let recorded = match Journal::runs(&folder) {
-            Ok(Some(recorded)) => recorded,
-            Ok(None) => continue,
-            Err(error) => {
-                damages.push(error);
-                continue;
-            }
-        };
-        let is_held = Journal::holder(&folder).is_some();
-        if let Some(last) = recorded.runs.last() {
-            runs.push(EnvironmentRun::new(&RunView::new(&recorded.key, last, &steps, now, is_held)));
-        }
-        damages.extend(recorded.damage);
-    }
-    Ok((runs, damages))
 }
