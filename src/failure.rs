@@ -264,7 +264,7 @@ impl Failure {
         lines.extend(content.left_behind.map(|leftover| {
             let left = match leftover {
                 Leftover::Nothing => "nothing",
-                Leftover::Something => "something; the next run checks it",
+                Leftover::Something => "a resource, perhaps incomplete; the next run checks it",
                 Leftover::Unknown => "unknown; the next run checks it",
             };
             format!("  left behind: {left}")
