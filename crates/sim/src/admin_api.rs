@@ -30,7 +30,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use crate::acme::admin as acme;
-use crate::arm::dns::{self, publication};
+use crate::arm::dns::{publication, zones};
 use crate::clock::{SimTime, Timing};
 use crate::dns_server::NameServers;
 use crate::fault::{self, Armed};
@@ -39,7 +39,7 @@ use crate::registration::ServerRegistration;
 use crate::request::{Reply, Request};
 use crate::request_log::RequestLog;
 use crate::state::{CloudState, DOMAIN};
-use crate::traffic::listeners::Listeners;
+use crate::traffic::addresses::Listeners;
 
 /// Returns whether a request is for the admin API.
 pub fn is_admin(request: &Request) -> bool {
@@ -100,7 +100,9 @@ impl AdminApi {
         match path {
             // The page's own links are relative to the folder.
             "/_sim" if call.request.path == "/_sim" => Reply::empty(308).with_header("location", "/_sim/"),
-            "/_sim/world" => Reply::json(200, &overview::of(state, &self.listeners.borrow(), call)),
+            "/_sim/world" => {
+                Reply::json(200, &overview::of(state, &self.listeners.borrow(), call.now, call.timing))
+            }
             "/_sim/ledger" => lines(request_log, call.request),
             "/_sim/doors" => Reply::json(200, &overview::sockets(state, &self.listeners.borrow())),
             "/_sim/ca.pem" => Reply::bytes(200, "application/x-pem-file", self.ca_pem.clone()),
@@ -154,11 +156,6 @@ fn not_found() -> Reply {
 
 /// The header with the key of the admin API.
 pub const KEY_HEADER: &str = "x-landfall-key";
-
-/// Draws the key of the admin API, 122 random bits. It does not derive from the seed, which is public.
-pub(crate) fn new_key() -> String {
-    uuid::Uuid::new_v4().simple().to_string()
-}
 
 /// Returns whether a path needs no key: the page, the root certificate, and what contains no secret.
 fn is_public(path: &str) -> bool {
@@ -287,14 +284,14 @@ fn add_zones(state: &mut CloudState, request: &Request, now: SimTime) -> Reply {
     let body: Value = request.json().unwrap_or_default();
     let zones: Option<Vec<&str>> =
         body["zones"].as_array().and_then(|zones| zones.iter().map(Value::as_str).collect());
-    let Some(zones) = zones.filter(|zones| zones.iter().all(|zone| dns::is_zone_name(zone))) else {
+    let Some(zones) = zones.filter(|zones| zones.iter().all(|zone| zones::is_zone_name(zone))) else {
         return Reply::text(
             400,
             "the body must be {\"zones\": [\"example.com\"]}, with names of at least two labels\n",
         );
     };
     for zone in &zones {
-        dns::add_zone(state, zone, now);
+        zones::add_zone(state, zone, now);
     }
     Reply::json(200, &json!({ "zones": zones }))
 }

@@ -12,9 +12,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::Speed;
 use crate::clock::{Clock, SimTime, Timing};
-use crate::dns_server::Sockets;
+use crate::connection::ConnectionInfo;
+use crate::dns_server::sockets::Sockets;
 use crate::fault::Faults;
-use crate::options::{ConnectionInfo, Options};
+use crate::options::Options;
 use crate::persistence::SimError;
 use crate::request_log::{RequestLog, RequestRecord};
 use crate::server::{self, Body, Cut};
@@ -50,7 +51,7 @@ impl InProcess {
         let (authority, _) = tls::make().map_err(SimError::certificates)?;
         state.clusters.trust(&authority);
         state.arm(Faults::read(&options.faults)?);
-        state.acme.ensure_issuers(begins)?;
+        state.acme.ensure_issuers(begins).map_err(SimError::certificates)?;
         Ok(state)
     }
 
@@ -82,7 +83,7 @@ impl InProcess {
         let timing = Timing::new(speed);
         let authority = state.clusters.trusted().to_owned();
         let addresses = sockets.as_ref().map(Sockets::addresses).unwrap_or_default();
-        state.acme.ensure_issuers(at)?;
+        state.acme.ensure_issuers(at).map_err(SimError::certificates)?;
         let connection = ConnectionInfo::of(&state, &timing, &authority, addresses);
         let server_state = ServerState::new(state, None, RequestLog::in_memory(), timing, authority)?;
         let (server_state, stop) = (Arc::new(server_state), CancellationToken::new());

@@ -21,6 +21,9 @@ pub mod aks;
 pub mod arm;
 pub mod blob;
 pub mod clock;
+mod cloud;
+mod connection;
+pub mod delays;
 pub mod dns_server;
 pub mod durations;
 pub mod entra;
@@ -29,11 +32,13 @@ pub mod graph;
 mod in_process;
 pub mod kubernetes;
 mod migration;
+mod names;
 pub mod options;
 mod page;
 pub mod persistence;
 mod proxy;
 pub mod registration;
+pub mod registry;
 pub mod request;
 pub mod request_log;
 mod server;
@@ -58,20 +63,21 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub use arm::dns::is_zone_name;
+pub use arm::dns::zones::is_zone_name;
 pub use clock::Speed;
+pub use connection::ConnectionInfo;
 pub use dns_server::NameServers;
 pub use in_process::InProcess;
-pub use options::{ConnectionInfo, Options};
+pub use options::Options;
 pub use persistence::SimError;
 pub use registration::{Holder, RegistrationOptions, ServerRegistration};
 pub use request_log::RequestRecord;
 pub use server::{Body, Cut};
-pub use traffic::listeners::Listeners;
+pub use traffic::addresses::Listeners;
 
 use acme::CaName;
 use clock::{SimTime, Timing};
-use dns_server::Sockets;
+use dns_server::sockets::Sockets;
 use fault::Faults;
 use persistence::Persistence;
 use request_log::RequestLog;
@@ -126,7 +132,7 @@ impl Sim {
         state.arm(faults);
         let now = state.now();
         for zone in &options.zones {
-            arm::dns::add_zone(&mut state, zone, now);
+            arm::dns::zones::add_zone(&mut state, zone, now);
         }
         let listener = match options.port {
             Some(port) => TcpListener::bind((Ipv4Addr::LOCALHOST, port))
@@ -138,7 +144,7 @@ impl Sim {
         state.clusters.trust(authority.pem());
         state.clusters.set_external_kubeconfig(options.kubeconfig);
         let now = state.now();
-        state.acme.ensure_issuers(now)?;
+        state.acme.ensure_issuers(now).map_err(SimError::certificates)?;
         let timing = Timing::new(options.speed);
         let sockets = Sockets::bind(state.seed).map_err(SimError::Port)?;
         let connection = ConnectionInfo::of(&state, &timing, authority.pem(), sockets.addresses());

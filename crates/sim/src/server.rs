@@ -33,7 +33,7 @@ use crate::proxy;
 use crate::request::{Delivery, Reply, Request};
 use crate::server_state::ServerState;
 use crate::state::CloudState;
-use crate::traffic::listeners::Listeners;
+use crate::traffic::addresses::Listeners;
 
 /// The timeout of a client's TLS handshake.
 const HANDSHAKE_MAX: Duration = Duration::from_secs(10);

@@ -1,6 +1,6 @@
 //! Certification authority authorization (RFC 8659) with `accounturi` and `validationmethods` (RFC 8657).
 
-use super::directory::CAA_IDENTITY;
+use super::ca::CAA_IDENTITY;
 use super::problem::Problem;
 use super::resolver::{AskNameServer, LookupError, Resolver};
 use crate::dns_server::message::kind;

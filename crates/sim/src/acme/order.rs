@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::authorization;
+use super::ca::{CaName, lifetime_end};
 use super::call::{AcmeCall, url};
 use super::identifiers;
 use super::jws;
@@ -10,11 +11,10 @@ use super::limits::{Limit, registered_domain};
 use super::problem::{Answer, Problem};
 use super::profile::{self, PROFILES, Profile};
 use super::renewal;
-use super::store::{CaName, Order, Progress, Server, lifetime_end};
-use crate::arm::operation::with_retry_after;
+use super::store::{Order, Progress, Server};
 use crate::clock::{SimTime, Timing};
 use crate::durations;
-use crate::request::Reply;
+use crate::request::{Reply, with_retry_after};
 use crate::state::CloudState;
 
 /// Creates an order: 201. A pending or ready order of the account with the same names and profile is returned again.

@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-use super::inject::{Injection, RequestContext};
+use super::row::{Injection, Kind, RequestContext, Row};
 use super::transport::writes;
-use super::{Fault, Kind, Row};
+use super::variants::Fault;
 use crate::arm::clusters::fault_hooks;
 use crate::arm::error::ArmError;
 use crate::arm::locks::{Level, Lock};
@@ -126,7 +126,7 @@ fn etag_mismatch(state: &mut CloudState, context: &RequestContext<'_>) -> Option
     let id = cluster(context).filter(|_| writes(context.request))?;
     let is_there = fault_hooks::touch(state, &id);
     if is_there && context.request.header("if-match").is_some() {
-        return Some(state.serve(context.request, context.now, context.timing));
+        return Some(context.serve(state));
     }
     Some(fault_hooks::etag_mismatch().into_reply())
 }
@@ -134,7 +134,7 @@ fn etag_mismatch(state: &mut CloudState, context: &RequestContext<'_>) -> Option
 fn operation_not_allowed(state: &mut CloudState, context: &RequestContext<'_>) -> Option<Reply> {
     let id = cluster(context).filter(|_| writes(context.request))?;
     if fault_hooks::start_noop_write(state, &id, context.now, context.timing) {
-        return Some(state.serve(context.request, context.now, context.timing));
+        return Some(context.serve(state));
     }
     Some(fault_hooks::busy().into_reply())
 }
@@ -153,8 +153,8 @@ fn cluster_throttled(state: &mut CloudState, context: &RequestContext<'_>) -> Op
 
 fn another_operation(state: &mut CloudState, context: &RequestContext<'_>) -> Option<Reply> {
     let id = context.id();
-    if resource_type::start_noop_write(state, &id, context.now, context.timing) {
-        return Some(state.serve(context.request, context.now, context.timing));
+    if resource_type::test_hooks::start_noop_write(state, &id, context.now, context.timing) {
+        return Some(context.serve(state));
     }
     let operation = state.uuid("another-operation");
     let why = format!(

@@ -18,7 +18,7 @@ use crate::server_state::ServerState;
 use crate::state::CloudState;
 use crate::test_cloud::TestCloud;
 use crate::tls::Authority;
-use crate::traffic::listeners::Listeners;
+use crate::traffic::addresses::Listeners;
 
 const GATEWAY: Ipv4Addr = Ipv4Addr::new(127, 83, 0, 1);
 

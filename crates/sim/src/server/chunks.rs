@@ -95,8 +95,10 @@ mod tests {
             let new: Vec<String> =
                 state.groups.keys().filter(|name| !self.0.contains(name)).cloned().collect();
             self.0.extend(new.clone());
-            let done = state.providers.check_registered("Microsoft.ContainerService").is_ok()
-                && state.next_due().is_none();
+            let done =
+                crate::arm::provider_registration::check_registered(state, "Microsoft.ContainerService")
+                    .is_ok()
+                    && state.next_due().is_none();
             (new.into_iter().map(Bytes::from).collect(), done)
         }
 

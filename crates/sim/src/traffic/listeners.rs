@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,7 +21,8 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-use super::proxy;
+use super::addresses::Listeners;
+use super::proxy::{self, GatewayConnection, Views};
 use super::view::{GatewayPort, View};
 use crate::server::accept::{CONNECTIONS_MAX, Slots};
 use crate::server_state::ServerState;
@@ -36,9 +37,6 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
 const DEBOUNCE: Duration = Duration::from_millis(5);
 /// The fallback port range on a machine that does not allow ports 80 and 443.
 const FALLBACK_PORTS: std::ops::Range<u16> = 30_000..32_000;
-
-/// The real socket of each listener, by address and port of the gateway.
-pub type Listeners = BTreeMap<(Ipv4Addr, u16), SocketAddr>;
 
 /// Serves the gateways until `stop` is cancelled.
 pub(crate) async fn serve(
@@ -116,8 +114,6 @@ async fn bind((address, port): (Ipv4Addr, u16)) -> io::Result<TcpListener> {
     Err(last)
 }
 
-type Views = watch::Receiver<Arc<View>>;
-
 async fn accept_connections(
     listener: TcpListener,
     place: (Ipv4Addr, u16),
@@ -180,15 +176,6 @@ async fn connection(
     };
     let server_name = tls.get_ref().1.server_name().map(str::to_ascii_lowercase);
     serve_http(tls, GatewayConnection { place, views, server_name, scheme: "https" }, close).await;
-}
-
-/// The entry point of a connection.
-#[derive(Clone)]
-pub(super) struct GatewayConnection {
-    pub place: (Ipv4Addr, u16),
-    pub views: Views,
-    pub server_name: Option<String>,
-    pub scheme: &'static str,
 }
 
 pub(super) async fn serve_http<S>(stream: S, context: GatewayConnection, close: CancellationToken)

@@ -42,7 +42,8 @@ pub(super) fn get(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmE
 /// in progress.
 ///
 /// The cluster stays `Failed` with what was created so far, and the same PUT repairs it.
-pub fn fail(state: &mut CloudState, cluster: &str, code: &str, message: &str, now: SimTime) -> bool {
+#[cfg(test)]
+pub(super) fn fail(state: &mut CloudState, cluster: &str, code: &str, message: &str, now: SimTime) -> bool {
     let running =
         |cluster: &&mut ManagedCluster| cluster.pending.as_ref().is_some_and(|own| own.kind != Work::Delete);
     let Some(cluster) = state.clusters.all.get_mut(&id::key(cluster)).filter(running) else { return false };

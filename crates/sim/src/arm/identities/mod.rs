@@ -8,9 +8,7 @@ mod federated_credentials;
 use serde_json::{Value, json};
 
 use crate::arm::error::ArmError;
-use crate::arm::resource_type::{
-    Action, Draft, Hooks, Properties, Resource, ResourceType, Write, requested_id,
-};
+use crate::arm::resource_type::{Action, Draft, Hooks, Properties, Resource, ResourceType, Write, id_of};
 use crate::arm::{Call, groups, id, versions};
 use crate::clock::{SimTime, Timing};
 use crate::durations;
@@ -94,7 +92,7 @@ fn add_principal(state: &mut CloudState, identity: &Resource, now: SimTime, timi
 
 /// Lists the resources that use an identity.
 fn associated_resources(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
-    let wanted = requested_id(call);
+    let wanted = id_of(&IDENTITY, call);
     if state.tracked.get(&wanted).is_none() {
         return Err(ArmError::resource_not_found(IDENTITY.kind, call.param("name"), call.param("group")));
     }

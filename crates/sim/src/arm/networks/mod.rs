@@ -11,9 +11,8 @@ mod whole_network;
 
 use crate::arm::error::ArmError;
 use crate::arm::operation::{self, Style};
-use crate::arm::provider::Provider;
 use crate::arm::resource_type::{Hooks, Location, Progress, Resource, ResourceType, Write, parent_id};
-use crate::arm::{Call, clusters, id, versions};
+use crate::arm::{Call, Provider, clusters, id, versions};
 use crate::durations::{NETWORK_DELETE, NETWORK_PUT, NETWORK_RETRY_AFTER};
 use crate::state::CloudState;
 

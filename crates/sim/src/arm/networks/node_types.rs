@@ -115,7 +115,7 @@ fn show(state: &CloudState, group: &Resource, body: &mut Value) {
         let mut properties = properties;
         properties.insert("provisioningState".to_owned(), json!(group.progress().as_str()));
         json!({
-            "name": name, "id": format!("{}/{list}/{name}", group.id), "etag": group.shown_etag(),
+            "name": name, "id": format!("{}/{list}/{name}", group.id), "etag": group.shown_etag(state),
             "type": format!("{}/{list}", SECURITY_GROUP.kind), "properties": properties,
         })
     };

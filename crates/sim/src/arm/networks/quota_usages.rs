@@ -26,7 +26,7 @@ fn list(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
         state.subscription
     );
     let networks = state.tracked.of_kind(NETWORK.kind).filter(|network| network.location == location).count();
-    let addresses = clusters::public_addresses(state, &location);
+    let addresses = clusters::public_addresses::public_addresses(state, &location);
     let limit = state.limits.of(&location, PUBLIC_ADDRESSES);
     // Basic addresses are retired, so all existing addresses count in both rows.
     let value = [

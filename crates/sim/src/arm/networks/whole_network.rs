@@ -83,7 +83,7 @@ fn listed_subnet(
     let given = listed["properties"].as_object().cloned().unwrap_or_default();
     let id = format!("{network}/subnets/{name}");
     let id = state.tracked.get(&id).map_or(id, |existing| existing.id.clone());
-    let mut subnet = Resource::new(&SUBNET, id, call.now);
+    let mut subnet = Resource::new(SUBNET.kind, id, call.now);
     subnet.properties = subnets::properties(subnets::without_read_only(given))?;
     subnets::check_prefixes(&subnet)?;
     subnet.etag = state.uuid("etag");

@@ -15,7 +15,7 @@ const OF_SUBSCRIPTION: &str =
 const OF_GROUP: &str = "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.PolicyInsights/checkPolicyRestrictions";
 
 pub(super) fn routes() -> Vec<Route> {
-    [OF_SUBSCRIPTION, OF_GROUP].map(|pattern| Route::any("POST", pattern, KIND, VERSIONS, check)).to_vec()
+    [OF_SUBSCRIPTION, OF_GROUP].map(|pattern| Route::any("POST", pattern, KIND, VERSIONS, check)).into()
 }
 
 fn check(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {

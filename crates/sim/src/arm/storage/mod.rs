@@ -9,10 +9,9 @@ use serde_json::{Value, json};
 
 use crate::arm::error::ArmError;
 use crate::arm::operation::Style;
-use crate::arm::provider::Provider;
 use crate::arm::resource_type::{Draft, Hooks, Properties, Resource, ResourceType, Write};
 use crate::arm::versions::STORAGE as VERSIONS;
-use crate::arm::{Call, Route, id};
+use crate::arm::{Call, Provider, Route, id};
 use crate::blob::store::{Container, is_container_name};
 use crate::clock::SimTime;
 use crate::durations::{STORAGE_ACCOUNT_PUT, STORAGE_RETRY_AFTER};
@@ -140,13 +139,6 @@ pub(crate) fn reachable<'a>(state: &'a CloudState, name: &str, now: SimTime) -> 
 }
 
 const UPDATING: crate::arm::resource_type::Progress = crate::arm::resource_type::Progress::Updating;
-
-/// Returns whether a scope is a container of an account. Only the blob service knows containers.
-pub(crate) fn is_container(state: &CloudState, scope: &str) -> bool {
-    let (account, container) = (id::part(scope, "storageAccounts"), id::part(scope, "containers"));
-    let (Some(account), Some(container)) = (account, container) else { return false };
-    state.storage.container(&account.to_lowercase(), container).is_some()
-}
 
 fn account<'a>(state: &'a CloudState, call: &Call<'_>) -> Result<&'a Resource, ArmError> {
     let (name, group) = (call.param("account"), call.param("group"));

@@ -10,7 +10,7 @@ use super::compare::Comparison;
 use super::names::{Names, REGION};
 use super::row::Row;
 use super::setup::{certificate, features_of, group_tags, offered_versions};
-use crate::arm::{accepted_versions, id};
+use crate::arm::{id, routing::accepted_versions};
 use crate::clock::SimTime;
 use crate::entra;
 use crate::request::{Reply, Request};

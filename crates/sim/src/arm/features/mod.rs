@@ -1,18 +1,19 @@
 //! Preview features (Features REST API 2021-07-01). Most of them no longer exist once they are generally
 //! available.
 
-use std::collections::BTreeMap;
+pub(crate) mod store;
 
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::arm::error::ArmError;
-use crate::arm::provider::Provider;
-use crate::arm::{Call, Route, versions};
+use crate::arm::{Call, Provider, Route, versions};
 use crate::clock::{SimTime, Timing};
 use crate::durations;
 use crate::request::Reply;
 use crate::state::CloudState;
+
+use store::Feature;
+pub use store::Features;
 
 const KIND: &str = "Microsoft.Features/providers/features";
 const ALL: &str = "/subscriptions/{subscription}/providers/Microsoft.Features/features";
@@ -22,51 +23,6 @@ const ONE: &str =
     "/subscriptions/{subscription}/providers/Microsoft.Features/providers/{namespace}/features/{feature}";
 const REGISTER: &str = "/subscriptions/{subscription}/providers/Microsoft.Features/providers/{namespace}/features/{feature}/register";
 const UNREGISTER: &str = "/subscriptions/{subscription}/providers/Microsoft.Features/providers/{namespace}/features/{feature}/unregister";
-
-/// A feature with its registration state.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Feature {
-    /// `Microsoft.ContainerService/Name`.
-    name: String,
-    state: String,
-    /// The end of `Registering` or `Unregistering`.
-    done: Option<SimTime>,
-}
-
-/// The features that still exist, by lower-case name.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub struct Features {
-    features: BTreeMap<String, Feature>,
-}
-
-impl Features {
-    /// Creates features of those names, not registered.
-    pub fn new(names: &[String]) -> Self {
-        let feature =
-            |name: &String| Feature { name: name.clone(), state: "NotRegistered".to_owned(), done: None };
-        Self { features: names.iter().map(|name| (name.to_ascii_lowercase(), feature(name))).collect() }
-    }
-
-    /// Restores a removed feature as not registered; returns whether it was missing.
-    pub(crate) fn restore(&mut self, name: &str) -> bool {
-        let is_missing = !self.features.contains_key(&name.to_ascii_lowercase());
-        if is_missing {
-            self.features.extend(Self::new(&[name.to_owned()]).features);
-        }
-        is_missing
-    }
-
-    /// Removes a feature, as general availability does; returns whether it existed.
-    pub(crate) fn remove(&mut self, name: &str) -> bool {
-        self.features.remove(&name.to_ascii_lowercase()).is_some()
-    }
-
-    /// Returns whether a feature (`Microsoft.ContainerService/Name`) can be used: it is registered, or no
-    /// longer needed.
-    pub fn allows(&self, name: &str) -> bool {
-        self.features.get(&name.to_ascii_lowercase()).is_none_or(|feature| feature.state == "Registered")
-    }
-}
 
 /// The resource family of features.
 pub const PROVIDER: Provider = Provider { next_due, advance_to, ..Provider::stateless("features", routes) };

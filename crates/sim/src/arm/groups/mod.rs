@@ -1,83 +1,26 @@
 //! Resource groups (Resources REST API, resourceGroups), and the slow deletion of their members.
 
+pub(crate) mod store;
+
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::arm::error::ArmError;
 use crate::arm::operation::{self, Plan, Style};
-use crate::arm::provider::{DELETION_ORDER, PROVIDERS, Provider};
-use crate::arm::{Call, Route, filter, policies, resource_type, roles, versions};
+use crate::arm::policies::assignments;
+use crate::arm::{Call, Provider, Route, filter, resource_type, roles, versions};
 use crate::clock::{SimTime, Timing};
 use crate::durations;
 use crate::request::Reply;
 use crate::state::CloudState;
 
-/// The resource type of a group, as in rights.
-pub const KIND: &str = "Microsoft.Resources/subscriptions/resourceGroups";
+pub use store::{Group, KIND};
 
 const ALL: &str = "/subscriptions/{subscription}/resourceGroups";
 const ONE: &str = "/subscriptions/{subscription}/resourceGroups/{group}";
 const RESOURCES: &str = "/subscriptions/{subscription}/resourceGroups/{group}/resources";
 const EVERYTHING: &str = "/subscriptions/{subscription}/resources";
-
-/// A resource group.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Group {
-    /// The name, in the case of its creation.
-    pub name: String,
-    /// The region.
-    pub location: String,
-    /// The tags by name.
-    pub tags: BTreeMap<String, String>,
-    /// The resource that owns the group, as a cluster owns its node group.
-    pub managed_by: Option<String>,
-    /// The time of creation.
-    pub created: SimTime,
-    /// The time at which it will be gone, once its deletion has started.
-    #[serde(rename = "gone")]
-    pub deleted_at: Option<SimTime>,
-    /// The id of its deletion operation.
-    pub deletion: Option<String>,
-    /// True if its deletion fails: its members go, and the group stays.
-    #[serde(default)]
-    #[serde(rename = "doomed")]
-    pub fails_on_completion: bool,
-}
-
-impl Group {
-    /// Refuses writes during the deletion of the group.
-    ///
-    /// # Errors
-    /// 409 `ResourceGroupBeingDeleted`.
-    pub fn check_writable(&self) -> Result<(), ArmError> {
-        if self.deleted_at.is_none() {
-            return Ok(());
-        }
-        let why = format!(
-            "The resource group '{}' is in deprovisioning state and cannot perform this operation.",
-            self.name
-        );
-        Err(ArmError::gateway(409, "ResourceGroupBeingDeleted", why))
-    }
-
-    fn body(&self, subscription: &str) -> Value {
-        let state = if self.deleted_at.is_some() { "Deleting" } else { "Succeeded" };
-        let mut body = json!({
-            "id": format!("/subscriptions/{subscription}/resourceGroups/{}", self.name),
-            "name": self.name,
-            "type": "Microsoft.Resources/resourceGroups",
-            "location": self.location,
-            "tags": self.tags,
-            "properties": { "provisioningState": state },
-        });
-        if let Some(owner) = &self.managed_by {
-            body["managedBy"] = json!(owner);
-        }
-        body
-    }
-}
 
 /// The resource family of groups; last in the table, because a group goes after all its members.
 pub const PROVIDER: Provider = Provider { next_due, advance_to, ..Provider::stateless("groups", routes) };
@@ -136,7 +79,7 @@ impl CloudState {
         let scope = format!("/subscriptions/{}/resourceGroups/{name}", self.subscription);
         resource_type::drop_group(self, name);
         roles::drop_scope(self, &scope);
-        policies::drop_scope(self, &scope);
+        assignments::drop_scope(self, &scope);
     }
 }
 
@@ -264,7 +207,7 @@ fn delete(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
         return Ok(operation.announce(state, &call.timing, Reply::empty(202)));
     }
     let mut deleted_at = call.now;
-    for provider in DELETION_ORDER {
+    for provider in state.registry.deletion_order {
         deleted_at = deleted_at.max((provider.delete_members)(state, &group.name, deleted_at, &call.timing));
     }
     let deleted_at = call.timing.after(deleted_at, durations::GROUP_DELETE);
@@ -288,11 +231,7 @@ fn delete(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
 }
 
 pub(super) fn in_group(state: &CloudState, group: &str) -> Vec<Value> {
-    PROVIDERS
-        .iter()
-        .flat_map(|provider| (provider.members)(state, group))
-        .map(|member| summary(&member))
-        .collect()
+    state.registry.members(state, group).map(|member| summary(&member)).collect()
 }
 
 /// Returns the common properties of a resource, as lists show them.
@@ -345,9 +284,9 @@ fn advance_to(state: &mut CloudState, due: SimTime, timing: &Timing) {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::test_cloud::{TestCloud, code, target};
     use http::Method;
+    use serde_json::json;
 
     #[test]
     fn a_group_is_created_once_and_stays_in_its_region() {

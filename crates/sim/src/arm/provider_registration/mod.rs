@@ -1,17 +1,18 @@
 //! Resource providers and their registration (Resources REST API, providers).
 
-use std::collections::BTreeMap;
+pub(crate) mod store;
 
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::arm::error::ArmError;
-use crate::arm::provider::Provider;
-use crate::arm::{Call, Route, TABLE, versions};
+use crate::arm::{Call, Provider, Registry, Route, versions};
 use crate::clock::{SimTime, Timing};
 use crate::durations;
 use crate::request::Reply;
 use crate::state::CloudState;
+
+pub use store::Providers;
+use store::Registration;
 
 /// The resource type, as in rights.
 pub const KIND: &str = "Microsoft.Resources/subscriptions/providers";
@@ -21,7 +22,7 @@ const ONE: &str = "/subscriptions/{subscription}/providers/{namespace}";
 const REGISTER: &str = "/subscriptions/{subscription}/providers/{namespace}/register";
 const UNREGISTER: &str = "/subscriptions/{subscription}/providers/{namespace}/unregister";
 
-/// The namespaces, their types, and whether they are always registered; those of [`TABLE`] are known too.
+/// The namespaces, their types, and whether they are always registered; those of declared types are known too.
 const NAMESPACES: &[(&str, &[&str], bool)] = &[
     ("Microsoft.Authorization", &["roleAssignments", "roleDefinitions"], true),
     ("Microsoft.Compute", &["virtualMachines", "virtualMachineScaleSets", "disks"], false),
@@ -50,9 +51,9 @@ const NAMESPACES: &[(&str, &[&str], bool)] = &[
 ];
 
 /// Returns the known namespaces, and whether they are always registered.
-fn namespaces() -> impl Iterator<Item = (&'static str, bool)> {
+pub(crate) fn namespaces(registry: &'static Registry) -> impl Iterator<Item = (&'static str, bool)> {
     let listed = |namespace: &str| NAMESPACES.iter().any(|(known, ..)| *known == namespace);
-    let tracked = TABLE.iter().map(|declared| declared.parts().0).filter(move |one| !listed(one));
+    let tracked = registry.types.iter().map(|declared| declared.parts().0).filter(move |one| !listed(one));
     NAMESPACES
         .iter()
         .map(|(namespace, _, always)| (*namespace, *always))
@@ -60,9 +61,10 @@ fn namespaces() -> impl Iterator<Item = (&'static str, bool)> {
 }
 
 /// Returns the types of a namespace.
-fn types_of(namespace: &str) -> Vec<&'static str> {
+fn types_of(registry: &'static Registry, namespace: &str) -> Vec<&'static str> {
     let listed = NAMESPACES.iter().filter(|(known, ..)| *known == namespace);
-    let tracked = TABLE.iter().map(|declared| declared.parts()).filter(|(known, _)| *known == namespace);
+    let declared = registry.types.iter().map(|declared| declared.parts());
+    let tracked = declared.filter(|(known, _)| *known == namespace);
     let mut types = Vec::new();
     for kind in listed.flat_map(|(_, kinds, _)| *kinds).copied().chain(tracked.map(|(_, kind)| kind)) {
         if !types.contains(&kind) {
@@ -72,101 +74,50 @@ fn types_of(namespace: &str) -> Vec<&'static str> {
     types
 }
 
-/// The state of a registration.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-enum Registration {
-    NotRegistered,
-    Registering { done: SimTime },
-    Registered,
-    Unregistering { done: SimTime },
-    Unregistered,
+/// Returns whether a provider exists.
+pub(in crate::arm) fn knows(state: &CloudState, namespace: &str) -> bool {
+    canonical_name(state, namespace).is_some()
 }
 
-impl Registration {
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::NotRegistered => "NotRegistered",
-            Self::Registering { .. } => "Registering",
-            Self::Registered => "Registered",
-            Self::Unregistering { .. } => "Unregistering",
-            Self::Unregistered => "Unregistered",
-        }
-    }
-
-    const fn due(self) -> Option<SimTime> {
-        match self {
-            Self::Registering { done } | Self::Unregistering { done } => Some(done),
-            _ => None,
-        }
-    }
+fn canonical_name(state: &CloudState, namespace: &str) -> Option<String> {
+    // A state that an earlier version wrote has no registration of a namespace that is new since.
+    let known = state.providers.registrations.keys().map(String::as_str);
+    let mut known = known.chain(namespaces(state.registry).map(|(known, _)| known));
+    known.find(|known| known.eq_ignore_ascii_case(namespace)).map(str::to_owned)
 }
 
-/// The registrations of the subscription, by namespace in Azure's spelling.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub struct Providers {
-    registrations: BTreeMap<String, Registration>,
-}
-
-impl Providers {
-    /// Creates a subscription in which everything is registered except those namespaces.
-    pub fn new(unregistered: &[String]) -> Self {
-        let missing =
-            |namespace: &str| unregistered.iter().any(|other| other.eq_ignore_ascii_case(namespace));
-        let registrations = namespaces().map(|(namespace, always)| {
-            let registration = if missing(namespace) && !always {
-                Registration::NotRegistered
-            } else {
-                Registration::Registered
-            };
-            (namespace.to_owned(), registration)
-        });
-        Self { registrations: registrations.collect() }
-    }
-
-    /// Returns whether the provider exists.
-    pub fn knows(&self, namespace: &str) -> bool {
-        self.canonical_name(namespace).is_some()
-    }
-
-    fn canonical_name(&self, namespace: &str) -> Option<String> {
-        // A state that an earlier version wrote has no registration of a namespace that is new since.
-        let known = self.registrations.keys().map(String::as_str).chain(namespaces().map(|(known, _)| known));
-        known.into_iter().find(|known| known.eq_ignore_ascii_case(namespace)).map(str::to_owned)
-    }
-
-    /// Refuses writes of an unregistered namespace; one in the state `Registering` passes.
-    ///
-    /// # Errors
-    /// 409 `MissingSubscriptionRegistration`.
-    pub fn check_registered(&self, namespace: &str) -> Result<(), ArmError> {
-        let found = self.canonical_name(namespace);
-        let Some(namespace) = found.as_deref() else { return Ok(()) };
-        let registration = self.registrations.get(namespace).unwrap_or(&Registration::NotRegistered);
-        let why = match registration {
-            Registration::Registered | Registration::Registering { .. } => return Ok(()),
-            Registration::NotRegistered => format!(
-                "The subscription is not registered to use namespace '{namespace}'. See https://aka.ms/rps-not-found \
-                 for how to register subscriptions."
-            ),
-            Registration::Unregistering { .. } | Registration::Unregistered => format!(
-                "The subscription registration is in '{}' state. The subscription must be registered to use namespace \
-                 '{namespace}'. See https://aka.ms/rps-not-found for how to register subscriptions.",
-                registration.as_str()
-            ),
-        };
-        let mut error = ArmError::gateway(409, "MissingSubscriptionRegistration", &why);
-        error
-            .details
-            .push(json!({ "code": "MissingSubscriptionRegistration", "target": namespace, "message": why }));
-        Err(error)
-    }
+/// Refuses writes of an unregistered namespace; one in the state `Registering` passes.
+///
+/// # Errors
+/// 409 `MissingSubscriptionRegistration`.
+pub(crate) fn check_registered(state: &CloudState, namespace: &str) -> Result<(), ArmError> {
+    let found = canonical_name(state, namespace);
+    let Some(namespace) = found.as_deref() else { return Ok(()) };
+    let registration = state.providers.registrations.get(namespace).unwrap_or(&Registration::NotRegistered);
+    let why = match registration {
+        Registration::Registered | Registration::Registering { .. } => return Ok(()),
+        Registration::NotRegistered => format!(
+            "The subscription is not registered to use namespace '{namespace}'. See https://aka.ms/rps-not-found \
+             for how to register subscriptions."
+        ),
+        Registration::Unregistering { .. } | Registration::Unregistered => format!(
+            "The subscription registration is in '{}' state. The subscription must be registered to use namespace \
+             '{namespace}'. See https://aka.ms/rps-not-found for how to register subscriptions.",
+            registration.as_str()
+        ),
+    };
+    let mut error = ArmError::gateway(409, "MissingSubscriptionRegistration", &why);
+    error
+        .details
+        .push(json!({ "code": "MissingSubscriptionRegistration", "target": namespace, "message": why }));
+    Err(error)
 }
 
 /// Unregisters a namespace at once, if it is registered, not always registered, and without resources.
 /// Returns whether it was unregistered.
 pub(crate) fn unregister_now(state: &mut CloudState, namespace: &str) -> bool {
-    let Some(namespace) = state.providers.canonical_name(namespace) else { return false };
-    let always = namespaces().any(|(known, always)| known == namespace && always);
+    let Some(namespace) = canonical_name(state, namespace) else { return false };
+    let always = namespaces(state.registry).any(|(known, always)| known == namespace && always);
     if always || in_use(state, &namespace) {
         return false;
     }
@@ -205,11 +156,11 @@ fn routes() -> Vec<Route> {
 fn body(state: &CloudState, namespace: &str) -> Value {
     let registration =
         state.providers.registrations.get(namespace).copied().unwrap_or(Registration::NotRegistered);
-    let always = namespaces().any(|(known, always)| known == namespace && always);
-    let kinds: Vec<Value> = types_of(namespace)
+    let always = namespaces(state.registry).any(|(known, always)| known == namespace && always);
+    let kinds: Vec<Value> = types_of(state.registry, namespace)
         .into_iter()
         .map(|kind| {
-            let known = supported(&format!("{namespace}/{kind}"));
+            let known = supported(state, &format!("{namespace}/{kind}"));
             json!({ "resourceType": kind, "locations": state.locations, "apiVersions": known, "capabilities": "None" })
         })
         .collect();
@@ -223,16 +174,14 @@ fn body(state: &CloudState, namespace: &str) -> Value {
 }
 
 /// Returns the api-versions of a type from the route table, newest first.
-fn supported(kind: &str) -> Vec<&'static str> {
-    let providers = crate::arm::provider::PROVIDERS.iter();
-    let mut routes = providers.flat_map(|provider| (provider.routes)());
-    let found = routes.find(|route| route.kind.eq_ignore_ascii_case(kind));
+fn supported(state: &CloudState, kind: &str) -> Vec<&'static str> {
+    let found = (state.registry.routes)().iter().find(|route| route.kind.eq_ignore_ascii_case(kind));
     found.map(|route| route.versions.iter().rev().copied().collect()).unwrap_or_default()
 }
 
 fn find(state: &CloudState, call: &Call<'_>) -> Result<String, ArmError> {
     let requested = call.param("namespace");
-    state.providers.canonical_name(requested).ok_or_else(|| {
+    canonical_name(state, requested).ok_or_else(|| {
         ArmError::gateway(
             404,
             "InvalidResourceNamespace",
@@ -303,7 +252,8 @@ mod tests {
     #[test]
     fn a_provider_must_be_registered_before_its_resources_are_written() {
         let mut cloud = TestCloud::new();
-        cloud.state.providers = Providers::new(&["Microsoft.Network".to_owned()]);
+        let known = namespaces(cloud.state.registry);
+        cloud.state.providers = Providers::new(&["Microsoft.Network".to_owned()], known);
         let vnet = cloud.in_group("Microsoft.Network/virtualNetworks/vn?api-version=2025-07-01");
         let body = json!({ "location": "eastus", "properties": { "addressSpace": { "addressPrefixes": ["10.0.0.0/16"] } } });
         let reply = cloud.put(&vnet, &body);

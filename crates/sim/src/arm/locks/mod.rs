@@ -3,90 +3,22 @@
 //! A lock applies to its scope and everything below. A deletion is refused by a lock above, at or below its
 //! target; a write only by a lock above or at it. Locks do not protect other locks.
 
-use std::collections::BTreeMap;
+pub(crate) mod store;
 
 use http::Method;
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::arm::error::ArmError;
 use crate::arm::filter::ListScope;
-use crate::arm::provider::Provider;
-use crate::arm::{Call, Route, id, middleware, versions};
+use crate::arm::{Call, Provider, Route, id, scope, versions};
 use crate::request::Reply;
 use crate::state::CloudState;
 
-const KIND: &str = "Microsoft.Authorization/locks";
+use store::KIND;
+pub use store::{Level, Lock, Locks};
+
 const ALL: &str = "/{scope*}/providers/Microsoft.Authorization/locks";
 const ONE: &str = "/{scope*}/providers/Microsoft.Authorization/locks/{lock}";
-
-/// The level of a lock.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Level {
-    /// Forbids deletions.
-    CanNotDelete,
-    /// Forbids deletions and writes.
-    ReadOnly,
-}
-
-/// One lock.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Lock {
-    /// The name, unique at its scope.
-    pub name: String,
-    /// The scope, in its original case.
-    pub scope: String,
-    /// The level.
-    pub level: Level,
-    /// The notes of its creator.
-    pub notes: Option<String>,
-}
-
-impl Lock {
-    fn id(&self) -> String {
-        format!("{}/providers/{KIND}/{}", self.scope, self.name)
-    }
-
-    fn body(&self) -> Value {
-        let mut properties = json!({ "level": self.level });
-        if let Some(notes) = &self.notes {
-            properties["notes"] = json!(notes);
-        }
-        json!({ "id": self.id(), "name": self.name, "type": KIND, "properties": properties })
-    }
-
-    /// Returns whether the lock refuses the method on a scope; `whole` if the request affects everything
-    /// below the scope.
-    fn refuses(&self, method: &Method, scope: &str, whole: bool) -> bool {
-        let above = id::within(scope, &self.scope);
-        match *method {
-            Method::DELETE => above || (whole && id::within(&self.scope, scope)),
-            Method::PUT | Method::PATCH | Method::POST => above && self.level == Level::ReadOnly,
-            _ => false,
-        }
-    }
-}
-
-/// All locks, by lower-case id.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub struct Locks(BTreeMap<String, Lock>);
-
-impl Locks {
-    /// Adds a lock without checks.
-    pub fn set(&mut self, lock: Lock) {
-        self.0.insert(id::key(&lock.id()), lock);
-    }
-
-    /// Removes the locks of that name.
-    pub fn remove(&mut self, name: &str) {
-        self.0.retain(|_, lock| lock.name != name);
-    }
-
-    /// Returns whether there is a lock of that name at that scope.
-    pub(crate) fn holds(&self, scope: &str, name: &str) -> bool {
-        self.0.values().any(|lock| lock.name == name && id::same(&lock.scope, scope))
-    }
-}
 
 /// The resource family of locks.
 pub const PROVIDER: Provider = Provider::stateless("locks", routes);
@@ -163,7 +95,7 @@ fn not_found(call: &Call<'_>) -> ArmError {
 
 fn put(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
     let scope = format!("/{}", call.param("scope"));
-    middleware::scope_exists(state, &scope)?;
+    scope::scope_exists(state, &scope)?;
     let properties = call.body()?["properties"].clone();
     let level = serde_json::from_value(properties["level"].clone()).map_err(|_| {
         let why = "The lock level is missing or invalid; it must be 'CanNotDelete' or 'ReadOnly'.";
