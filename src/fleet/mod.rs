@@ -1,16 +1,20 @@
 //! Fleets: many environments from one file, in waves, with one report.
 //!
-//! `file` reads `fleet.toml`, `merge` builds the settings of each environment, and `duplicates` refuses two that share a
-//! resource. `waves` and `select` decide what runs; `runner` runs it, and `environment_run` is one environment's part:
-//! the same code as the command of that name. `preflight` refuses what exceeds a quota only together. `record` is the fleet's own journal, `causes` groups the failures,
-//! `status` and `report` are for afterwards.
+//! `command` is a command from its `arguments` to its `output`. `file` reads `fleet.toml`, `merge` builds the settings of
+//! each environment, and `duplicates` refuses two that share a resource. `waves` and `select` decide what runs; `runner`
+//! runs it, and `environment_run` is one environment's part: the same code as the command of that name. `preflight`
+//! refuses what exceeds a quota only together. `record` is the fleet's own journal, `causes` groups the failures, `status`
+//! and `report` are for afterwards.
 
 pub mod amount;
+pub mod arguments;
 pub mod causes;
+pub mod command;
 mod duplicates;
 pub mod environment_run;
 pub mod file;
 mod merge;
+mod output;
 pub mod preflight;
 pub mod record;
 pub mod report;

@@ -1,192 +1,32 @@
-//! `fleet.toml`: its structure, its meaning, and all its mistakes at once, before anything is changed.
+//! The meaning of a fleet file: its waves, and the settings of each environment.
 
 use super::{
-    amount::{self, Amount},
-    duplicates, merge,
-    waves::WaveSpec,
+    Fleet, FleetEnvironment, FleetInput,
+    setting_errors::SettingErrors,
+    tables::{EnvironmentTable, FleetTable, PARALLEL, PARALLEL_PER_SUBSCRIPTION, RING, WaveTable},
 };
-use crate::settings::{
-    self, LoadInput, LoadedConfig, Mode, checks,
-    config_error::{ConfigError, Place, Sourced, nearest},
-    file_schema::Written,
-    parse::{self, Document},
-    schema,
-    sources::{Environment, Flags},
+use crate::{
+    fleet::{
+        amount::{self, Amount},
+        duplicates, merge,
+        waves::WaveSpec,
+    },
+    settings::{
+        self, LoadInput, LoadedConfig, checks,
+        config_error::{ConfigError, Place, Sourced, nearest},
+        file_schema::Written,
+        parse::{self, Document},
+    },
 };
 use jiff::Timestamp;
-use landfall_cloud::text_file;
-use schemars::JsonSchema;
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use serde_json::{Map, Value};
+use std::{collections::BTreeMap, path::Path, time::Duration};
 
-/// The maximum size of a fleet file. One with 1,000 environments has 200 KB.
-const SIZE_MAX: u64 = 16_000_000;
-/// The ring of an environment that names none.
-const RING: &str = "rest";
-/// The default of `parallel`.
-const PARALLEL: u32 = 20;
-/// The default of `parallel_per_subscription`: with more, the clusters' own polls use up the subscription's budget.
-const PARALLEL_PER_SUBSCRIPTION: u32 = 20;
-/// The maximum of `parallel`: each running environment has a thread.
-pub const PARALLEL_MAX: u32 = 256;
-
-/// A fleet: environments that one command manages.
-#[derive(Deserialize, JsonSchema, Default)]
-#[serde(default)]
-#[schemars(title = "fleet.toml", deny_unknown_fields)]
-struct FleetTable {
-    /// The fleet's name; its state is in the folder _fleet below the state folder.
-    #[schemars(extend("default" = "fleet"))]
-    name: Option<String>,
-    /// The failures that a wave may have, 2 or "5%"; with more, nothing new starts.
-    #[schemars(extend("default" = 0))]
-    max_failures: Option<Written>,
-    /// The environments that run at once.
-    #[schemars(extend("default" = PARALLEL, "minimum" = 1, "maximum" = PARALLEL_MAX))]
-    parallel: Option<u32>,
-    /// The environments of one subscription that run at once.
-    #[schemars(extend("default" = PARALLEL_PER_SUBSCRIPTION, "minimum" = 1, "maximum" = PARALLEL_MAX))]
-    parallel_per_subscription: Option<u32>,
-    /// The waves, one after the other; by default one with every environment.
-    waves: Option<Vec<WaveTable>>,
-}
-
-/// A wave, or several of one ring.
-#[derive(Deserialize, JsonSchema, Default)]
-#[serde(default, deny_unknown_fields)]
-#[schemars(inline)]
-struct WaveTable {
-    /// The ring whose environments it contains.
-    ring: Option<String>,
-    /// The time to wait after it, "15m", before the next wave.
-    soak: Option<String>,
-    /// The environments of one wave, 50 or "25%"; the ring then has several.
-    size: Option<Written>,
-}
-
-/// The fields of an environment besides its settings.
-#[derive(Deserialize, JsonSchema, Default)]
-#[serde(default)]
-struct EnvironmentTable {
-    /// The environment's name, unique in the fleet.
-    name: Option<String>,
-    /// The ring that selects its wave.
-    #[schemars(extend("default" = RING))]
-    ring: Option<String>,
-}
-
-/// The input of [`load`].
-pub struct FleetInput<'a> {
-    /// The fleet file, if one was named.
-    pub path: Option<&'a Path>,
-    /// The flags, for every environment.
-    pub flags: &'a Flags,
-    /// The environment variables.
-    pub environment: &'a Environment,
-    /// The folder of all environments' state.
-    pub state_dir: &'a Path,
-    /// The purpose of the settings.
-    pub mode: Mode,
-}
-
-/// A validated fleet.
-pub struct Fleet {
-    /// Its name.
-    pub name: String,
-    /// The folder of its own journal.
-    pub folder: PathBuf,
-    /// The waves as written.
-    pub waves: Vec<WaveSpec>,
-    /// The failures that a wave may have.
-    pub max_failures: Amount,
-    /// The environments that run at once.
-    pub parallel: usize,
-    /// The environments of one subscription that run at once.
-    pub parallel_per_subscription: usize,
-    /// The environments, in the order of the file.
-    pub environments: Vec<FleetEnvironment>,
-}
-
-/// An environment of a fleet.
-pub struct FleetEnvironment {
-    /// Its name.
-    pub name: String,
-    /// Its ring.
-    pub ring: String,
-    /// Its settings.
-    pub config: LoadedConfig,
-    /// A digest of its settings as written.
-    pub fingerprint: String,
-    /// The position of its entry.
-    pub place: Place,
-}
-
-impl FleetEnvironment {
-    /// Returns the subscription as configured; empty for that of the sign-in.
-    pub fn subscription(&self) -> &str {
-        self.config.place.subscription.as_deref().unwrap_or_default()
-    }
-}
-
-/// Returns the schema of `fleet.toml`.
-pub fn schema() -> Value {
-    let mut fleet = schema::of::<FleetTable>();
-    let settings = schema::schema();
-    let mut environment = settings.clone();
-    if let Some(Value::Object(fields)) = schema::of::<EnvironmentTable>().get_mut("properties") {
-        fields.extend(environment["properties"].as_object().cloned().unwrap_or_default());
-        environment["properties"] = Value::Object(fields.clone());
-    }
-    let mut defaults = settings;
-    defaults["description"] = "The settings of every environment; {name} stands for its name.".into();
-    fleet["properties"]["defaults"] = defaults;
-    fleet["properties"]["environment"] = json!({
-        "type": "array",
-        "description": "The environments, each with its own settings over the defaults.",
-        "items": environment,
-    });
-    fleet
-}
-
-/// Reads a fleet file and validates every environment.
-///
-/// # Errors
-/// Returns all mistakes, by line.
-pub fn load(input: &FleetInput<'_>) -> Result<Fleet, Vec<ConfigError>> {
-    let path = input.path.unwrap_or(Path::new("fleet.toml"));
-    let name = parse::shown(path);
-    let text = text_file::read(path, SIZE_MAX).map_err(|error| {
-        let (why, hint) = match error.is_not_found() {
-            true => ("the file does not exist".to_owned(), "name the fleet file with --config FILE"),
-            false => (error.to_string(), "check the path and the permissions of the file"),
-        };
-        vec![ConfigError::at(Place::File { file: name.clone(), line: None }, why).hint(hint)]
-    })?;
-    let mut reader = Reader { input, name: &name, errors: Vec::new() };
-    let document = parse::document(&name, &text, &schema(), &mut reader.errors);
-    let fleet = reader.fleet(path, &document);
-    let mut errors = reader.errors;
-    match fleet {
-        Some(fleet) if errors.is_empty() => Ok(fleet),
-        _ => {
-            errors.sort_by_key(|error| match error.place {
-                Place::File { line, .. } => line.unwrap_or_default(),
-                _ => 0,
-            });
-            Err(errors)
-        }
-    }
-}
-
-struct Reader<'a> {
-    input: &'a FleetInput<'a>,
-    name: &'a str,
-    errors: Vec<ConfigError>,
+/// The reader of one file, and the mistakes so far.
+pub(super) struct Reader<'a> {
+    pub(super) input: &'a FleetInput<'a>,
+    pub(super) name: &'a str,
+    pub(super) errors: Vec<ConfigError>,
 }
 
 impl Reader<'_> {
@@ -199,7 +39,7 @@ impl Reader<'_> {
         self.errors.push(error);
     }
 
-    fn fleet(&mut self, path: &Path, document: &Document) -> Option<Fleet> {
+    pub(super) fn fleet(&mut self, path: &Path, document: &Document) -> Option<Fleet> {
         let table: FleetTable =
             parse::decode(&Value::Object(document.values.clone()), self.name, &mut self.errors);
         let fleet_name = Sourced {
@@ -378,38 +218,5 @@ impl Reader<'_> {
             ask: &|_| None,
         };
         settings::load_parsed(&load, parsed, errors)
-    }
-}
-
-/// The mistakes in the settings of all environments. One in the defaults is reported once.
-#[derive(Default)]
-struct SettingErrors(Vec<(ConfigError, Vec<String>)>);
-
-impl SettingErrors {
-    fn add(&mut self, environment: &str, errors: Vec<ConfigError>) {
-        for error in errors {
-            // The message may contain the environment's name, so the position decides.
-            let is_same = |(known, environments): &&mut (ConfigError, Vec<String>)| {
-                let is_other = environments.last().is_none_or(|last| last != environment);
-                known.place == error.place && known.key == error.key && is_other
-            };
-            match self.0.iter_mut().find(is_same) {
-                Some((_, environments)) => environments.push(environment.to_owned()),
-                None => self.0.push((error, vec![environment.to_owned()])),
-            }
-        }
-    }
-
-    fn into_errors(self) -> impl Iterator<Item = ConfigError> {
-        self.0.into_iter().map(|(mut error, environments)| {
-            error.message = match environments.as_slice() {
-                [only] => format!("{} (environment {only})", error.message),
-                [first, rest @ ..] => {
-                    format!("{} (environment {first} and {} more)", error.message, rest.len())
-                }
-                [] => error.message,
-            };
-            error
-        })
     }
 }

@@ -1,0 +1,206 @@
+//! A command of a fleet from its arguments to its exit code.
+
+use super::{
+    amount::Amount,
+    arguments::{RunArgs, SelectArgs},
+    environment_run::Task,
+    file::{self, Fleet, FleetInput},
+    output, preflight,
+    record::{History, Record},
+    report::{self, FleetReport},
+    runner::{FleetRun, Limits},
+    status,
+    waves::{self, Wave},
+};
+use crate::{
+    cli_context::CliContext,
+    endpoint_consent,
+    exit::Exit,
+    failure::Failure,
+    render::{
+        fleet::{self as display, progress::FleetProgress, status as status_output},
+        stream,
+    },
+    settings::{Mode, checks::endpoints::Consent, flags::SettingFlags},
+    signals,
+};
+use landfall_engine::Stop;
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+use tokio::sync::mpsc;
+
+/// A run as requested.
+pub struct Requested {
+    /// What is done with each environment.
+    pub task: Task,
+    /// The arguments.
+    pub run: RunArgs,
+    /// The purpose of the settings.
+    pub mode: Mode,
+    /// True if an interrupted run is not continued.
+    pub from_start: bool,
+    /// True if changes that a plan finds have an exit code.
+    pub detailed_exitcode: bool,
+}
+
+impl Requested {
+    /// Returns a run that continues an interrupted one.
+    pub fn new(task: Task, run: RunArgs, mode: Mode) -> Self {
+        Self { task, run, mode, from_start: false, detailed_exitcode: false }
+    }
+}
+
+/// Reads the fleet file, and asks once for each set of endpoints that landfall does not know.
+fn load(cli_context: &CliContext, setting_flags: &SettingFlags, mode: Mode) -> Result<Fleet, Failure> {
+    let mut fleet = file::load(&FleetInput {
+        path: cli_context.global.config.as_deref(),
+        flags: &setting_flags.flags(cli_context.global.cloud.as_deref()),
+        environment: &cli_context.environment,
+        state_dir: &cli_context.global.state_dir,
+        mode,
+    })
+    .map_err(Failure::of_config_errors)?;
+    if let Some(environment) = fleet.environments.iter().find(|one| one.config.place.state.is_some()) {
+        return Err(Failure::new(Exit::Input, "use a storage account for the journals of a fleet")
+            .cause(format!("[state] is set for environment {}", environment.name))
+            .cause("the journals of a fleet are in the state folder")
+            .hint("remove [state] from the fleet file, and unset LANDFALL_STATE"));
+    }
+    let mut granted: Vec<Consent> = Vec::new();
+    for environment in &mut fleet.environments {
+        let place = &mut environment.config.place;
+        if !granted.contains(&place.consent) {
+            endpoint_consent::ask(place, &cli_context.global, &cli_context.terminal)?;
+            granted.push(place.consent.clone());
+        }
+        place.consent = Consent::NotNeeded;
+    }
+    Ok(fleet)
+}
+
+/// Returns the selected environments.
+///
+/// # Errors
+/// Exit code 2 if --select names none.
+fn select(fleet: &Fleet, args: &SelectArgs, command: &str) -> Result<Vec<usize>, Failure> {
+    let is_selected = |at: &usize| {
+        let environment = &fleet.environments[*at];
+        args.select.is_empty() || args.select.iter().any(|selection| selection.selects(environment))
+    };
+    let mut selected: Vec<usize> = (0..fleet.environments.len()).filter(is_selected).collect();
+    if selected.is_empty() {
+        return Err(Failure::new(Exit::Input, "select environments")
+            .cause("no environment of the fleet file matches --select")
+            .hint("`landfall fleet status` lists them"));
+    }
+    if args.only_failed {
+        let history = History::read(&fleet.folder)?;
+        let wanted = match command {
+            "down" => "down",
+            "renew" => "renew",
+            _ => "up",
+        };
+        let others: &[&str] = if wanted == "renew" { &["renew"] } else { &["up", "down"] };
+        selected.retain(|at| {
+            let environment = &fleet.environments[*at];
+            match history.of(&environment.name, others) {
+                Some((command, ended)) => {
+                    command != wanted
+                        || ended.settings != environment.fingerprint
+                        || !ended.result.outcome.is_good()
+                }
+                None => true,
+            }
+        });
+    }
+    Ok(selected)
+}
+
+/// Prints the state of every selected environment.
+pub fn print_status(cli_context: &CliContext, args: &SelectArgs) -> Result<Exit, Failure> {
+    let fleet = load(cli_context, &args.setting_flags, Mode::Inspect)?;
+    let selected = select(&fleet, args, "status")?;
+    let environments = status::read(&fleet, &selected)?;
+    match cli_context.is_json() {
+        true => stream::out().json(&status_output::document(&fleet.name, &environments)),
+        false => {
+            let (columns, style) = (cli_context.columns(), cli_context.terminal.out);
+            stream::out().line(&status_output::text(&fleet.name, &environments, columns, style));
+        }
+    }
+    Ok(Exit::Success)
+}
+
+/// Runs a command for every selected environment, wave by wave, and reports the result.
+pub async fn run(cli_context: CliContext, requested: Requested) -> Result<Exit, Failure> {
+    let Requested { task, run, mode, from_start, detailed_exitcode } = requested;
+    let command = task.name();
+    output::check_report(&cli_context, &run)?;
+    let fleet = Arc::new(load(&cli_context, &run.select.setting_flags, mode)?);
+    let selected = select(&fleet, &run.select, command)?;
+    if selected.is_empty() {
+        cli_context.say("Nothing to do: no environment failed, and each has run.");
+        return Ok(Exit::Success);
+    }
+    let is_selected = |at: usize| selected.binary_search(&at).is_ok();
+    let waves = match task.has_waves() {
+        true => waves::waves(&fleet, is_selected),
+        false => vec![Wave { name: "all".to_owned(), environments: selected.clone(), soak: Duration::ZERO }],
+    };
+    match &task {
+        Task::Down(_) => output::confirm(&cli_context, &fleet, selected.len())?,
+        Task::Up { up_options, .. } => {
+            preflight::check(&cli_context, &fleet, &selected, up_options).await?;
+        }
+        _ => {}
+    }
+    let limits = Limits {
+        parallel: run.jobs.map_or(fleet.parallel, |jobs| jobs as usize),
+        parallel_per_subscription: fleet.parallel_per_subscription,
+        max_failures: match task.has_waves() {
+            true => run.max_failures.unwrap_or(fleet.max_failures),
+            // What only reads or deletes goes on with the others, unless a limit is given.
+            false => run.max_failures.unwrap_or(Amount::Percent(100.0)),
+        },
+    };
+    let (record, unfinished) = match task.changes() {
+        true => {
+            let (record, history) = Record::open(&fleet.folder, command, from_start)?;
+            (Some(record), history.unfinished)
+        }
+        false => (None, None),
+    };
+    let all = report::count(&waves);
+    cli_context.say(&output::heading(&cli_context, &fleet, command, all, unfinished.is_some()));
+    let (events, seen) = mpsc::unbounded_channel();
+    let (say, sentences) = mpsc::unbounded_channel();
+    let stop = Stop::new();
+    signals::listen(stop.clone(), say);
+    let began = SystemTime::now();
+    let progress = || FleetProgress::new(fleet.clone(), waves.clone(), limits.parallel, began);
+    let mut shown = output::display_of(&cli_context, &fleet, &waves, progress());
+    let cli_context = Arc::new(cli_context);
+    let fleet_run = FleetRun {
+        fleet: fleet.clone(),
+        task,
+        waves: waves.clone(),
+        limits,
+        cli_context: cli_context.clone(),
+        stop,
+        events,
+        record,
+        unfinished,
+    };
+    let (outcome, ()) = tokio::join!(fleet_run.run(), display::drive(&mut *shown, seen, sentences));
+    let outcome = outcome?;
+    drop(shown);
+    output::print_outcome(&cli_context, &fleet, &waves, command, &outcome);
+    let report = FleetReport { fleet: &fleet, command, waves: &waves, outcome: &outcome };
+    output::write_report(&run, &report)?;
+    Ok(match output::exit_of(&outcome) {
+        Exit::Success if detailed_exitcode && output::has_changes(&outcome) => Exit::Changes,
+        exit => exit,
+    })
+}
