@@ -28,7 +28,7 @@ pub use lock::Holder;
 pub use open_error::{JournalError, OpenError};
 pub use recorded_runs::{RecordedLine, RecordedRun, RecordedRuns, RemoteRuns};
 pub use remote::{
-    LEASE, LeaseEnd, Moved, PartContent, RemoteContent, RemoteOptions, RemoteStore, StoreError,
+    LEASE, LeaseEnd, Moved, PartContent, RemoteContent, RemoteLog, RemoteOptions, RemoteStore, StoreError,
     StoreErrorKind, StoreResult, Unlocked, moved_to,
 };
 pub use salvage::{Accepted, Salvaged};
@@ -94,6 +94,16 @@ impl Journal {
     /// Fails if another user could replace the folder, and if the file system refuses.
     pub fn secure(dir: &Path) -> Result<Vec<PathBuf>, OpenError> {
         folder_rights::secure(dir, &[JOURNAL, lock::LOCK, LENGTH])
+    }
+
+    /// Like [`Journal::secure`], for a machine without other users, such as a container: who may write to the folders
+    /// above is not checked. An empty volume of a container is open to everyone.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the file system refuses.
+    pub fn secure_alone(dir: &Path) -> Result<Vec<PathBuf>, OpenError> {
+        folder_rights::secure_alone(dir, &[JOURNAL, lock::LOCK, LENGTH])
     }
 
     /// Opens the journal in `dir`, creates both if they are missing, and writes the first line of a new run.
@@ -285,6 +295,20 @@ impl Journal {
     /// Returns the holder that the store names now: after a lost lease, the new one.
     pub async fn current_holder(&self) -> Option<Holder> {
         self.session()?.holder().await
+    }
+
+    /// Returns the length of the journal in bytes, with the entries that are on their way to a store.
+    pub fn bytes(&self) -> u64 {
+        self.lock().last.bytes
+    }
+
+    /// Replaces the summary of a journal in a store, a short ASCII text that lists of the store show; returns whether it
+    /// is there. A journal in a folder has none.
+    pub async fn set_summary(&self, text: &str) -> bool {
+        match self.session() {
+            Some(session) => session.set_summary(text).await,
+            None => false,
+        }
     }
 
     /// Writes what is left, and releases the lease. A journal in a folder needs no close. Without this call, others

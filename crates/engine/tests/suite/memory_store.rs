@@ -30,6 +30,7 @@ struct Part {
     appends: u32,
     sealed: bool,
     moved_to: Option<String>,
+    summary: Option<String>,
     lease: Option<Lease>,
 }
 
@@ -71,6 +72,11 @@ impl MemoryStore {
     pub fn fault(&self, append: usize, fault: Fault) {
         let mut state = self.state.lock().unwrap();
         (state.appends, state.fault) = (0, Some((append, fault)));
+    }
+
+    /// Returns the summary of a part.
+    pub fn summary(&self, part: usize) -> Option<String> {
+        self.state.lock().unwrap().parts[part - 1].summary.clone()
     }
 
     /// Lets every append take that long.
@@ -301,6 +307,16 @@ impl RemoteStore for MemoryStore {
             self.with(part, |part| {
                 part.check(lease)?;
                 part.moved_to = to.map(str::to_owned);
+                Ok(())
+            })
+        })
+    }
+
+    fn set_summary<'a>(&'a self, part: u32, lease: &'a str, text: &'a str) -> StoreResult<'a, ()> {
+        Box::pin(async move {
+            self.with(part, |part| {
+                part.check(lease)?;
+                part.summary = Some(text.to_owned());
                 Ok(())
             })
         })
