@@ -176,6 +176,23 @@ impl Cluster {
         }
     }
 
+    /// Reads the last lines of the log of a pod's only container; `None` if the pod does not exist, or has not started.
+    ///
+    /// # Errors
+    /// Any other error of the request.
+    pub async fn log(&self, namespace: &str, pod: &str, lines: u32) -> Result<Option<String>, ApiError> {
+        let path = format!("{}/{pod}/log?tailLines={lines}", Kind::POD.path(Some(namespace)));
+        let request = http::Request::get(&path)
+            .body(Vec::new())
+            .map_err(|cause| into_api_error::invalid_request(pod, Box::new(cause)))?;
+        match self.request_sender.text(request).await {
+            Ok(text) => Ok(Some(text)),
+            // 400: the container waits to start.
+            Err(error) if matches!(error.status, Some(400 | 404)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Reads all objects of a kind whose labels match the selector, in one namespace or in all.
     ///
     /// # Errors

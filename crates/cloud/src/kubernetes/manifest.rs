@@ -22,6 +22,12 @@ const KUSTOMIZE: &str = "kustomize.config.k8s.io/";
 /// The maximum depth of lists in lists.
 const LISTS_MAX: usize = 8;
 
+/// Returns an object as a YAML document, in the style of kubectl.
+#[must_use]
+pub fn to_yaml(object: &Value) -> String {
+    crate::kubeconfig::emit::block(object)
+}
+
 /// One object of a manifest file, with its position.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Manifest {
