@@ -142,7 +142,7 @@ fn store_error(doing: &str, error: &ApiError) -> StoreError {
 
 fn of_kind(error: &ApiError) -> StoreErrorKind {
     match error.kind {
-        ApiErrorKind::Forbidden => StoreErrorKind::Forbidden,
+        ApiErrorKind::Forbidden | ApiErrorKind::SignIn => StoreErrorKind::Forbidden,
         // A new token may be accepted.
         ApiErrorKind::Unauthorized => StoreErrorKind::Unavailable,
         ApiErrorKind::Throttled => StoreErrorKind::Unavailable,

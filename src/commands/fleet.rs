@@ -9,13 +9,15 @@ use crate::{
         arguments::{RunArgs, SelectArgs},
         command::{self, Requested},
         environment_run::Task,
+        kubernetes::{management_cluster::Platform, render::RenderOptions},
+        one::{self, ListedTask, OneArgs},
     },
     run::TeardownOptions,
     settings::Mode,
     telemetry,
     up_options::UpOptions,
 };
-use clap::Subcommand;
+use clap::{Parser as _, Subcommand};
 use landfall_diagnose::verify::VerifyTimeouts;
 use std::{sync::Arc, time::Duration};
 
@@ -41,6 +43,18 @@ enum FleetCommand {
     Renew(RenewArgs),
     /// Delete what the environments created, and nothing else
     Down(DownArgs),
+    /// Print the Kubernetes manifests of up: a Job for each wave
+    Render(RenderArgs),
+    /// Run one environment of a rendered list, in a pod of such a Job
+    One(OneArgs),
+}
+
+/// The command in a list: the arguments of `fleet` as a person would type them.
+#[derive(clap::Parser)]
+#[command(no_binary_name = true)]
+struct ListedCommand {
+    #[command(subcommand)]
+    command: FleetCommand,
 }
 
 #[derive(clap::Args, Debug)]
@@ -55,6 +69,9 @@ struct UpArgs {
     /// Check every environment, also those that an interrupted run has completed
     #[arg(long)]
     from_start: bool,
+    /// Run the environments in pods: kubernetes, or kubernetes=CONTEXT of the kubeconfig; see [kubernetes] in fleet.toml
+    #[arg(long, value_name = "PLATFORM", value_parser = Platform::parse)]
+    on: Option<Platform>,
 }
 
 #[derive(clap::Args, Debug)]
@@ -105,6 +122,22 @@ struct DownArgs {
     /// Delete clusters that landfall created even if they contain foreign objects
     #[arg(long = "with-strangers")]
     with_foreign: bool,
+    /// Run the environments in pods: kubernetes, or kubernetes=CONTEXT of the kubeconfig; see [kubernetes] in fleet.toml
+    #[arg(long, value_name = "PLATFORM", value_parser = Platform::parse)]
+    on: Option<Platform>,
+}
+
+#[derive(clap::Args, Debug)]
+struct RenderArgs {
+    #[command(flatten)]
+    run: RunArgs,
+    #[command(flatten)]
+    up_options: UpOptions,
+    /// Verify each environment from outside when it is ready
+    #[arg(long)]
+    verify: bool,
+    #[command(flatten)]
+    options: RenderOptions,
 }
 
 /// Runs it.
@@ -115,11 +148,27 @@ pub async fn run(cli_context: CliContext, args: Args) -> Result<Exit, Failure> {
             .hint(format!("select one: --select {}", cli_context.global.environment)));
     }
     telemetry::without_steps();
-    let requested = match args.command {
-        FleetCommand::Status(args) => return command::print_status(&cli_context, &args.select),
-        FleetCommand::Up(UpArgs { run, up_options, verify, from_start }) => {
+    match args.command {
+        FleetCommand::Status(args) => command::print_status(&cli_context, &args.select).await,
+        FleetCommand::One(args) => one::run(cli_context, &args, listed_task).await,
+        FleetCommand::Render(RenderArgs { run, up_options, verify, options }) => {
             let task = Task::Up { up_options: Arc::new(up_options), verify };
-            Requested { from_start, ..Requested::new(task, run, Mode::Apply) }
+            command::render(&cli_context, &Requested::new(task, run, Mode::Inspect), &options).await
+        }
+        other => match requested(other) {
+            Some(requested) => command::run(cli_context, requested).await,
+            None => Ok(Exit::Success),
+        },
+    }
+}
+
+/// Returns the run that a command requests; `None` for one that runs nothing.
+fn requested(command: FleetCommand) -> Option<Requested> {
+    Some(match command {
+        FleetCommand::Status(_) | FleetCommand::One(_) | FleetCommand::Render(_) => return None,
+        FleetCommand::Up(UpArgs { run, up_options, verify, from_start, on }) => {
+            let task = Task::Up { up_options: Arc::new(up_options), verify };
+            Requested { from_start, on, ..Requested::new(task, run, Mode::Apply) }
         }
         FleetCommand::Plan(PlanArgs { run, up_options, detailed_exitcode }) => {
             let task = Task::Plan { up_options: Arc::new(up_options) };
@@ -133,10 +182,26 @@ pub async fn run(cli_context: CliContext, args: Args) -> Result<Exit, Failure> {
         FleetCommand::Renew(RenewArgs { run, dry_run, force }) => {
             Requested::new(Task::Renew(RenewOptions { dry_run, force }), run, Mode::Apply)
         }
-        FleetCommand::Down(DownArgs { run, purge, with_foreign }) => {
+        FleetCommand::Down(DownArgs { run, purge, with_foreign, on }) => {
             let options = TeardownOptions { purge, with_foreign, ..TeardownOptions::default() };
-            Requested::new(Task::Down(options), run, Mode::Inspect)
+            Requested { on, ..Requested::new(Task::Down(options), run, Mode::Inspect) }
         }
-    };
-    command::run(cli_context, requested).await
+    })
+}
+
+/// Parses the command in a list.
+fn listed_task(arguments: &[String]) -> Result<ListedTask, Failure> {
+    let refused = || Failure::new(Exit::Input, "run the command of the list");
+    let parsed = ListedCommand::try_parse_from(arguments).map_err(|error| {
+        let text = error.render().to_string();
+        refused()
+            .cause(text.lines().next().unwrap_or_default().trim_start_matches("error: "))
+            .hint("use the same version of landfall for the list and for the image")
+    })?;
+    let requested = requested(parsed.command).ok_or_else(|| refused().cause("it runs nothing"))?;
+    Ok(ListedTask {
+        task: requested.task,
+        setting_flags: requested.run.select.setting_flags,
+        mode: requested.mode,
+    })
 }

@@ -5,10 +5,18 @@ use super::{
     arguments::{RunArgs, SelectArgs},
     environment_run::Task,
     file::{self, Fleet, FleetInput},
+    kubernetes::{
+        self,
+        management_cluster::{ManagementCluster, Platform},
+        render::RenderOptions,
+        rollout::Rollout,
+        wave_run::KubernetesRun,
+    },
     output, preflight,
-    record::{History, Record},
+    record::{History, Record, RecordedCommand},
     report::{self, FleetReport},
     runner::{FleetRun, Limits},
+    state::FleetState,
     status,
     waves::{self, Wave},
 };
@@ -29,7 +37,7 @@ use std::{
     sync::Arc,
     time::{Duration, SystemTime},
 };
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, mpsc};
 
 /// A run as requested.
 pub struct Requested {
@@ -43,12 +51,14 @@ pub struct Requested {
     pub from_start: bool,
     /// True if changes that a plan finds have an exit code.
     pub detailed_exitcode: bool,
+    /// Where the environments run; `None` for this process.
+    pub on: Option<Platform>,
 }
 
 impl Requested {
     /// Returns a run that continues an interrupted one.
     pub fn new(task: Task, run: RunArgs, mode: Mode) -> Self {
-        Self { task, run, mode, from_start: false, detailed_exitcode: false }
+        Self { task, run, mode, from_start: false, detailed_exitcode: false, on: None }
     }
 }
 
@@ -62,12 +72,6 @@ fn load(cli_context: &CliContext, setting_flags: &SettingFlags, mode: Mode) -> R
         mode,
     })
     .map_err(Failure::of_config_errors)?;
-    if let Some(environment) = fleet.environments.iter().find(|one| one.config.place.state.is_some()) {
-        return Err(Failure::new(Exit::Input, "use a storage account for the journals of a fleet")
-            .cause(format!("[state] is set for environment {}", environment.name))
-            .cause("the journals of a fleet are in the state folder")
-            .hint("remove [state] from the fleet file, and unset LANDFALL_STATE"));
-    }
     let mut granted: Vec<Consent> = Vec::new();
     for environment in &mut fleet.environments {
         let place = &mut environment.config.place;
@@ -84,7 +88,12 @@ fn load(cli_context: &CliContext, setting_flags: &SettingFlags, mode: Mode) -> R
 ///
 /// # Errors
 /// Exit code 2 if --select names none.
-fn select(fleet: &Fleet, args: &SelectArgs, command: &str) -> Result<Vec<usize>, Failure> {
+async fn select(
+    fleet: &Fleet,
+    args: &SelectArgs,
+    command: &str,
+    state: &FleetState,
+) -> Result<Vec<usize>, Failure> {
     let is_selected = |at: &usize| {
         let environment = &fleet.environments[*at];
         args.select.is_empty() || args.select.iter().any(|selection| selection.selects(environment))
@@ -96,7 +105,7 @@ fn select(fleet: &Fleet, args: &SelectArgs, command: &str) -> Result<Vec<usize>,
             .hint("`landfall fleet status` lists them"));
     }
     if args.only_failed {
-        let history = History::read(&fleet.folder)?;
+        let history = History::read(&state.record(fleet)).await?;
         let wanted = match command {
             "down" => "down",
             "renew" => "renew",
@@ -119,10 +128,11 @@ fn select(fleet: &Fleet, args: &SelectArgs, command: &str) -> Result<Vec<usize>,
 }
 
 /// Prints the state of every selected environment.
-pub fn print_status(cli_context: &CliContext, args: &SelectArgs) -> Result<Exit, Failure> {
+pub async fn print_status(cli_context: &CliContext, args: &SelectArgs) -> Result<Exit, Failure> {
     let fleet = load(cli_context, &args.setting_flags, Mode::Inspect)?;
-    let selected = select(&fleet, args, "status")?;
-    let environments = status::read(&fleet, &selected)?;
+    let state = FleetState::of(cli_context, &fleet).await?;
+    let selected = select(&fleet, args, "status", &state).await?;
+    let environments = status::read(&fleet, &selected, &state).await?;
     match cli_context.is_json() {
         true => stream::out().json(&status_output::document(&fleet.name, &environments)),
         false => {
@@ -133,13 +143,80 @@ pub fn print_status(cli_context: &CliContext, args: &SelectArgs) -> Result<Exit,
     Ok(Exit::Success)
 }
 
+/// What a run on Kubernetes needs before anything is changed.
+struct Pods {
+    rollout: Rollout,
+    cluster: ManagementCluster,
+}
+
+impl Pods {
+    async fn prepare(
+        cli_context: &CliContext,
+        fleet: &Arc<Fleet>,
+        task: &Task,
+        run: &RunArgs,
+        context: Option<&str>,
+    ) -> Result<Self, Failure> {
+        let arguments = listed_arguments(task, &run.select.setting_flags);
+        let id: String = uuid::Uuid::new_v4().simple().to_string().chars().take(8).collect();
+        let rollout = Rollout::new(cli_context, fleet, task.name(), arguments, &id)?;
+        let context = context.or(fleet.kubernetes.context.as_deref());
+        let cluster = ManagementCluster::connect(cli_context, &rollout.config, context).await?;
+        Ok(Self { rollout, cluster })
+    }
+}
+
+/// Prints the manifests of a run on Kubernetes. It sends no request, unless a selection needs the journals.
+pub async fn render(
+    cli_context: &CliContext,
+    requested: &Requested,
+    options: &RenderOptions,
+) -> Result<Exit, Failure> {
+    let Requested { task, run, mode, .. } = requested;
+    let fleet = Arc::new(load(cli_context, &run.select.setting_flags, *mode)?);
+    let state = FleetState::of(cli_context, &fleet).await?;
+    let selected = select(&fleet, &run.select, task.name(), &state).await?;
+    let waves = waves::waves(&fleet, |at| selected.binary_search(&at).is_ok());
+    let arguments = listed_arguments(task, &run.select.setting_flags);
+    kubernetes::render::run(cli_context, &fleet, &waves, &limits(&fleet, run, task), arguments, options)
+}
+
+/// Returns the command of a list: its flags, and the settings from flags that a pod has too.
+fn listed_arguments(task: &Task, setting_flags: &SettingFlags) -> Vec<String> {
+    const LOCAL: [&str; 2] = ["--kubeconfig", "--auth"];
+    let flags = setting_flags.arguments();
+    let kept = flags.chunks(2).filter(|pair| !LOCAL.contains(&pair[0].as_str()));
+    task.arguments().into_iter().chain(kept.flatten().cloned()).collect()
+}
+
+fn limits(fleet: &Fleet, run: &RunArgs, task: &Task) -> Limits {
+    Limits {
+        parallel: run.jobs.map_or(fleet.parallel, |jobs| jobs as usize),
+        parallel_per_subscription: fleet.parallel_per_subscription,
+        max_failures: match task.has_waves() {
+            true => run.max_failures.unwrap_or(fleet.max_failures),
+            // What only reads or deletes goes on with the others, unless a limit is given.
+            false => run.max_failures.unwrap_or(Amount::Percent(100.0)),
+        },
+    }
+}
+
 /// Runs a command for every selected environment, wave by wave, and reports the result.
 pub async fn run(cli_context: CliContext, requested: Requested) -> Result<Exit, Failure> {
-    let Requested { task, run, mode, from_start, detailed_exitcode } = requested;
+    let Requested { task, run, mode, from_start, detailed_exitcode, on } = requested;
     let command = task.name();
     output::check_report(&cli_context, &run)?;
+    // The pods have the files that the settings name, this machine need not.
+    let mode = if on.is_some() { Mode::Inspect } else { mode };
     let fleet = Arc::new(load(&cli_context, &run.select.setting_flags, mode)?);
-    let selected = select(&fleet, &run.select, command)?;
+    let pods = match on {
+        Some(Platform::Kubernetes(context)) => {
+            Some(Pods::prepare(&cli_context, &fleet, &task, &run, context.as_deref()).await?)
+        }
+        None => None,
+    };
+    let state = FleetState::of(&cli_context, &fleet).await?;
+    let selected = select(&fleet, &run.select, command, &state).await?;
     if selected.is_empty() {
         cli_context.say("Nothing to do: no environment failed, and each has run.");
         return Ok(Exit::Success);
@@ -152,32 +229,34 @@ pub async fn run(cli_context: CliContext, requested: Requested) -> Result<Exit, 
     match &task {
         Task::Down(_) => output::confirm(&cli_context, &fleet, selected.len())?,
         Task::Up { up_options, .. } => {
-            preflight::check(&cli_context, &fleet, &selected, up_options).await?;
+            preflight::check(&cli_context, &fleet, &selected, &state, up_options).await?;
         }
         _ => {}
     }
-    let limits = Limits {
-        parallel: run.jobs.map_or(fleet.parallel, |jobs| jobs as usize),
-        parallel_per_subscription: fleet.parallel_per_subscription,
-        max_failures: match task.has_waves() {
-            true => run.max_failures.unwrap_or(fleet.max_failures),
-            // What only reads or deletes goes on with the others, unless a limit is given.
-            false => run.max_failures.unwrap_or(Amount::Percent(100.0)),
-        },
-    };
+    let limits = limits(&fleet, &run, &task);
     let (record, unfinished) = match task.changes() {
         true => {
-            let (record, history) = Record::open(&fleet.folder, command, from_start)?;
+            let run = pods.as_ref().map(|pods| pods.rollout.run.clone());
+            let opened = RecordedCommand { run, ..FleetState::command(&cli_context, command, from_start) };
+            let (record, history) = Record::open(&state.record(&fleet), opened).await?;
             (Some(record), history.unfinished)
         }
         false => (None, None),
+    };
+    let kubernetes = match pods {
+        Some(Pods { rollout, cluster }) => {
+            cluster.set_up(&rollout.config).await?;
+            let earlier_runs = unfinished.as_ref().map(|run| run.runs.clone()).unwrap_or_default();
+            Some(KubernetesRun { rollout, state, earlier_runs, cluster: Mutex::new(Arc::new(cluster)) })
+        }
+        None => None,
     };
     let all = report::count(&waves);
     cli_context.say(&output::heading(&cli_context, &fleet, command, all, unfinished.is_some()));
     let (events, seen) = mpsc::unbounded_channel();
     let (say, sentences) = mpsc::unbounded_channel();
     let stop = Stop::new();
-    signals::listen(stop.clone(), say);
+    signals::listen(stop.clone(), say.clone());
     let began = SystemTime::now();
     let progress = || FleetProgress::new(fleet.clone(), waves.clone(), limits.parallel, began);
     let mut shown = output::display_of(&cli_context, &fleet, &waves, progress());
@@ -192,6 +271,8 @@ pub async fn run(cli_context: CliContext, requested: Requested) -> Result<Exit, 
         events,
         record,
         unfinished,
+        kubernetes,
+        say,
     };
     let (outcome, ()) = tokio::join!(fleet_run.run(), display::drive(&mut *shown, seen, sentences));
     let outcome = outcome?;

@@ -15,8 +15,8 @@ use crate::{
     failure::Failure,
     render::{
         fleet::{
-            self as display, FleetDisplay, json::FleetJson, lines::Lines, live::Live, progress::FleetProgress,
-            summary,
+            self as display, FleetDisplay, json::FleetJson, lines::Lines, live::Live,
+            progress::FleetProgress, summary,
         },
         stream,
     },
@@ -41,7 +41,13 @@ pub fn check_report(cli_context: &CliContext, run: &RunArgs) -> Result<(), Failu
 }
 
 /// Returns the first line of a run.
-pub fn heading(cli_context: &CliContext, fleet: &Fleet, command: &str, all: usize, continues: bool) -> String {
+pub fn heading(
+    cli_context: &CliContext,
+    fleet: &Fleet,
+    command: &str,
+    all: usize,
+    continues: bool,
+) -> String {
     let style = cli_context.terminal.err;
     let first = format!(
         "landfall fleet {command} · {} · {}",

@@ -46,7 +46,11 @@ pub async fn open(
     gateways: Gateways,
 ) -> Result<(Arc<Journal>, Target), Failure> {
     let allowed = cli_context.allowed(&config.place)?;
-    for path in Journal::secure(&config.folder).map_err(|error| Failure::of_journal(&error))? {
+    let secured = match cli_context.is_alone {
+        true => Journal::secure_alone(&config.folder),
+        false => Journal::secure(&config.folder),
+    };
+    for path in secured.map_err(|error| Failure::of_journal(&error))? {
         cli_context.say(&format!(
             "{} was accessible to other users; its permissions are now restricted to you.",
             path.display()

@@ -21,9 +21,9 @@ use tempfile::TempDir;
 const LEASE_OVER_MS: i64 = 61_000;
 
 /// The cloud and the machines.
-struct Team {
-    sim: Arc<Sim>,
-    machines: [TestEnvironment; 2],
+pub struct Team {
+    pub sim: Arc<Sim>,
+    pub machines: [TestEnvironment; 2],
     _folder: TempDir,
 }
 
@@ -45,7 +45,7 @@ pub fn machine(facts: &ConnectionInfo, settings: &str) -> TestEnvironment {
 }
 
 /// Calls a function with a cloud and two machines, on a thread that may block.
-async fn with_team(seed: u64, speed: Speed, test: impl FnOnce(&Team) + Send + 'static) {
+pub async fn with_team(seed: u64, speed: Speed, test: impl FnOnce(&Team) + Send + 'static) {
     let folder = TempDir::new().unwrap();
     let options = Options { speed, seed: Some(seed), ..Options::default() };
     let sim = Arc::new(Sim::open(folder.path(), options).await.unwrap());
@@ -57,7 +57,7 @@ async fn with_team(seed: u64, speed: Speed, test: impl FnOnce(&Team) + Send + 's
 
 impl Team {
     /// Lets the lease of a dead process end.
-    fn wait_for_lease(&self) {
+    pub fn wait_for_lease(&self) {
         self.sim.change(|state, _| state.clock_offset_ms += LEASE_OVER_MS).unwrap();
     }
 
@@ -67,7 +67,7 @@ impl Team {
     }
 
     /// Returns what was created twice without a deletion in between.
-    fn created_twice(&self) -> Vec<String> {
+    pub fn created_twice(&self) -> Vec<String> {
         let mut created: BTreeMap<String, u32> = BTreeMap::new();
         for line in self.sim.request_log() {
             let path = line.path.to_ascii_lowercase();
@@ -95,7 +95,7 @@ fn json(output: &CommandOutput) -> Value {
     serde_json::from_str(&output.stdout).unwrap()
 }
 
-fn in_one_line(output: &CommandOutput) -> String {
+pub fn in_one_line(output: &CommandOutput) -> String {
     output.stderr.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 

@@ -2,19 +2,22 @@
 
 mod reader;
 mod setting_errors;
+mod shared_state;
 mod tables;
 
 pub use tables::{PARALLEL_MAX, schema};
 
-use super::{amount::Amount, waves::WaveSpec};
+use super::{amount::Amount, kubernetes::table::KubernetesTable, waves::WaveSpec};
 use crate::settings::{
     LoadedConfig, Mode,
+    checks::state::StateConfig,
     config_error::{ConfigError, Place},
     parse,
     sources::{Environment, Flags},
 };
 use landfall_cloud::text_file;
 use reader::Reader;
+use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
 
 /// The maximum size of a fleet file. One with 1,000 environments has 200 KB.
@@ -38,8 +41,16 @@ pub struct FleetInput<'a> {
 pub struct Fleet {
     /// Its name.
     pub name: String,
-    /// The folder of its own journal.
+    /// The folder of its own journal, or of the lock of this machine if the journal is in a storage account.
     pub folder: PathBuf,
+    /// The storage account of all journals; `None` for the state folder.
+    pub state: Option<StateConfig>,
+    /// The folder of the fleet file.
+    pub base: PathBuf,
+    /// The pods that run the environments on Kubernetes.
+    pub kubernetes: KubernetesTable,
+    /// The settings of all environments as written.
+    pub defaults: Map<String, Value>,
     /// The waves as written.
     pub waves: Vec<WaveSpec>,
     /// The failures that a wave may have.
@@ -60,6 +71,8 @@ pub struct FleetEnvironment {
     pub ring: String,
     /// Its settings.
     pub config: LoadedConfig,
+    /// Its own settings as written, over those of all environments.
+    pub own: Map<String, Value>,
     /// A digest of its settings as written.
     pub fingerprint: String,
     /// The position of its entry.

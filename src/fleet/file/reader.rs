@@ -3,6 +3,7 @@
 use super::{
     Fleet, FleetEnvironment, FleetInput,
     setting_errors::SettingErrors,
+    shared_state,
     tables::{EnvironmentTable, FleetTable, PARALLEL, PARALLEL_PER_SUBSCRIPTION, RING, WaveTable},
 };
 use crate::{
@@ -51,12 +52,18 @@ impl Reader<'_> {
             checks::names::environment(&fleet_name).map_err(|error| self.errors.push(error)).ok();
         let max_failures = self.amount(document, "max_failures", table.max_failures.as_ref());
         let waves = self.waves(document, table.waves.as_deref().unwrap_or_default());
-        let environments = self.environments(path, document, &waves);
+        let defaults = shared_state::with_state(document);
+        let environments = self.environments(path, document, &defaults, &waves);
         self.errors.extend(duplicates::errors(&environments));
-        let fleet_name = fleet_name?;
+        let state = shared_state::of(&environments).map_err(|error| self.errors.push(error)).ok();
+        let (fleet_name, state) = (fleet_name?, state?);
         Some(Fleet {
             folder: self.input.state_dir.join("_fleet").join(&fleet_name),
             name: fleet_name,
+            state,
+            base: path.parent().unwrap_or(Path::new("")).to_owned(),
+            kubernetes: table.kubernetes,
+            defaults,
             waves,
             max_failures: max_failures.unwrap_or(Amount::Number(0)),
             parallel: table.parallel.unwrap_or(PARALLEL) as usize,
@@ -123,10 +130,9 @@ impl Reader<'_> {
         &mut self,
         path: &Path,
         document: &Document,
+        defaults: &Map<String, Value>,
         waves: &[WaveSpec],
     ) -> Vec<FleetEnvironment> {
-        let empty = Map::new();
-        let defaults = document.values.get("defaults").and_then(Value::as_object).unwrap_or(&empty);
         let items = document.values.get("environment").and_then(Value::as_array);
         let mut environments = Vec::new();
         let mut names: BTreeMap<String, String> = BTreeMap::new();
@@ -160,7 +166,7 @@ impl Reader<'_> {
             match self.settings(path, document, &entry, &name, values) {
                 Ok(config) => {
                     let place = self.place(document, &entry);
-                    environments.push(FleetEnvironment { name, ring, config, fingerprint, place });
+                    environments.push(FleetEnvironment { name, ring, config, own, fingerprint, place });
                 }
                 Err(errors) => failed.add(&name, errors),
             }
@@ -202,7 +208,8 @@ impl Reader<'_> {
         values: Map<String, Value>,
     ) -> Result<LoadedConfig, Vec<ConfigError>> {
         let mut errors = Vec::new();
-        let merged = Document { values, lines: merge::lines(document, entry) };
+        let lines = shared_state::lines(document).chain(merge::lines(document, entry)).collect();
+        let merged = Document { values, lines };
         let mut parsed = parse::of_values(self.name, merged, &mut errors);
         parsed.named = self.input.path.is_some();
         parsed.preferred = merge::keys(document, entry);

@@ -1,6 +1,9 @@
 //! The tables of `fleet.toml`, and its JSON Schema.
 
-use crate::settings::{file_schema::Written, schema};
+use crate::{
+    fleet::kubernetes::table::KubernetesTable,
+    settings::{file_schema::Written, schema},
+};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -33,6 +36,8 @@ pub(super) struct FleetTable {
     pub(super) parallel_per_subscription: Option<u32>,
     /// The waves, one after the other; by default one with every environment.
     pub(super) waves: Option<Vec<WaveTable>>,
+    /// The pods that run the environments with `fleet render` and --on kubernetes.
+    pub(super) kubernetes: KubernetesTable,
 }
 
 /// A wave, or several of one ring.
@@ -68,6 +73,10 @@ pub fn schema() -> Value {
         fields.extend(environment["properties"].as_object().cloned().unwrap_or_default());
         environment["properties"] = Value::Object(fields.clone());
     }
+    let mut state = settings["properties"]["state"].clone();
+    state["description"] =
+        "The storage account of all journals: those of the environments, and the fleet's own.".into();
+    fleet["properties"]["state"] = state;
     let mut defaults = settings;
     defaults["description"] = "The settings of every environment; {name} stands for its name.".into();
     fleet["properties"]["defaults"] = defaults;
