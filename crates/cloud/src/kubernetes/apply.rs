@@ -62,7 +62,10 @@ impl Cluster {
         force: Force,
     ) -> Result<(DynamicObject, Creation), ApiError> {
         let request = apply_request(kind, object, force, false)?;
-        match self.request_sender.send_write(request).await {
+        self.recent_lists.record_write();
+        let sent = self.request_sender.send_write(request).await;
+        self.recent_lists.record_write();
+        match sent {
             Ok((applied, 201, _)) => Ok((applied, Creation::Created)),
             Ok((applied, _, in_doubt)) => {
                 Ok((applied, if in_doubt { Creation::Unknown } else { Creation::Existed }))
@@ -127,7 +130,10 @@ impl Cluster {
         let request = Request::new(kind.path(namespace))
             .delete(name, &params)
             .map_err(|cause| into_api_error::invalid_request(name, Box::new(cause)))?;
-        match self.request_sender.send_read::<Value>(request).await {
+        self.recent_lists.record_write();
+        let sent = self.request_sender.send_read::<Value>(request).await;
+        self.recent_lists.record_write();
+        match sent {
             Ok(_) => Ok(true),
             // If an earlier attempt got no answer, that attempt may have deleted it.
             Err((error, in_doubt)) if error.kind == ApiErrorKind::NotFound => Ok(in_doubt),
