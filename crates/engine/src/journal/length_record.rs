@@ -96,6 +96,11 @@ impl Length {
         Ok(length)
     }
 
+    /// Returns the same file with another handle.
+    pub(super) fn try_clone(&self) -> io::Result<Self> {
+        Ok(Self { path: self.path.clone(), file: self.file.try_clone()? })
+    }
+
     /// Writes the last line's record. It is on disk when this returns.
     pub(super) fn write(&mut self, last: Last) -> io::Result<()> {
         let place = last.chain.seq % 2 * RECORD as u64;

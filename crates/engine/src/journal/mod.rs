@@ -4,6 +4,7 @@
 //! The cloud is the truth about what exists. The journal records ownership, operations in flight and
 //! failures.
 
+mod background_sync;
 mod damage_kind;
 mod details;
 mod entry;
@@ -34,7 +35,7 @@ pub use remote::{
 pub use salvage::{Accepted, Salvaged};
 
 use entry::Line;
-use folder_sink::FolderSink;
+use folder_sink::{FolderSink, SyncMode};
 use length_record::{KnownLength, LENGTH, Last, Length};
 use remote::Session;
 use std::{
@@ -78,7 +79,8 @@ impl Open {
 /// The place that the lines are written to.
 #[derive(Debug)]
 enum Sink {
-    /// A file in the state folder. A line is on disk when the write returns.
+    /// A file in the state folder. A line is on disk when the write returns, or after [`Journal::flushed`] if a thread
+    /// syncs it.
     Folder(FolderSink),
     /// A store that several machines share. A line is durable after [`Journal::flushed`].
     Remote(Arc<Session>),
@@ -159,7 +161,7 @@ impl Journal {
         let file = file::open_for_append(&path, last.bytes).map_err(io)?;
         let length = Length::open(dir, last).map_err(OpenError::io(&dir.join(LENGTH)))?;
         lock.record_length()?;
-        let sink = Sink::Folder(FolderSink { path: path.clone(), file, length });
+        let sink = Sink::Folder(FolderSink { path: path.clone(), file, sync: SyncMode::Immediate(length) });
         let open = Open { sink, last, journal_state: loaded.journal_state, broken: None };
         let journal = Journal { path: path.clone(), key: key.clone(), open: Mutex::new(open), _lock: lock };
         if !new {
@@ -202,10 +204,21 @@ impl Journal {
         }
     }
 
-    /// Writes an entry. It is in the state when this returns, and in the folder also on disk. In a store it is
-    /// durable after [`Journal::flushed`]; entries become durable in their order.
+    /// Lets a thread sync further entries, so that a write does not wait for the disk. They are durable after
+    /// [`Journal::flushed`], as in a store. If the system grants no thread, a write waits as before.
     ///
-    /// The write blocks the calling thread for the few milliseconds of a disk write.
+    /// Every request that changes something must then pass [`Journal::permit`].
+    pub fn sync_in_background(&self) {
+        let open = &mut *self.lock();
+        if let Sink::Folder(folder) = &mut open.sink {
+            let _ = folder.sync_in_background(open.last);
+        }
+    }
+
+    /// Writes an entry. It is in the state when this returns, and in the folder also on disk. In a store, and with
+    /// [`Journal::sync_in_background`], it is durable after [`Journal::flushed`]; entries become durable in their order.
+    ///
+    /// In a folder without it, the write blocks the calling thread for the few milliseconds of a disk write.
     ///
     /// # Errors
     ///
@@ -235,12 +248,7 @@ impl Journal {
                 let last = Last { bytes: open.last.bytes + bytes.len() as u64, chain };
                 match &mut open.sink {
                     Sink::Folder(folder) => {
-                        folder.write(&bytes, open.last, last).map_err(|(path, error)| JournalError {
-                            path,
-                            source: Arc::new(error),
-                            lease_lost: false,
-                        })?;
-                        then();
+                        folder.write(&bytes, open.last, last, then).map_err(of_folder)?;
                     }
                     Sink::Remote(session) => session.write(bytes, then).map_err(|error| self.error(error))?,
                 }
@@ -258,11 +266,21 @@ impl Journal {
     ///
     /// # Errors
     ///
-    /// Fails if the store refuses an entry, or does not answer for minutes.
+    /// Fails if the store refuses an entry, or does not answer for minutes, and if the folder cannot be written.
     pub async fn flushed(&self) -> Result<(), JournalError> {
-        match self.session() {
-            Some(session) => session.flushed().await.map_err(|error| self.error(error)),
-            None => Ok(()),
+        let synced = {
+            let open = self.lock();
+            match &open.sink {
+                Sink::Remote(session) => Err(session.clone()),
+                Sink::Folder(FolderSink { sync: SyncMode::Background(sync), .. }) => {
+                    Ok(sync.flushed(open.last))
+                }
+                Sink::Folder(_) => return Ok(()),
+            }
+        };
+        match synced {
+            Ok(synced) => synced.await.map_err(of_folder),
+            Err(session) => session.flushed().await.map_err(|error| self.error(error)),
         }
     }
 
@@ -275,7 +293,7 @@ impl Journal {
     pub async fn permit(&self) -> Result<(), JournalError> {
         match self.session() {
             Some(session) => session.permit().await.map_err(|error| self.error(error)),
-            None => Ok(()),
+            None => self.flushed().await,
         }
     }
 
@@ -349,6 +367,11 @@ impl Journal {
     fn lock(&self) -> MutexGuard<'_, Open> {
         self.open.lock().expect("nothing panics while it is held")
     }
+}
+
+/// Returns the error of a file of the state folder.
+fn of_folder((path, source): (PathBuf, Arc<io::Error>)) -> JournalError {
+    JournalError { path, source, lease_lost: false }
 }
 
 #[cfg(test)]
