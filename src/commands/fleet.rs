@@ -1,5 +1,7 @@
 //! `landfall fleet`: one command for many environments.
 
+mod sim;
+
 use crate::{
     cli_context::CliContext,
     commands::renew::RenewOptions,
@@ -47,6 +49,8 @@ enum FleetCommand {
     Render(RenderArgs),
     /// Run one environment of a rendered list, in a pod of such a Job
     One(OneArgs),
+    /// Serve the simulated clouds of the environments in one process, until Ctrl-C
+    Sim(sim::SimArgs),
 }
 
 /// The command in a list: the arguments of `fleet` as a person would type them.
@@ -150,6 +154,7 @@ pub async fn run(cli_context: CliContext, args: Args) -> Result<Exit, Failure> {
     telemetry::without_steps();
     match args.command {
         FleetCommand::Status(args) => command::print_status(&cli_context, &args.select).await,
+        FleetCommand::Sim(args) => sim::serve(&cli_context, &args).await,
         FleetCommand::One(args) => one::run(cli_context, &args, listed_task).await,
         FleetCommand::Render(RenderArgs { run, up_options, verify, options }) => {
             let task = Task::Up { up_options: Arc::new(up_options), verify };
@@ -165,7 +170,9 @@ pub async fn run(cli_context: CliContext, args: Args) -> Result<Exit, Failure> {
 /// Returns the run that a command requests; `None` for one that runs nothing.
 fn requested(command: FleetCommand) -> Option<Requested> {
     Some(match command {
-        FleetCommand::Status(_) | FleetCommand::One(_) | FleetCommand::Render(_) => return None,
+        FleetCommand::Status(_) | FleetCommand::One(_) | FleetCommand::Render(_) | FleetCommand::Sim(_) => {
+            return None;
+        },
         FleetCommand::Up(UpArgs { run, up_options, verify, from_start, on }) => {
             let task = Task::Up { up_options: Arc::new(up_options), verify };
             Requested { from_start, on, ..Requested::new(task, run, Mode::Apply) }

@@ -63,7 +63,7 @@ impl Requested {
 }
 
 /// Reads the fleet file, and asks once for each set of endpoints that landfall does not know.
-fn load(cli_context: &CliContext, setting_flags: &SettingFlags, mode: Mode) -> Result<Fleet, Failure> {
+pub fn load(cli_context: &CliContext, setting_flags: &SettingFlags, mode: Mode) -> Result<Fleet, Failure> {
     let mut fleet = file::load(&FleetInput {
         path: cli_context.global.config.as_deref(),
         flags: &setting_flags.flags(cli_context.global.cloud.as_deref()),
@@ -88,7 +88,7 @@ fn load(cli_context: &CliContext, setting_flags: &SettingFlags, mode: Mode) -> R
 ///
 /// # Errors
 /// Exit code 2 if --select names none.
-async fn select(
+pub async fn select(
     fleet: &Fleet,
     args: &SelectArgs,
     command: &str,

@@ -23,6 +23,7 @@ mod fleet;
 mod fleet_kubernetes;
 mod fleet_manifests;
 mod fleet_state;
+mod fleet_sim;
 mod generated_journals;
 mod input;
 mod journals;

@@ -107,7 +107,11 @@ impl AdminApi {
             "/_sim/doors" => Reply::json(200, &overview::sockets(state, &self.listeners.borrow())),
             "/_sim/ca.pem" => Reply::bytes(200, "application/x-pem-file", self.ca_pem.clone()),
             "/_sim/serving" => match &self.registration {
-                Some(registration) => Reply::json(200, &registration.public()),
+                Some(registration) => {
+                    let mut serving = registration.public();
+                    serving["aheadSeconds"] = json!(state.clock_offset_ms as f64 / 1000.0);
+                    Reply::json(200, &serving)
+                }
                 None => Reply::text(404, NOT_SERVED),
             },
             "/_sim/env" => match &self.registration {

@@ -96,22 +96,24 @@ pub(crate) async fn serve(
     }
 }
 
+/// The number of fallback ports to try. A process that serves many clouds uses up the range.
+const FALLBACK_TRIES: u16 = 16;
+
 /// Binds the gateway's own port, or a high port if the machine does not allow that.
 async fn bind((address, port): (Ipv4Addr, u16)) -> io::Result<TcpListener> {
-    let mut last = match TcpListener::bind((address, port)).await {
-        Ok(listener) => return Ok(listener),
-        Err(error) => error,
-    };
+    if let Ok(listener) = TcpListener::bind((address, port)).await {
+        return Ok(listener);
+    }
     // The same address and port map to the same high port while it is free.
     let count = FALLBACK_PORTS.end - FALLBACK_PORTS.start;
     let first = (u16::from(address.octets()[3]) * 31).wrapping_add(port) % count;
-    for step in 0..count {
-        match TcpListener::bind((address, FALLBACK_PORTS.start + (first + step) % count)).await {
-            Ok(listener) => return Ok(listener),
-            Err(error) => last = error,
+    for step in 0..FALLBACK_TRIES {
+        let fallback = FALLBACK_PORTS.start + (first + step) % count;
+        if let Ok(listener) = TcpListener::bind((address, fallback)).await {
+            return Ok(listener);
         }
     }
-    Err(last)
+    TcpListener::bind((address, 0)).await
 }
 
 async fn accept_connections(
