@@ -79,7 +79,6 @@ pub(super) async fn serve(cli_context: &CliContext, args: &SimArgs) -> Result<Ex
     let fleet = load(cli_context, &args.select.setting_flags, Mode::Inspect)?;
     let state = FleetState::of(cli_context, &fleet).await?;
     let selected = select(&fleet, &args.select, "sim", &state).await?;
-    state.close().await;
     let closed = selected.iter().map(|at| ClosedSim::of(cli_context, &fleet.environments[*at]));
     let closed: Vec<ClosedSim> = closed.collect::<Result<_, _>>()?;
     let mut stop_request = StopRequest::listen();
