@@ -25,6 +25,7 @@ mod fleet_manifests;
 mod fleet_state;
 mod fleet_sim;
 mod generated_journals;
+mod import_cycles;
 mod input;
 mod journals;
 mod json_documents;

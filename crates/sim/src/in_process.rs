@@ -10,15 +10,15 @@ use bytes::Bytes;
 use http::{Request, Response};
 use tokio_util::sync::CancellationToken;
 
-use crate::Speed;
-use crate::clock::{Clock, SimTime, Timing};
+use crate::clock::{Clock, SimTime, Speed, Timing};
 use crate::connection::ConnectionInfo;
 use crate::dns_server::sockets::Sockets;
 use crate::fault::Faults;
 use crate::options::Options;
 use crate::persistence::SimError;
 use crate::request_log::{RequestLog, RequestRecord};
-use crate::server::{self, Body, Cut};
+use crate::server::body::{Body, Cut};
+use crate::server::respond;
 use crate::server_state::ServerState;
 use crate::state::CloudState;
 use crate::tls;
@@ -104,7 +104,7 @@ impl InProcess {
     /// [`Cut`] if the connection breaks instead of a response.
     pub async fn send(&self, request: Request<Bytes>) -> Result<Response<Body>, Cut> {
         let (parts, body) = request.into_parts();
-        server::answer(server::request_of(parts, body), Arc::clone(&self.server_state), self.stop.clone())
+        respond::answer(respond::request_of(parts, body), Arc::clone(&self.server_state), self.stop.clone())
             .await
     }
 

@@ -72,7 +72,7 @@ pub use options::Options;
 pub use persistence::SimError;
 pub use registration::{Holder, RegistrationOptions, ServerRegistration};
 pub use request_log::RequestRecord;
-pub use server::{Body, Cut};
+pub use server::body::{Body, Cut};
 pub use traffic::addresses::Listeners;
 
 use acme::CaName;
@@ -81,6 +81,7 @@ use dns_server::sockets::Sockets;
 use fault::Faults;
 use persistence::Persistence;
 use request_log::RequestLog;
+use server::connection::ServerContext;
 use server_state::ServerState;
 use state::CloudState;
 use tls::Authority;
@@ -170,7 +171,7 @@ impl Sim {
         let server_state = Arc::new(server_state.with_registration(listeners.clone(), registration.clone()));
         let stop = CancellationToken::new();
         let name_servers = sockets.serve(&server_state, &stop).map_err(SimError::Port)?;
-        let context = server::ServerContext::new(
+        let context = ServerContext::new(
             authority.server_config()?,
             connection.port,
             Arc::clone(&server_state),

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::ca::{CAA_IDENTITY, CaName};
 use super::encoding::decode;
-use super::order;
+use super::encoding::seconds;
 use super::problem::{Problem, RetryAfter};
 use super::settings::{RenewalInformation, Settings};
 use super::store::Progress;
@@ -92,7 +92,7 @@ pub(crate) fn replaces_refused(request: &Request, timing: &Timing) -> Option<Rep
 /// Returns renewal information whose window is empty.
 pub(crate) fn window_invalid(request: &Request, now: SimTime) -> Option<Reply> {
     ca(request)?;
-    let at = order::seconds(now);
+    let at = seconds(now);
     let body = json!({ "suggestedWindow": { "start": at, "end": at } });
     Some(Reply::json(200, &body).with_header("retry-after", "21600"))
 }

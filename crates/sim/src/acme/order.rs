@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::authorization;
 use super::ca::{CaName, lifetime_end};
 use super::call::{AcmeCall, url};
+use super::encoding::seconds;
 use super::identifiers;
 use super::jws;
 use super::limits::{Limit, registered_domain};
@@ -131,11 +132,6 @@ pub(super) fn reply(
         "processing" => with_retry_after(reply, timing, Some(durations::ACME_RETRY_AFTER)),
         _ => reply,
     }
-}
-
-/// Returns a time in whole seconds, as in every ACME object.
-pub(super) fn seconds(at: SimTime) -> String {
-    at.timestamp().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 impl Order {

@@ -11,7 +11,8 @@ use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::timeout;
 
 use crate::clock::SimTime;
-use crate::dns_server::message::{Message, Record, kind, rcode};
+use crate::dns_server::message::{Message, rcode};
+use crate::dns_server::record::{Record, kind};
 use crate::dns_server::wire::name_in;
 use crate::dns_server::{self, NameServers};
 use crate::state::CloudState;

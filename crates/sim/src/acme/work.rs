@@ -20,8 +20,8 @@ use super::resolver::{AskNameServer, Resolver};
 use super::store::{Issued, Progress, Server};
 use crate::arm::dns::publication;
 use crate::clock::{SimTime, Timing};
-use crate::dns_server::message::kind;
 use crate::dns_server::rdata::text_of;
+use crate::dns_server::record::kind;
 use crate::state::CloudState;
 
 /// The number of places from which a name is validated: the first is the primary one (Boulder has five, Pebble three).

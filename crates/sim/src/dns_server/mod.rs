@@ -8,6 +8,7 @@ mod lookup;
 pub(crate) mod message;
 pub(crate) mod published;
 pub(crate) mod rdata;
+pub(crate) mod record;
 pub(crate) mod server_names;
 pub(crate) mod sockets;
 #[cfg(test)]

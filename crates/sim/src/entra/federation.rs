@@ -7,10 +7,9 @@
 use http::StatusCode;
 use serde_json::Value;
 
-use super::authority::Tenant;
 use super::caller::Assertion;
 use super::directory::Principal;
-use super::grant::{OAuthError, unknown_application, unknown_tenant};
+use super::error::{OAuthError, Tenant, unknown_application, unknown_tenant};
 use crate::clock::SimTime;
 use crate::kubernetes::service_accounts::claims_of;
 use crate::state::CloudState;

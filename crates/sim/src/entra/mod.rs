@@ -3,6 +3,7 @@
 pub(crate) mod authority;
 pub(crate) mod caller;
 pub(crate) mod directory;
+mod error;
 pub(crate) mod federation;
 mod grant;
 mod token;

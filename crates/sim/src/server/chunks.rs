@@ -8,7 +8,7 @@ use futures::{Stream, stream};
 use hyper::body::Frame;
 use tokio_util::sync::CancellationToken;
 
-use super::Cut;
+use super::body::Cut;
 use crate::request::Streaming;
 use crate::server_state::ServerState;
 

@@ -13,7 +13,7 @@ use super::error::VaultError;
 use super::policy::CertificateInfo;
 use super::self_signed::{self, SelfSigned};
 use super::store::{PendingCertificate, UNKNOWN};
-use super::{VaultCall, certificate_store, deleted};
+use super::{VaultCall, deleted, vault};
 use crate::arm::unavailable;
 use crate::durations;
 use crate::request::{Reply, with_retry_after};
@@ -68,7 +68,7 @@ pub(super) fn create(state: &mut CloudState, call: &VaultCall<'_>, name: &str) -
 /// # Errors
 /// 409 while a deleted certificate reserves the name, or another creation is in progress.
 pub(super) fn free(state: &CloudState, call: &VaultCall<'_>, name: &str) -> Result<(), VaultError> {
-    let vault = certificate_store::vault(state, call);
+    let vault = vault(state, call);
     deleted::free(vault, name, call.now)?;
     if !vault.certificates.pending.get(&name.to_ascii_lowercase()).is_some_and(PendingCertificate::is_running)
     {
@@ -92,7 +92,7 @@ fn issuer(policy: &Value) -> Result<&str, VaultError> {
 
 /// Returns the operation; a `request_id` in the query must be that of the operation.
 pub(super) fn get(state: &CloudState, call: &VaultCall<'_>, name: &str) -> Result<Reply, VaultError> {
-    let found = certificate_store::vault(state, call).certificates.pending.get(&name.to_ascii_lowercase());
+    let found = vault(state, call).certificates.pending.get(&name.to_ascii_lowercase());
     let asked = call.request.query("request_id");
     let found = found.filter(|found| asked.is_none_or(|id| id.eq_ignore_ascii_case(&found.request_id)));
     let found = found.ok_or_else(|| not_found(name))?;

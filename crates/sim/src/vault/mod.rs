@@ -24,20 +24,10 @@ mod self_signed;
 pub(crate) mod serve;
 pub(crate) mod store;
 
+use crate::arm::vaults::Vault;
 use crate::clock::{SimTime, Timing};
 use crate::request::Request;
-
-/// Returns the api-versions of the data plane, newest last.
-#[cfg(test)]
-pub(crate) const fn accepted_versions() -> &'static [&'static str] {
-    crate::arm::versions::VAULT_CONTENTS
-}
-
-/// Returns the `value` of an import with a new certificate that fits a policy.
-#[cfg(test)]
-pub(crate) fn certificate_of(policy: &serde_json::Value, now: SimTime) -> String {
-    self_signed::make(policy, now).expect("a policy of the tests").material.secret
-}
+use crate::state::CloudState;
 
 /// A request to a vault that has passed the checks.
 struct VaultCall<'a> {
@@ -46,6 +36,11 @@ struct VaultCall<'a> {
     request: &'a Request,
     now: SimTime,
     timing: &'a Timing,
+}
+
+/// Returns the vault of the request, whose existence is already checked.
+fn vault<'a>(state: &'a CloudState, call: &VaultCall<'_>) -> &'a Vault {
+    state.vaults.reachable(call.vault, call.now).expect("a request is served for a vault that is there")
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::certificate::VaultInfo;
 use super::error::VaultError;
 use super::store::{Certificates, PlainSecret};
-use super::{VaultCall, page};
+use super::{VaultCall, page, vault};
 use crate::request::Reply;
 use crate::state::CloudState;
 
@@ -31,7 +31,7 @@ pub(super) fn get(
     name: &str,
     version: Option<&str>,
 ) -> Option<Result<Reply, VaultError>> {
-    let vault = super::certificate_store::vault(state, call);
+    let vault = vault(state, call);
     let uri = state.vault_uri(call.vault);
     let secret = live(&vault.certificates, name)?;
     let mut versions = std::iter::once(secret).chain(&secret.earlier);
@@ -59,7 +59,7 @@ pub(super) fn versions(certificates: &Certificates, vault_info: &VaultInfo<'_>, 
 /// # Errors
 /// 400 if the page is invalid.
 pub(super) fn list_deleted(state: &CloudState, call: &VaultCall<'_>) -> Result<Reply, VaultError> {
-    let vault = super::certificate_store::vault(state, call);
+    let vault = vault(state, call);
     let uri = state.vault_uri(call.vault);
     let vault_info = vault.vault_info(&uri);
     let deleted = vault.certificates.plain_secrets.values().filter(|secret| secret.deleted);
@@ -72,7 +72,7 @@ pub(super) fn list_deleted(state: &CloudState, call: &VaultCall<'_>) -> Result<R
 /// # Errors
 /// 404 if none is deleted.
 pub(super) fn get_deleted(state: &CloudState, call: &VaultCall<'_>, name: &str) -> Result<Reply, VaultError> {
-    let vault = super::certificate_store::vault(state, call);
+    let vault = vault(state, call);
     let uri = state.vault_uri(call.vault);
     let found = vault.certificates.plain_secrets.get(&name.to_ascii_lowercase());
     let found = found.filter(|secret| secret.deleted).ok_or_else(|| not_found(name))?;

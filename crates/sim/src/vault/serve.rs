@@ -64,3 +64,15 @@ fn version(request: &Request) -> Result<(), VaultError> {
         }
     }
 }
+
+/// Returns the api-versions of the data plane, newest last.
+#[cfg(test)]
+pub(crate) const fn accepted_versions() -> &'static [&'static str] {
+    VERSIONS
+}
+
+/// Returns the `value` of an import with a new certificate that fits a policy.
+#[cfg(test)]
+pub(crate) fn certificate_of(policy: &serde_json::Value, now: SimTime) -> String {
+    super::self_signed::make(policy, now).expect("a policy of the tests").material.secret
+}

@@ -1,7 +1,7 @@
 //! Access to the inside of a cluster: requests to its Kubernetes API, and the controllers that reconcile its
 //! objects.
 
-use super::{ManagedCluster, api_access, entra_access, node_resources, power, public_addresses};
+use super::{ManagedCluster, api_access, entra_access, node_resources, operations, public_addresses};
 use crate::aks;
 use crate::arm::dns::external_dns;
 use crate::clock::{SimTime, Timing};
@@ -52,7 +52,7 @@ pub fn store<'a>(state: &'a CloudState, uid: &str) -> Option<&'a Store> {
 /// Returns whether the API server of a cluster responds: from the first successful write on, unless it is
 /// stopped.
 fn answers(cluster: &ManagedCluster) -> bool {
-    cluster.cluster_info.is_some() && !power::is_stopped(cluster)
+    cluster.cluster_info.is_some() && !operations::is_stopped(cluster)
 }
 
 /// Returns the user of a request: a local account, an Entra principal, or the anonymous user without a token. `None` for a

@@ -21,6 +21,7 @@ mod kubeconfig;
 pub(crate) mod kubernetes_api;
 pub(crate) mod node_resources;
 pub(crate) mod operation_status;
+mod operations;
 mod pool_validation;
 mod pool_write;
 mod power;

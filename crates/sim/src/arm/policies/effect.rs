@@ -3,7 +3,8 @@
 use http::Method;
 use serde_json::{Map, Value, json};
 
-use super::expression::{Scope, evaluate, evaluate_value, property};
+use super::expression::{Scope, evaluate, evaluate_value};
+use super::field::property;
 use super::subject::{Subject, is_whole};
 use super::{assignments, definitions, field, rule};
 use crate::arm::{Call, groups, id};

@@ -22,4 +22,3 @@ mod subject;
 pub(crate) mod test_hooks;
 
 pub use store::{Assigned, Operator, Policies, Policy};
-use subject::Subject;

@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::{Operator, Policy, Subject, effect};
+use super::effect;
+use super::store::{Operator, Policy};
+use super::subject::Subject;
 use crate::arm::error::ArmError;
 use crate::arm::versions::POLICY_RESTRICTIONS as VERSIONS;
 use crate::arm::{Call, Route};
