@@ -134,6 +134,12 @@ impl Timing {
         if self.is_instant() { now.plus_ms(Self::INSTANT_DELAY_MS) } else { self.after(now, cloud_seconds) }
     }
 
+    /// Returns the end of a limit or a lifetime that began at `since`. It does not vanish at instant speed: there it lasts in
+    /// real time.
+    pub fn lasting(&self, since: SimTime, cloud_seconds: f64) -> SimTime {
+        if self.is_instant() { Self::new(Speed::Times(1.0)).after(since, cloud_seconds) } else { self.after(since, cloud_seconds) }
+    }
+
     /// Returns the real duration of `cloud_seconds` of cloud time.
     pub fn real(&self, cloud_seconds: f64) -> Duration {
         Duration::from_millis(u64::try_from(self.real_ms(cloud_seconds)).unwrap_or(0))
@@ -169,6 +175,8 @@ mod tests {
         let now = SimTime(1_000);
         assert_eq!(Timing::new(Speed::Times(60.0)).after(now, 280.0), SimTime(5_667));
         assert_eq!(Timing::new(Speed::Instant).after(now, 280.0), now);
+        assert_eq!(Timing::new(Speed::Instant).lasting(now, 280.0), SimTime(281_000));
+        assert_eq!(Timing::new(Speed::Times(60.0)).lasting(now, 280.0), SimTime(5_667));
         assert_eq!(Timing::new(Speed::Times(1.0)).real(2.5), Duration::from_millis(2_500));
     }
 

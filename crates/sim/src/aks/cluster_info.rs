@@ -1,5 +1,7 @@
 //! Facts about the cluster that its controllers depend on, and their access to its vaults.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::clock::SimTime;
@@ -45,6 +47,10 @@ pub struct ClusterInfo {
     pub vault_suffix: String,
     /// The maximum number of public addresses for load balancers; `None` for no limit.
     pub public_ip_quota: Option<u32>,
+    /// The repositories of images whose containers a runtime outside of the simulation runs. They are known only while it
+    /// runs.
+    #[serde(skip)]
+    pub images: BTreeSet<String>,
 }
 
 impl Default for ClusterInfo {
@@ -68,6 +74,7 @@ impl Default for ClusterInfo {
             kubelet_client_id: None,
             vault_suffix: "vault.azure.net".into(),
             public_ip_quota: None,
+            images: BTreeSet::new(),
         }
     }
 }

@@ -13,6 +13,7 @@ use super::cluster_info::{
 };
 use super::condition;
 use super::object::{list, text};
+use super::runtime::{self, ContainerEnd, ContainerReport, ExternalPod, ObjectRef, RuntimeContext};
 use super::{Controllers, advance_to, bootstrap, next_due};
 use crate::clock::{SimTime, Speed, Timing};
 use crate::kubernetes::store::Store;
@@ -199,6 +200,54 @@ impl ClusterFixture {
     pub fn set_rotation(&mut self, seconds: Option<f64>) {
         self.cluster_info.csi.as_mut().expect("the add-on is enabled").rotation_seconds = seconds;
         self.advance(0.0);
+    }
+
+    /// Lets the test run the containers of an image, as a runtime outside of the simulation.
+    pub fn run_image(&mut self, repository: &str) {
+        self.cluster_info.images.insert(repository.to_owned());
+        self.advance(0.0);
+    }
+
+    /// Reports about a container as that runtime.
+    pub fn report(&mut self, pod: &ObjectRef, container: &str, report: &ContainerReport) {
+        self.advance(0.0);
+        let mut cx = RuntimeContext {
+            store: &mut self.store,
+            controllers: &mut self.controllers,
+            cluster_info: &self.cluster_info,
+            vaults: &self.vault,
+            timing: &self.timing,
+            at: self.now,
+        };
+        cx.report(pod, container, report);
+    }
+
+    /// Returns the containers of that runtime.
+    pub fn external_pods(&mut self) -> Vec<ExternalPod> {
+        self.advance(0.0);
+        runtime::external_pods(&self.store, &self.controllers, &self.cluster_info)
+    }
+
+    /// Starts all containers that wait for that runtime.
+    pub fn start_containers(&mut self) {
+        for external in self.external_pods() {
+            for container in &external.start {
+                self.report(&external.pod, container, &ContainerReport::Started);
+            }
+        }
+    }
+
+    /// Ends the running containers of the pods with that name prefix; returns how many there were.
+    pub fn end_containers(&mut self, prefix: &str, exit_code: i32) -> usize {
+        let mut count = 0;
+        for external in self.external_pods() {
+            for container in external.running.iter().filter(|_| external.pod.name.starts_with(prefix)) {
+                let end = ContainerEnd::exited(exit_code);
+                self.report(&external.pod, container, &ContainerReport::Ended(end));
+                count += 1;
+            }
+        }
+        count
     }
 
     pub fn delete(&mut self, resource: &str, namespace: &str, name: &str) {

@@ -22,6 +22,7 @@ mod mesh;
 mod node;
 pub(crate) mod object;
 mod reconcile_context;
+pub(crate) mod runtime;
 mod storage_classes;
 mod system;
 mod timers;
@@ -30,7 +31,7 @@ mod workload;
 #[cfg(test)]
 pub(crate) mod fixture;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -101,6 +102,15 @@ pub struct Controllers {
     /// The number of pods that are to start before the workload identity webhook.
     #[serde(default)]
     missed_by_webhook: u32,
+    /// The failures of Jobs whose delays do not depend on an index, by the Job's uid.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    job_failures: BTreeMap<String, workload::JobFailures>,
+    /// The running containers of a runtime outside of the simulation, by the pod's uid and their name.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    running: BTreeSet<String>,
+    /// The pods, by uid, whose next container ends because its memory ran out.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    out_of_memory: BTreeSet<String>,
 }
 
 impl Controllers {
@@ -267,6 +277,8 @@ fn perform(cx: &mut ReconcileContext<'_>, task: Task) {
         Task::StartPod { pod } => workload::start_pod(cx, &pod),
         Task::EndPod { pod } => workload::end_pod(cx, &pod),
         Task::CompletePod { pod } => workload::complete_pod(cx, &pod),
+        Task::RestartContainer { pod, container } => workload::restart_container(cx, &pod, &container),
+        Task::ResumeJob { job } => workload::resume_job(cx, &job),
         Task::ExpireJob { job } => workload::expire_job(cx, &job),
         Task::FailRollout { deployment, replica_set } => {
             workload::fail_rollout(cx, &deployment, &replica_set);

@@ -142,6 +142,11 @@ impl ReconcileContext<'_> {
         self.store.put_status(resource, namespace(of), name(of), status, manager, self.at);
     }
 
+    /// Deletes an object like a request: a pod ends gracefully, and a finalizer holds the object.
+    pub fn delete(&mut self, resource: &str, object: &Value) {
+        self.store.delete(resource, namespace(object), name(object), None, self.at);
+    }
+
     /// Removes an object.
     pub fn remove(&mut self, resource: &str, object: &Value) {
         self.store.remove(resource, namespace(object), name(object), self.at);

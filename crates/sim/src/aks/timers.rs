@@ -10,7 +10,7 @@ use crate::clock::SimTime;
 
 /// The name and uid of one object; the uid distinguishes it from a later one of the same name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct ObjectRef {
+pub(crate) struct ObjectRef {
     pub namespace: String,
     pub name: String,
     pub uid: String,
@@ -32,10 +32,14 @@ pub(super) enum Task {
     Mount { pod: ObjectRef, volume: String, attempt: u32 },
     /// Starts the containers of a pod.
     StartPod { pod: ObjectRef },
-    /// Removes a pod that is being deleted.
+    /// Ends the containers of a pod that is being deleted.
     EndPod { pod: ObjectRef },
     /// Ends the containers of a Job's pod successfully.
     CompletePod { pod: ObjectRef },
+    /// Starts a container of a pod again.
+    RestartContainer { pod: ObjectRef, container: String },
+    /// Reconciles a Job after a delay, or at its deadline.
+    ResumeJob { job: ObjectRef },
     /// Deletes a finished Job with a time to live.
     ExpireJob { job: ObjectRef },
     /// Marks a rollout that exceeds its progress deadline.

@@ -10,6 +10,8 @@ use crate::clock::SimTime;
 
 /// The finalizer that keeps an owner until its dependents are deleted.
 const FOREGROUND: &str = "foregroundDeletion";
+/// The grace period of pods that do not set one, in seconds.
+const GRACE_SECONDS: i64 = 30;
 
 /// The deletion propagation policy for dependents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,23 +88,43 @@ pub(super) fn name_suffix(store: &Store, prefix: &str, at: SimTime) -> String {
     bytes.iter().take(5).map(|byte| char::from(LETTERS[usize::from(*byte) % LETTERS.len()])).collect()
 }
 
-/// Returns whether an object is being deleted and has no finalizers left.
+/// Returns the time that the containers of a pod have to end when it is deleted now, in seconds. Zero for a pod without
+/// containers that may run, and for all other objects.
+fn grace_seconds(resource: &str, object: &Value, requested: Option<i64>) -> i64 {
+    let has_ended = matches!(object["status"]["phase"].as_str(), Some("Succeeded" | "Failed"));
+    let is_scheduled = object["spec"]["nodeName"].as_str().is_some_and(|node| !node.is_empty());
+    if resource != "pods" || has_ended || !is_scheduled {
+        return 0;
+    }
+    let own = || object["spec"]["terminationGracePeriodSeconds"].as_i64().unwrap_or(GRACE_SECONDS);
+    // A negative one counts as one second.
+    match requested.unwrap_or_else(own) {
+        seconds if seconds < 0 => 1,
+        seconds => seconds,
+    }
+}
+
+/// Returns whether an object is being deleted and nothing holds it: no finalizers, and no containers that may run.
 pub(super) fn is_finished(object: &Value) -> bool {
     let metadata = &object["metadata"];
     let held = |list: &Value| list.as_array().is_some_and(|list| !list.is_empty());
-    let is_namespace = object["kind"] == "Namespace" && object["apiVersion"] == "v1";
+    let is_core = |kind: &str| object["kind"] == *kind && object["apiVersion"] == "v1";
+    let is_namespace = is_core("Namespace");
+    let is_ending = is_core("Pod") && metadata["deletionGracePeriodSeconds"].as_i64().unwrap_or(0) > 0;
     metadata["deletionTimestamp"].is_string()
+        && !is_ending
         && !held(&metadata["finalizers"])
         && !(is_namespace && held(&object["spec"]["finalizers"]))
 }
 
-/// Deletes an existing object: at once, or as soon as it has no finalizers.
+/// Deletes an existing object: at once, or as soon as nothing holds it.
 pub(super) fn delete(
     store: &mut Store,
     resource: &str,
     namespace: &str,
     name: &str,
     propagation: Propagation,
+    requested_grace: Option<i64>,
     at: SimTime,
 ) -> Option<Deletion> {
     let object = store.get(resource, namespace, name)?.clone();
@@ -112,26 +134,34 @@ pub(super) fn delete(
     if propagation == Propagation::Orphan {
         dependents.iter().for_each(|dependent| remove_owner(store, dependent, &object, at));
     }
-    if !foreground && !is_held && resource != "namespaces" {
+    let grace = grace_seconds(resource, &object, requested_grace);
+    if !foreground && !is_held && resource != "namespaces" && grace == 0 {
         return store.remove(resource, namespace, name, at).map(Deletion::Deleted);
     }
-    let marked = mark_terminating(&object, foreground, at);
+    let marked = mark_terminating(&object, foreground, grace, at);
     let marked =
         if marked == object { marked } else { store.commit(resource, namespace, name, Some(marked), at)? };
     if foreground {
         for (resource, namespace, name) in &dependents {
-            delete(store, resource, namespace, name, Propagation::Background, at);
+            delete(store, resource, namespace, name, Propagation::Background, None, at);
         }
         release_foreground(store, resource, namespace, name, at);
     }
     Some(Deletion::Terminating(marked))
 }
 
-fn mark_terminating(object: &Value, foreground: bool, at: SimTime) -> Value {
+fn mark_terminating(object: &Value, foreground: bool, grace: i64, at: SimTime) -> Value {
     let mut object = object.clone();
-    if !object["metadata"]["deletionTimestamp"].is_string() {
-        object["metadata"]["deletionTimestamp"] = json!(at.rfc3339());
-        object["metadata"]["deletionGracePeriodSeconds"] = json!(0);
+    let until = at.plus_ms(grace.saturating_mul(1000)).rfc3339();
+    if object["metadata"]["deletionTimestamp"].is_string() {
+        // A later request can only shorten the time.
+        if object["metadata"]["deletionGracePeriodSeconds"].as_i64().is_some_and(|left| grace < left) {
+            object["metadata"]["deletionTimestamp"] = json!(until);
+            object["metadata"]["deletionGracePeriodSeconds"] = json!(grace);
+        }
+    } else {
+        object["metadata"]["deletionTimestamp"] = json!(until);
+        object["metadata"]["deletionGracePeriodSeconds"] = json!(grace);
         if let Some(generation) = object["metadata"]["generation"].as_i64() {
             object["metadata"]["generation"] = json!(generation + 1);
         }
@@ -214,7 +244,7 @@ pub(super) fn collect_dependents(store: &mut Store, removed: &Value, at: SimTime
         if has_another {
             remove_owner(store, &object_key, removed, at);
         } else {
-            delete(store, resource, namespace, name, Propagation::Background, at);
+            delete(store, resource, namespace, name, Propagation::Background, None, at);
         }
     }
     let waiting: Vec<ObjectKey> = store
@@ -264,7 +294,7 @@ pub(super) fn finish_terminating_namespaces(store: &mut Store, now: SimTime) {
             objects.map(|(resource, object)| (resource.to_owned(), names(object).1)).collect()
         };
         for (resource, name) in contents(store) {
-            delete(store, &resource, &namespace, &name, Propagation::Background, now);
+            delete(store, &resource, &namespace, &name, Propagation::Background, None, now);
         }
         let Some(own) = store.get("namespaces", "", &namespace) else { continue };
         let is_held = own["metadata"]["finalizers"].as_array().is_some_and(|list| !list.is_empty());

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::definition::{self, Definition};
+use super::lifecycle::Propagation;
 use super::service_accounts::TokenIssuer;
 use super::service_addresses::Addresses;
 use super::write::{self, Draft};
@@ -160,6 +161,12 @@ impl Store {
         let removed = self.commit(resource, namespace, name, None, at)?;
         lifecycle::collect_dependents(self, &removed, at);
         Some(removed)
+    }
+
+    /// Deletes an object: at once, or as soon as it has no finalizers and, for a pod, its containers have ended. They have
+    /// `grace_seconds` for that; `None` selects the pod's own grace period.
+    pub fn delete(&mut self, resource: &str, namespace: &str, name: &str, grace_seconds: Option<i64>, at: SimTime) {
+        lifecycle::delete(self, resource, namespace, name, Propagation::Background, grace_seconds, at);
     }
 
     /// Returns whether one of these resources was written after that resource version.

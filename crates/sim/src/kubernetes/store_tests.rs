@@ -106,7 +106,7 @@ fn a_store_read_back_serves_the_same_kinds_without_writing_their_schemas_out() {
 fn a_terminating_namespace_is_emptied_before_it_is_removed() {
     let mut store = store();
     store.put("deployments.apps", deployment("nginx"), "c", T0);
-    super::lifecycle::delete(&mut store, "namespaces", "", "demo", super::Propagation::Background, T0);
+    super::lifecycle::delete(&mut store, "namespaces", "", "demo", super::Propagation::Background, None, T0);
     assert_eq!(store.get("namespaces", "", "demo").expect("it waits")["status"]["phase"], "Terminating");
     let due = store.next_due(T0).expect("something is left to do");
     store.advance_to(due);

@@ -36,6 +36,13 @@ pub(super) fn with_tag(reference: &str) -> String {
     if last.contains([':', '@']) { reference.to_owned() } else { format!("{reference}:latest") }
 }
 
+/// Returns the repository of a reference, without tag and digest.
+pub(super) fn repository(reference: &str) -> &str {
+    let rest = reference.split('@').next().unwrap_or(reference);
+    let slash = rest.rfind('/').map_or(0, |at| at + 1);
+    rest[slash..].find(':').map_or(rest, |colon| &rest[..slash + colon])
+}
+
 fn is_host(part: &str) -> bool {
     part == "localhost" || part.contains(['.', ':'])
 }
@@ -75,5 +82,8 @@ mod tests {
         }
         assert_eq!(with_tag("mcr.microsoft.com:443/a"), "mcr.microsoft.com:443/a:latest");
         assert_eq!(with_tag("a:1"), "a:1");
+        for reference in ["localhost:5000/a/b", "localhost:5000/a/b:1", "localhost:5000/a/b:1@sha256:0123"] {
+            assert_eq!(repository(reference), "localhost:5000/a/b");
+        }
     }
 }

@@ -6,8 +6,10 @@ mod endpoint;
 pub(super) mod identity_webhook;
 mod image_reference;
 mod job;
+mod kubelet;
 mod namespace;
 mod pod;
+mod pod_status;
 mod quota;
 mod replica_set;
 mod scaling;
@@ -16,8 +18,13 @@ mod volume;
 
 pub(super) use deployment::fail_rollout;
 pub(super) use endpoint::has_ready_pod;
-pub(super) use job::{complete_pod, expire as expire_job};
-pub(super) use pod::{end as end_pod, is_over, mounted, start as start_pod, start_all};
+pub(super) use job::{Failures as JobFailures, expire as expire_job, resume as resume_job};
+pub(super) use kubelet::{
+    adopt_waiting, complete as complete_pod, container_ended, container_refused, container_started, end as end_pod,
+    is_external, report_lost, report_shutdown, restart as restart_container, running, startable,
+};
+pub(crate) use kubelet::ContainerEnd;
+pub(super) use pod::{is_over, mounted, start as start_pod, start_all};
 
 use super::reconcile_context::ReconcileContext;
 

@@ -1,26 +1,24 @@
 //! Pods: the scheduler and the kubelet, from Pending to Running.
+//!
+//! Containers do not run here, unless a program of this machine stands in for their image: see `kubelet.rs`.
 
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::{identity_webhook, image_reference, job, volume};
+use super::pod_status::{STAGES, status};
+use super::{identity_webhook, image_reference, kubelet, volume};
 use crate::aks::condition::{self, Condition};
 use crate::aks::object::{
-    controlled_by, hash, is_ending, label, list, name, namespace, object_ref, suffix, text, uid,
+    controlled_by, is_ending, label, list, name, namespace, object_ref, suffix, text, uid,
 };
 use crate::aks::reconcile_context::{EventSpec, ReconcileContext};
 use crate::aks::timers::{ObjectRef, Task};
 use crate::aks::{csi, node};
 use crate::durations;
 
-const KUBELET: &str = "kubelet";
-/// The delay between the deletion request of a pod and its removal, in seconds of cloud time, for containers
-/// that handle SIGTERM.
-const POD_END: f64 = 1.0;
-/// The condition types of every pod, with their status once the containers run.
-const STAGES: [&str; 5] =
-    ["PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled"];
+/// The field manager of the kubelet.
+pub(super) const KUBELET: &str = "kubelet";
 
 /// Creates a pod from the template of a workload, which becomes its controller.
 pub(super) fn from_template(cx: &mut ReconcileContext<'_>, workload: &Value) -> Value {
@@ -43,12 +41,12 @@ pub(in crate::aks) fn is_over(pod: &Value) -> bool {
     matches!(text(pod, "/status/phase"), "Succeeded" | "Failed")
 }
 
-/// Schedules new pods, and removes those being deleted.
+/// Schedules new pods, and ends those being deleted.
 pub(super) fn reconcile_all(cx: &mut ReconcileContext<'_>) {
     let is_new = |pod: &Value| text(pod, "/status/hostIP").is_empty() && !is_over(pod);
     for pod in cx.list_where("pods", |pod| is_ending(pod) || is_new(pod)) {
         if is_ending(&pod) {
-            cx.schedule_once(POD_END, Task::EndPod { pod: object_ref(&pod) });
+            kubelet::stop(cx, &pod);
         } else {
             schedule(cx, Arc::unwrap_or_clone(pod));
         }
@@ -154,7 +152,12 @@ pub(in crate::aks) fn start(cx: &mut ReconcileContext<'_>, target: &ObjectRef) {
     if is_ending(&pod) || is_over(&pod) || text(&pod, "/status/phase") == "Running" {
         return;
     }
-    let mut status = status(cx, &pod, "Running", &STAGES);
+    let is_external = kubelet::is_external(cx.cluster_info, &pod);
+    let mut status = match is_external {
+        // The containers wait for their runtime.
+        true => status(cx, &pod, "Pending", &[STAGES[0], STAGES[4]]),
+        false => status(cx, &pod, "Running", &STAGES),
+    };
     for field in ["hostIP", "hostIPs", "startTime"] {
         status[field] = pod["status"][field].clone();
     }
@@ -166,17 +169,12 @@ pub(in crate::aks) fn start(cx: &mut ReconcileContext<'_>, target: &ObjectRef) {
     status["podIP"] = json!(address);
     status["podIPs"] = json!([{"ip": address}]);
     cx.status("pods", &pod, status, KUBELET);
-    job::schedule_completion(cx, &pod);
+    if is_external {
+        return;
+    }
+    kubelet::schedule_completion(cx, &pod);
     for container in list(&pod, "/spec/containers") {
-        let (container_name, image) =
-            (text(container, "/name"), image_reference::with_tag(text(container, "/image")));
-        let pulled = format!("Container image \"{image}\" already present on machine");
-        cx.event(&pod, &EventSpec::normal(KUBELET, "Pulled", pulled));
-        cx.event(
-            &pod,
-            &EventSpec::normal(KUBELET, "Created", format!("Created container: {container_name}")),
-        );
-        cx.event(&pod, &EventSpec::normal(KUBELET, "Started", format!("Started container {container_name}")));
+        kubelet::report_start(cx, &pod, container);
     }
 }
 
@@ -191,129 +189,10 @@ pub(in crate::aks) fn start_all(cx: &mut ReconcileContext<'_>) {
     }
 }
 
-/// Removes a pod whose containers have ended.
-pub(in crate::aks) fn end(cx: &mut ReconcileContext<'_>, target: &ObjectRef) {
-    if let Some(pod) = cx.find("pods", target) {
-        cx.remove("pods", &pod);
-    }
-}
-
 fn next_address(cx: &mut ReconcileContext<'_>, pod: &Value) -> String {
     cx.state.pod_addresses += 1;
     let node =
         text(pod, "/spec/nodeName").rsplit_once("vmss").map_or(0, |(_, index)| index.parse().unwrap_or(0u32));
     // The first ten addresses of a node's range belong to the node.
     format!("10.244.{}.{}", node % 256, 10 + cx.state.pod_addresses % 240)
-}
-
-/// Returns a status in which the named conditions are true, since now or since their last transition.
-fn status(cx: &ReconcileContext<'_>, pod: &Value, phase: &str, holding: &[&str]) -> Value {
-    let running = phase == "Running";
-    let mut conditions = list(pod, "/status/conditions").to_vec();
-    for stage in STAGES {
-        let condition = if holding.contains(&stage)
-            || (stage == "Initialized" && list(pod, "/spec/initContainers").is_empty())
-        {
-            Condition::yes(stage, "", "")
-        } else if matches!(stage, "Ready" | "ContainersReady") {
-            let names: Vec<&str> = list(pod, "/spec/containers").iter().map(|c| text(c, "/name")).collect();
-            let message = format!("containers with unready status: [{}]", names.join(" "));
-            Condition::no(stage, "ContainersNotReady", message)
-        } else {
-            Condition::no(stage, "", "")
-        };
-        condition::set(&mut conditions, &condition, "lastProbeTime", cx.at);
-    }
-    let containers: Vec<Value> = list(pod, "/spec/containers")
-        .iter()
-        .map(|container| container_status(cx, pod, container, running))
-        .collect();
-    let mut status = json!({"phase": phase, "conditions": conditions, "containerStatuses": containers, "qosClass": qos_class(pod)});
-    if running && !list(pod, "/spec/initContainers").is_empty() {
-        let done: Vec<Value> = list(pod, "/spec/initContainers")
-            .iter()
-            .map(|container| finished_status(cx, pod, container))
-            .collect();
-        status["initContainerStatuses"] = json!(done);
-    }
-    status
-}
-
-fn container_status(cx: &ReconcileContext<'_>, pod: &Value, container: &Value, running: bool) -> Value {
-    let reference = text(container, "/image");
-    let state = if running {
-        json!({"running": {"startedAt": cx.at.rfc3339()}})
-    } else {
-        json!({"waiting": {"reason": "ContainerCreating"}})
-    };
-    let mut status = json!({
-        "name": text(container, "/name"),
-        "image": if running { image_reference::with_tag(reference) } else { reference.to_owned() },
-        "imageID": "",
-        "ready": running,
-        "started": running,
-        "restartCount": 0,
-        "state": state,
-        "lastState": {},
-    });
-    if running {
-        status["imageID"] = json!(image_id(reference));
-        status["containerID"] = json!(container_id(pod, container));
-    }
-    status
-}
-
-/// Returns the status of a pod whose containers have ended successfully.
-pub(super) fn completed_status(cx: &ReconcileContext<'_>, pod: &Value) -> Value {
-    let mut completed = pod["status"].clone();
-    completed["phase"] = json!("Succeeded");
-    let mut conditions = list(pod, "/status/conditions").to_vec();
-    for stage in ["Ready", "ContainersReady", "PodReadyToStartContainers"] {
-        let reason = if stage == "PodReadyToStartContainers" { "" } else { "PodCompleted" };
-        condition::set(&mut conditions, &Condition::no(stage, reason, ""), "lastProbeTime", cx.at);
-    }
-    completed["conditions"] = json!(conditions);
-    let containers = list(pod, "/spec/containers").iter().map(|container| {
-        let mut status = finished_status(cx, pod, container);
-        status["ready"] = json!(false);
-        status
-    });
-    completed["containerStatuses"] = json!(containers.collect::<Vec<_>>());
-    completed
-}
-
-fn finished_status(cx: &ReconcileContext<'_>, pod: &Value, container: &Value) -> Value {
-    let mut status = container_status(cx, pod, container, true);
-    let now = cx.at.rfc3339();
-    status["started"] = json!(false);
-    status["state"] =
-        json!({"terminated": {"exitCode": 0, "reason": "Completed", "startedAt": now, "finishedAt": now}});
-    status
-}
-
-fn image_id(reference: &str) -> String {
-    let repository = reference.split('@').next().unwrap_or(reference);
-    let (first, second) = (hash(reference), hash(&format!("{reference}#")));
-    format!("{repository}@sha256:{first:016x}{second:016x}{:016x}{:016x}", !first, !second)
-}
-
-fn container_id(pod: &Value, container: &Value) -> String {
-    let key = format!("{}/{}", uid(pod), text(container, "/name"));
-    let (first, second) = (hash(&key), hash(&format!("{key}#")));
-    format!("containerd://{first:016x}{second:016x}{:016x}{:016x}", !first, !second)
-}
-
-fn qos_class(pod: &Value) -> &'static str {
-    let has = |container: &Value, what: &str| container.pointer(what).is_some_and(Value::is_object);
-    let containers = list(pod, "/spec/containers");
-    if containers
-        .iter()
-        .all(|c| has(c, "/resources/limits") && c["resources"]["limits"] == c["resources"]["requests"])
-    {
-        "Guaranteed"
-    } else if containers.iter().any(|c| has(c, "/resources/limits") || has(c, "/resources/requests")) {
-        "Burstable"
-    } else {
-        "BestEffort"
-    }
 }

@@ -1,15 +1,11 @@
-//! Defaults and validation of Jobs and CronJobs.
+//! Defaults of Jobs, and validation of CronJobs.
 
 use serde_json::{Value, json};
 
 use super::defaults::fill;
-use super::pods;
-use super::unchanged;
+use super::job;
 use crate::kubernetes::status::FieldError;
 use crate::kubernetes::write::Draft;
-
-/// The fields of a Job that an update cannot change.
-const IMMUTABLE: [&str; 5] = ["completions", "selector", "template", "completionMode", "podFailurePolicy"];
 
 /// Fills in the number of pods, and the selector that the server generates for a new Job.
 pub fn job_defaults(draft: &Draft, object: &mut Value) {
@@ -19,6 +15,10 @@ pub fn job_defaults(draft: &Draft, object: &mut Value) {
         fill(spec, "completions", json!(1));
     }
     fill(spec, "parallelism", json!(1));
+    if !spec["backoffLimitPerIndex"].is_null() {
+        // The limit of each index replaces that of the Job.
+        fill(spec, "backoffLimit", json!(i32::MAX));
+    }
     if spec["podFailurePolicy"].is_object() {
         fill(spec, "podReplacementPolicy", json!("Failed"));
     }
@@ -38,35 +38,10 @@ pub fn job_defaults(draft: &Draft, object: &mut Value) {
     spec["selector"] = json!({"matchLabels": {"batch.kubernetes.io/controller-uid": uid}});
 }
 
-/// Returns the validation errors of a Job.
-pub fn job_errors(draft: &Draft, object: &Value) -> Vec<FieldError> {
-    let spec = &object["spec"];
-    let mut errors = pod_template_errors(&spec["template"], "spec.template");
-    let generated = &spec["selector"]["matchLabels"]["batch.kubernetes.io/controller-uid"];
-    if spec["manualSelector"] != json!(true) && *generated != object["metadata"]["uid"] {
-        let why = "`selector` not auto-generated";
-        errors.push(FieldError::invalid("spec.selector", &spec["selector"], why));
-    }
-    let is_indexed = spec["completionMode"] == "Indexed";
-    if is_indexed && spec["completions"].is_null() {
-        let why = "when completion mode is Indexed";
-        errors.push(FieldError::required("spec.completions", why));
-    }
-    for field in IMMUTABLE {
-        // The completions of an Indexed Job may change with its parallelism.
-        let moves_along = field == "completions" && is_indexed && spec["completions"] == spec["parallelism"];
-        let at = format!("spec.{field}");
-        let changed = unchanged(draft, object, &format!("/spec/{field}"), &at, "field is immutable");
-        errors.extend(changed.filter(|_| !moves_along));
-    }
-    errors
-}
-
 /// Returns the validation errors of a CronJob.
 pub fn cron_job_errors(object: &Value) -> Vec<FieldError> {
     let spec = &object["spec"];
-    let mut errors =
-        pod_template_errors(&spec["jobTemplate"]["spec"]["template"], "spec.jobTemplate.spec.template");
+    let mut errors = job::spec_errors(&spec["jobTemplate"]["spec"], "spec.jobTemplate.spec");
     let schedule = spec["schedule"].as_str().unwrap_or_default();
     if schedule.contains("TZ=") {
         let why = "cannot use TZ or CRON_TZ in schedule, use timeZone field instead";
@@ -88,15 +63,6 @@ fn schedule_error(schedule: &str) -> Option<String> {
     let found = fields.len();
     let list = fields.join(" ");
     (found != 5).then(|| format!("expected exactly 5 fields, found {found}: [{list}]"))
-}
-
-fn pod_template_errors(template: &Value, path: &str) -> Vec<FieldError> {
-    let mut errors = pods::errors(&template["spec"], &format!("{path}.spec"));
-    if !["OnFailure", "Never"].iter().any(|policy| template["spec"]["restartPolicy"] == *policy) {
-        let field = format!("{path}.spec.restartPolicy");
-        errors.push(FieldError::required(&field, "valid values: \"OnFailure\", \"Never\""));
-    }
-    errors
 }
 
 #[cfg(test)]

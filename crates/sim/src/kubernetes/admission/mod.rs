@@ -6,6 +6,7 @@ mod core_kinds;
 mod data;
 mod defaults;
 mod ingress;
+mod job;
 mod metadata;
 mod names;
 mod pods;
@@ -39,7 +40,7 @@ pub(super) fn field_errors(draft: &Draft, object: &Value) -> Vec<FieldError> {
             "Deployment" | "ReplicaSet" | "DaemonSet" | "StatefulSet" | "Pod" => {
                 workloads::field_errors(draft, object)
             }
-            "Job" => batch::job_errors(draft, object),
+            "Job" => job::field_errors(draft, object),
             "CronJob" => batch::cron_job_errors(object),
             "PersistentVolumeClaim" => storage::claim_errors(draft, object),
             "PersistentVolume" | "StorageClass" | "PriorityClass" | "RuntimeClass" | "IngressClass" => {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::build::{
-    Constrain, anything, boolean, conditions, integer, label_selector, list, object, string, time,
+    Constrain, anything, boolean, conditions, integer, label_selector, list, object, set, string, time,
 };
 use super::{metadata, pod};
 use crate::kubernetes::definition::{Column, Definition};
@@ -45,8 +45,8 @@ fn job_spec(with_defaults: bool) -> Value {
         ("parallelism", integer().least(0)),
         ("completions", integer().least(0)),
         ("activeDeadlineSeconds", integer().least(0)),
-        ("podFailurePolicy", anything()),
-        ("successPolicy", anything()),
+        ("podFailurePolicy", failure_policy()),
+        ("successPolicy", success_policy()),
         ("backoffLimit", or(integer().least(0), json!(6))),
         ("backoffLimitPerIndex", integer().least(0)),
         ("maxFailedIndexes", integer().least(0)),
@@ -63,6 +63,19 @@ fn job_spec(with_defaults: bool) -> Value {
         ("managedBy", string()),
     ])
     .required(&["template"])
+}
+
+/// The schema of a failure policy. What it requires is checked with the messages of the handwritten validation.
+fn failure_policy() -> Value {
+    let codes = object(&[("containerName", string()), ("operator", string()), ("values", set(integer()))]);
+    let condition = object(&[("type", string()), ("status", string().default(json!("True")))]);
+    let rule = object(&[("action", string()), ("onExitCodes", codes), ("onPodConditions", list(condition))]);
+    object(&[("rules", list(rule))])
+}
+
+fn success_policy() -> Value {
+    let rule = object(&[("succeededIndexes", string()), ("succeededCount", integer().least(0))]);
+    object(&[("rules", list(rule))])
 }
 
 fn job() -> Value {

@@ -21,7 +21,7 @@ const GROUPS: [&str; 9] = [
     "storage.k8s.io",
 ];
 /// Optional fields that are pointers in the Go types: zero values are kept.
-const POINTERS: [&str; 73] = [
+const POINTERS: [&str; 76] = [
     "activeDeadlineSeconds",
     "allocateLoadBalancerNodePorts",
     "allowPrivilegeEscalation",
@@ -34,6 +34,7 @@ const POINTERS: [&str; 73] = [
     "blockOwnerDeletion",
     "completionMode",
     "completions",
+    "containerName",
     "controller",
     "defaultMode",
     "deletionGracePeriodSeconds",
@@ -85,6 +86,8 @@ const POINTERS: [&str; 73] = [
     "storageClassName",
     "successfulJobsHistoryLimit",
     "supplementalGroupsPolicy",
+    "succeededCount",
+    "succeededIndexes",
     "suspend",
     "targetCPUUtilizationPercentage",
     "terminationGracePeriodSeconds",

@@ -28,6 +28,8 @@ const RETURNED: [&str; 7] = [
 /// The options of a deletion.
 struct DeleteOptions {
     propagation: Propagation,
+    /// The grace period of pods, in seconds.
+    grace: Option<i64>,
     uid: Option<String>,
     revision: Option<String>,
     dry_run: bool,
@@ -56,15 +58,17 @@ fn delete_options(call: &ApiCall<'_>) -> Result<DeleteOptions, StatusError> {
     };
     let dry_run =
         query("dryRun").is_some() || options["dryRun"].as_array().is_some_and(|list| !list.is_empty());
+    let grace = query("gracePeriodSeconds").and_then(|text| text.parse().ok());
     Ok(DeleteOptions {
         propagation,
+        grace: grace.or_else(|| options["gracePeriodSeconds"].as_i64()),
         uid: text("/preconditions/uid"),
         revision: text("/preconditions/resourceVersion"),
         dry_run,
     })
 }
 
-/// Deletes an object: at once, or as soon as it has no finalizers.
+/// Deletes an object: at once, or as soon as it has no finalizers and its containers have ended.
 ///
 /// # Errors
 /// 404 if it does not exist, 409 if a precondition fails.
@@ -100,6 +104,7 @@ pub fn delete(store: &mut Store, call: &ApiCall<'_>) -> Result<Reply, StatusErro
         &namespace,
         &name,
         delete_options.propagation,
+        delete_options.grace,
         call.now,
     ) {
         Some(Deletion::Deleted(object)) => Ok(deleted(call, &object)),
@@ -143,7 +148,8 @@ pub fn delete_collection(
     if !delete_options.dry_run {
         for object in &chosen {
             let (namespace, name) = names(object);
-            lifecycle::delete(store, &resource, &namespace, &name, delete_options.propagation, call.now);
+            let (propagation, grace) = (delete_options.propagation, delete_options.grace);
+            lifecycle::delete(store, &resource, &namespace, &name, propagation, grace, call.now);
         }
     }
     let about = list_metadata(store.revision(), None, None);
