@@ -17,7 +17,7 @@ use std::{
     error::Error,
     fmt,
     net::{IpAddr, SocketAddr},
-    path::Path,
+    path::{Path, PathBuf},
     time::Duration,
 };
 use tokio::time::{Instant, sleep};
@@ -41,7 +41,15 @@ pub enum SimHandle {
     RemoteSim(Box<RemoteSim>),
 }
 
-/// Opens the simulated cloud below an environment's folder, or attaches to the process that serves it.
+/// Returns the folder of the environment whose simulated cloud is used, for an environment with this folder.
+pub fn folder(config: &SimConfig, own: &Path) -> PathBuf {
+    match &config.environment {
+        Some(other) => own.with_file_name(other),
+        None => own.to_owned(),
+    }
+}
+
+/// Opens the simulated cloud of an environment with this folder, or attaches to the process that serves it.
 ///
 /// `traffic` enables the gateways of this process's own simulated cloud; a served one always has them.
 ///
@@ -49,7 +57,8 @@ pub enum SimHandle {
 /// Fails if it cannot be opened, if another run holds it for longer than [`WAIT_MAX`], and if the serving
 /// process has other options than these settings.
 pub async fn open(config: &SimConfig, folder: &Path, traffic: bool) -> Result<SimHandle, Failure> {
-    let found = find(folder, &Options { traffic, ..options(config) }).await?;
+    let folder = self::folder(config, folder);
+    let found = find(&folder, &Options { traffic, ..options(config) }).await?;
     if let SimHandle::RemoteSim(remote) = &found {
         remote.check_options(config)?;
         remote.arm_faults(&config.faults).await?;
@@ -315,7 +324,16 @@ mod tests {
             seed: None,
             faults: Vec::new(),
             zones: Vec::new(),
+            environment: None,
         }
+    }
+
+    #[test]
+    fn another_environments_simulated_cloud_is_beside_the_own_folder() {
+        let other = SimConfig { environment: Some("cloud".into()), ..config(60.0, Place::Default) };
+        let own = Path::new("/state/shop");
+        assert_eq!(folder(&other, own), Path::new("/state/cloud"));
+        assert_eq!(folder(&config(60.0, Place::Default), own), own);
     }
 
     #[tokio::test]

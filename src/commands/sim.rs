@@ -54,7 +54,8 @@ pub async fn run(cli_context: &CliContext, args: &Args) -> Result<Exit, Failure>
 }
 
 async fn env(cli_context: &CliContext, config: &LoadedConfig) -> Result<Exit, Failure> {
-    let Some(remote) = RemoteSim::find(&config.folder).await else {
+    let folder = sim_target::folder(&config.place.sim, &config.folder);
+    let Some(remote) = RemoteSim::find(&folder).await else {
         let environment = &config.settings.environment;
         let doing = format!("find the server of the simulated cloud of environment {environment}");
         return Err(Failure::new(Exit::Failed, doing)
@@ -66,7 +67,8 @@ async fn env(cli_context: &CliContext, config: &LoadedConfig) -> Result<Exit, Fa
 }
 
 async fn serve(cli_context: &CliContext, config: &LoadedConfig, port: Option<u16>) -> Result<Exit, Failure> {
-    for path in Journal::secure(&config.folder).map_err(|error| Failure::of_journal(&error))? {
+    let folder = sim_target::folder(&config.place.sim, &config.folder);
+    for path in Journal::secure(&folder).map_err(|error| Failure::of_journal(&error))? {
         cli_context.say(&format!(
             "{} was accessible to other users; its permissions are now restricted to you.",
             path.display()
@@ -83,7 +85,7 @@ async fn serve(cli_context: &CliContext, config: &LoadedConfig, port: Option<u16
         ..sim_target::options(&config.place.sim)
     };
     let found = tokio::select! {
-        found = sim_target::find(&config.folder, &options) => found?,
+        found = sim_target::find(&folder, &options) => found?,
         () = stop_request.received() => return Ok(Exit::Success),
     };
     let sim = match found {
@@ -100,7 +102,7 @@ async fn serve(cli_context: &CliContext, config: &LoadedConfig, port: Option<u16
         () = sim.close() => {}
         () = stop_request.received() => {}
     }
-    event_output.print_end(&config.folder);
+    event_output.print_end(&folder);
     Ok(Exit::Success)
 }
 

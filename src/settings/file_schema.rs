@@ -300,6 +300,8 @@ pub struct Sim {
     pub faults: Option<Vec<String>>,
     /// DNS zones to create, so that names can be published and validated: "example.com".
     pub zones: Option<Vec<String>>,
+    /// The environment whose simulated cloud is used, while `landfall sim` serves it; by default the own one.
+    pub environment: Option<String>,
 }
 
 /// Endpoints other than those of public Azure.

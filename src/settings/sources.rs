@@ -167,6 +167,7 @@ pub const ENVIRONMENT: &[(&str, &str)] = &[
     ("sim.seed", "LANDFALL_SIM_SEED"),
     ("sim.faults", "LANDFALL_SIM_FAULTS"),
     ("sim.zones", "LANDFALL_SIM_ZONES"),
+    ("sim.environment", "LANDFALL_SIM_ENVIRONMENT"),
 ];
 
 /// The sources in their precedence, and the mistakes found so far.

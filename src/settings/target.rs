@@ -51,6 +51,8 @@ pub struct SimConfig {
     pub faults: Vec<String>,
     /// The DNS zones to create.
     pub zones: Vec<String>,
+    /// The environment whose simulated cloud is used; `None` for the own one.
+    pub environment: Option<String>,
 }
 
 /// Endpoints that differ from public Azure's; `None` means public Azure's.
@@ -138,7 +140,10 @@ fn sim_config(sources: &mut Sources<'_>, file: &File) -> Option<SimConfig> {
     let listed = file.sim.zones.as_ref().map(|zones| zones.join(","));
     let zones = sources.pick("sim.zones", listed);
     let zones = zones.map_or(Some(Vec::new()), |given| sources.take(self::zones(&given)));
-    Some(SimConfig { speed: speed?, seed: seed?, faults: faults?, zones: zones? })
+    let environment = sources.pick("sim.environment", file.sim.environment.as_ref());
+    let environment =
+        environment.map_or(Some(None), |given| sources.take(super::names::environment(&given)).map(Some));
+    Some(SimConfig { speed: speed?, seed: seed?, faults: faults?, zones: zones?, environment: environment? })
 }
 
 /// Parses a list of zones.
