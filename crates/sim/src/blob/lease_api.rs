@@ -58,9 +58,7 @@ pub(super) fn serve(
         }
         _ => return Err(BlobError::invalid_header("x-ms-lease-action")),
     };
-    Ok(reply
-        .with_header("etag", &format!("\"{}\"", blob.etag))
-        .with_header("last-modified", &blob.modified.http_date()))
+    Ok(blob.describe(reply))
 }
 
 fn lease_id(request: &Request) -> Result<String, BlobError> {
