@@ -9,7 +9,7 @@ use super::{
     runner::{FleetEvent, FleetRun},
     wave_progress::WaveProgress,
 };
-use crate::run::RunControl;
+use crate::{run::RunControl, telemetry};
 use std::collections::HashMap;
 use tokio::{runtime::Handle, sync::mpsc, task::JoinSet};
 
@@ -51,6 +51,7 @@ impl FleetRun {
         let to = self.events.clone();
         let forwarded = tokio::spawn(async move {
             while let Some(event) = seen.recv().await {
+                telemetry::record(&event);
                 let _ = to.send(FleetEvent::Step { environment: at, event });
             }
         });
