@@ -17,6 +17,8 @@
 //! * `GET`, `POST /_sim/limits`: the quota of the subscription.
 //!   `{"location": "eastus", "limits": {"cores": 10}, "withheld": ["Standard_D4s_v5"]}` changes it like Azure
 //!   support.
+//! * `GET`, `POST`, `DELETE /_sim/request-limits`: the token buckets of Resource Manager and AKS.
+//!   `{"reads": {"size": 50, "per_second": 1}}` sets them; what is missing is Azure's. `DELETE` removes them.
 //! * `GET`, `POST /_sim/policies`: the policies that deny. `{"policies": [{"name": "p", "field": "location",
 //!   "operator": "notIn", "values": ["westeurope"]}]}` replaces them.
 //! * `GET`, `POST /_sim/acme`: the settings of the CAs and their counts. `{"ca": "staging", "settings":
@@ -122,6 +124,7 @@ impl AdminApi {
             },
             "/_sim/faults" => Reply::json(200, &faults(state)),
             "/_sim/limits" => Reply::json(200, &state.limits.view()),
+            "/_sim/request-limits" => Reply::json(200, &state.throttling.view()),
             "/_sim/acme" => Reply::json(200, &acme::view(state)),
             "/_sim/name-servers" => Reply::json(200, &self.name_servers(state)),
             "/_sim/policies" => Reply::json(200, &json!({ "policies": state.policies })),
@@ -153,8 +156,8 @@ const LATEST: SimTime = SimTime(7_258_118_400_000);
 const NOT_SERVED: &str = "this simulated cloud is not served to other processes; run `landfall sim`\n";
 
 fn not_found() -> Reply {
-    let paths = "ledger, doors, ca.pem, serving, env, faults, limits, policies, acme, name-servers, zones \
-                 and advance";
+    let paths = "ledger, doors, ca.pem, serving, env, faults, limits, request-limits, policies, acme, \
+                 name-servers, zones and advance";
     Reply::text(404, format!("there are /_sim/, /_sim/world, {paths}\n"))
 }
 
@@ -205,6 +208,16 @@ fn change(state: &mut CloudState, call: &AdminCall<'_>, path: &str) -> Option<Re
         (&Method::DELETE, "/_sim/faults") => {
             state.faults.armed.clear();
             Reply::json(200, &faults(state))
+        }
+        (&Method::DELETE, "/_sim/request-limits") => {
+            state.throttling.set(None);
+            Reply::json(200, &state.throttling.view())
+        }
+        (&Method::POST, "/_sim/request-limits") => {
+            match state.throttling.change(request.json().unwrap_or_default()) {
+                Ok(()) => Reply::json(200, &state.throttling.view()),
+                Err(why) => Reply::text(400, format!("{why}\n")),
+            }
         }
         (&Method::DELETE, path) => disarm(state, path.strip_prefix("/_sim/faults/")?),
         (&Method::POST, "/_sim/limits") => set_limits(state, request),

@@ -21,6 +21,8 @@ use crate::arm::provider_registration::store::Providers;
 use crate::arm::quota::Limits;
 use crate::arm::resource_type::store::Resources;
 use crate::arm::roles::store::Roles;
+use crate::arm::storage::store::BlobServices;
+use crate::arm::throttling::store::Throttling;
 use crate::arm::vaults::store::Vaults;
 use crate::blob::store::Accounts;
 use crate::clock::{Clock, SimTime, Timing};
@@ -77,6 +79,9 @@ pub struct CloudState {
     /// The data of the storage accounts.
     #[serde(default)]
     pub storage: Accounts,
+    /// The settings of the blob services of the storage accounts.
+    #[serde(default)]
+    pub blob_services: BlobServices,
     /// DNS zones.
     pub dns: Zones,
     /// The publication of the zones on their name servers.
@@ -92,6 +97,9 @@ pub struct CloudState {
     /// The quota of the subscription.
     #[serde(default)]
     pub limits: Limits,
+    /// The request limits of Resource Manager and AKS.
+    #[serde(default)]
+    pub throttling: Throttling,
     /// The policies of the organisation.
     #[serde(default)]
     pub policies: Policies,
@@ -150,12 +158,14 @@ impl CloudState {
             locks: Locks::default(),
             tracked: Resources::default(),
             storage: Accounts::default(),
+            blob_services: BlobServices::default(),
             dns: Zones::default(),
             publication: Publication::default(),
             acme: Servers::default(),
             vaults: Vaults::default(),
             clusters: Clusters::default(),
             limits: Limits::default(),
+            throttling: Throttling::default(),
             policies: Policies::default(),
             assigned_policies: Assigned::default(),
             faults: Faults::default(),

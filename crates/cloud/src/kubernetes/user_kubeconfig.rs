@@ -179,7 +179,7 @@ mod tests {
             .filter(|(name, _)| name.ends_with("yaml"))
             .map(|(name, _)| folder.path().join(name))
             .collect();
-        let found = user_context(&paths, name).map_err(|error| error.message)?;
+        let found = user_context(&paths, name).map_err(|error| error.message.clone())?;
         Ok(serde_json::from_str(found.expose()).unwrap())
     }
 

@@ -6,7 +6,7 @@ use crate::arm::error::ArmError;
 use crate::arm::policies::{check, effect};
 use crate::arm::roles::Right;
 use crate::arm::routing;
-use crate::arm::{Call, groups, id, locks, provider_registration, scope, tags};
+use crate::arm::{Call, groups, id, locks, provider_registration, scope, tags, throttling};
 use crate::clock::{SimTime, Timing};
 use crate::entra::{self, Caller, TokenError};
 use crate::request::{Reply, Request, segments};
@@ -20,7 +20,11 @@ pub fn serve(state: &mut CloudState, request: &Request, now: SimTime, timing: &T
     } else {
         answer(state, request, caller.as_ref(), now, timing).unwrap_or_else(ArmError::into_reply)
     };
-    with_common_headers(state, request, now, reply)
+    let reply = with_common_headers(state, request, now, reply);
+    match &caller {
+        Ok(caller) => throttling::with_rest(state, request, caller, reply),
+        Err(_) => reply,
+    }
 }
 
 /// Responds as if the caller's token had just expired.
@@ -38,6 +42,7 @@ fn answer(
 ) -> Result<Reply, ArmError> {
     let api_version = api_version(request)?;
     let caller = caller.map_err(|refused| unauthenticated(state, request, *refused, now))?.clone();
+    throttling::admit(state, request, &caller, now, timing)?;
     let segments = request.segments();
     let found = routing::find((state.registry.routes)(), request.method.as_str(), &segments);
     let (route, params) = found.ok_or_else(|| routing::no_route(state, request, &segments))?;
@@ -56,6 +61,7 @@ fn answer(
     };
     tags::check(&call)?;
     check::check(state, &call)?;
+    throttling::admit_to_provider(state, &call)?;
     let handler = route.handler;
     handler(state, &call)
 }
@@ -222,7 +228,7 @@ pub(crate) fn with_common_headers(
     }
     reply = reply
         .with_header("x-ms-correlation-request-id", &correlation)
-        .with_header("x-ms-routing-request-id", &format!("LANDFALL:{stamp}:{id}"))
+        .with_header("x-ms-routing-request-id", &format!("{}:{stamp}:{id}", state.throttling.region()))
         .with_header("strict-transport-security", "max-age=31536000; includeSubDomains")
         .with_header("x-content-type-options", "nosniff")
         .with_header("cache-control", "no-cache")

@@ -25,6 +25,7 @@ mod scope;
 pub mod storage;
 pub mod subscriptions;
 mod tags;
+pub mod throttling;
 pub mod vaults;
 pub mod versions;
 

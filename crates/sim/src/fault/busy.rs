@@ -8,6 +8,7 @@ use super::variants::Fault;
 use crate::arm::clusters::fault_hooks;
 use crate::arm::error::ArmError;
 use crate::arm::locks::{Level, Lock};
+use crate::arm::throttling::store::RequestLimits;
 use crate::arm::{groups, resource_type};
 use crate::request::Reply;
 use crate::state::CloudState;
@@ -62,6 +63,29 @@ pub(super) const ROWS: &[Row] = &[
         client: "waits for `Retry-After`, then retries",
         heals: true,
         injection: Injection::Respond(cluster_throttled),
+    },
+    Row {
+        fault: Fault::RequestsLimited,
+        name: "requests-limited",
+        kind: Kind::StateChange,
+        method: "",
+        path: "management.",
+        what: "from now on there are token buckets of Azure's sizes: for each principal and region 250 reads and 25/s, 200 writes \
+               and 10/s, 200 deletes and 10/s, and those of AKS; 429 with `Retry-After` when one is empty",
+        client: "follows the headers with the rest of each bucket, and waits for `Retry-After`",
+        heals: true,
+        injection: Injection::Before(|state, _| state.throttling.set(Some(RequestLimits::default()))),
+    },
+    Row {
+        fault: Fault::RequestsFew,
+        name: "requests-few",
+        kind: Kind::StateChange,
+        method: "",
+        path: "management.",
+        what: "the same with small buckets: 50 reads and 1/s, 40 writes and 0.4/s, 40 deletes and 0.4/s",
+        client: "learns the rate from the headers, and waits",
+        heals: true,
+        injection: Injection::Before(|state, _| state.throttling.set(Some(RequestLimits::few()))),
     },
     Row {
         fault: Fault::AnotherOperation,

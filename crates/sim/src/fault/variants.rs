@@ -61,6 +61,10 @@ faults! {
     OperationNotAllowed,
     /// AKS's own throttling: 429 `Throttled` without an envelope.
     ClusterThrottled,
+    /// Resource Manager and AKS limit requests as Azure does.
+    RequestsLimited,
+    /// Resource Manager and AKS admit only a few requests a second.
+    RequestsFew,
     /// Another client writes to the network: 429 `RetryableError`.
     AnotherOperation,
     /// A group of that name is still being deleted: 409 `ResourceGroupBeingDeleted`.

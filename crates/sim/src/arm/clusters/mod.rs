@@ -36,6 +36,8 @@ mod upgrades;
 mod validation;
 mod version_support;
 
+pub use operation_status::fail;
+
 use crate::arm::error::ArmError;
 use crate::arm::{Call, id};
 use crate::state::CloudState;
@@ -45,7 +47,7 @@ pub(crate) use store::WriteOutcome;
 use store::{Identities, ManagedCluster, ManagedIdentityIds, PendingWrite, Work};
 
 /// The resource type.
-const KIND: &str = "Microsoft.ContainerService/managedClusters";
+pub(super) const KIND: &str = "Microsoft.ContainerService/managedClusters";
 
 impl ManagedIdentityIds {
     fn draw(state: &mut CloudState, purpose: &str) -> Self {

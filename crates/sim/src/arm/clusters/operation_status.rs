@@ -41,8 +41,7 @@ pub(super) fn get(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmE
 /// in progress.
 ///
 /// The cluster stays `Failed` with what was created so far, and the same PUT repairs it.
-#[cfg(test)]
-pub(super) fn fail(
+pub fn fail(
     state: &mut CloudState,
     cluster: &str,
     code: &str,

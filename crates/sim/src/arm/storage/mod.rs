@@ -4,6 +4,9 @@
 //! An account's name is a label in DNS, so it is unique in all of Azure. The containers of an account are data of the
 //! blob service, which Resource Manager shows under `blobServices/default/containers`.
 
+mod blob_service;
+pub mod store;
+
 use http::Method;
 use serde_json::{Value, json};
 
@@ -31,7 +34,7 @@ pub const ACCOUNT: ResourceType = ResourceType {
     read_only: &["primaryEndpoints", "primaryLocation", "creationTime", "statusOfPrimary"],
     put: Write::operation("CreateStorageAccount", Style::Location, STORAGE_ACCOUNT_PUT, STORAGE_RETRY_AFTER),
     answers_creation_with_202: true,
-    hooks: Hooks { prepare, deleted: |state, account| state.storage.remove(account.name()), ..Hooks::NONE },
+    hooks: Hooks { prepare, deleted, ..Hooks::NONE },
     ..ResourceType::new("Microsoft.Storage/storageAccounts")
 };
 
@@ -40,6 +43,8 @@ pub const PROVIDER: Provider = Provider::stateless("storage", routes);
 
 fn routes() -> Vec<Route> {
     vec![
+        Route::new("GET", blob_service::PATH, blob_service::KIND, VERSIONS, blob_service::get),
+        Route::new("PUT", blob_service::PATH, blob_service::KIND, VERSIONS, blob_service::put),
         Route::new("GET", CONTAINERS_PATH, CONTAINERS, VERSIONS, list_containers),
         Route::new("GET", CONTAINER_PATH, CONTAINERS, VERSIONS, get_container),
         Route::new("PUT", CONTAINER_PATH, CONTAINERS, VERSIONS, put_container),
@@ -126,6 +131,11 @@ fn prepare(state: &mut CloudState, call: &Call<'_>, draft: &mut Draft) -> Result
     properties.insert("creationTime".to_owned(), json!(created.rfc3339()));
     state.storage.add(&name);
     Ok(())
+}
+
+fn deleted(state: &mut CloudState, account: &Resource) {
+    state.storage.remove(account.name());
+    state.blob_services.remove(account.name());
 }
 
 fn tier(sku: &str) -> &str {
