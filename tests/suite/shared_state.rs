@@ -111,6 +111,8 @@ async fn two_machines_share_an_environment() {
         let account =
             team.sim.read(|state| state.tracked.of_kind("Microsoft.Storage/storageAccounts").next().cloned());
         assert_eq!(account.unwrap().properties["allowSharedKeyAccess"], false);
+        let protected = in_one_line(&one.expect(0, &["state", "init"]));
+        assert!(!protected.to_lowercase().contains("warning"), "{protected}");
 
         one.expect(0, &["up"]);
         assert!(!one.state().join("journal.jsonl").exists(), "the journal is in the account only");
@@ -255,6 +257,38 @@ async fn a_journal_moves_to_the_account_and_back() {
         assert!(two.expect(0, &["state", "list"]).stdout.contains("moved to"));
         one.write("landfall.toml", without_state);
         assert_nothing_new(&one.expect(0, &["up", "--format", "json"]).summary());
+        one.expect(0, &["down", "--yes"]);
+        assert_eq!(team.created_twice(), [""; 0]);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_journal_in_the_account_is_accepted_at_a_persons_request() {
+    with_team(6_700, Speed::Instant, |team| {
+        let [one, two] = &team.machines;
+        one.expect(0, &["state", "init"]);
+        one.expect(0, &["up"]);
+        let damaged = team.sim.change(|state, _| {
+            state.storage.damage(
+                "acct",
+                "landfall",
+                "team-a/default/journal.jsonl",
+                "\"finished\"",
+                "\"finishes\"",
+            )
+        });
+        assert!(damaged.unwrap());
+        let refused = two.expect(1, &["up"]);
+        assert!(in_one_line(&refused).contains("--accept-journal"), "{}", refused.stderr);
+        let accepted = two.expect(0, &["up", "--accept-journal", "--format", "json"]);
+        let text = in_one_line(&accepted);
+        assert!(
+            text.contains("The journal is accepted with") && text.contains("team-a/default/journal.jsonl"),
+            "{text}"
+        );
+        let again = one.expect(0, &["up", "--accept-journal"]);
+        assert!(!again.stderr.contains("accepted"), "{}", again.stderr);
         one.expect(0, &["down", "--yes"]);
         assert_eq!(team.created_twice(), [""; 0]);
     })

@@ -100,6 +100,11 @@ impl MemoryStore {
         String::from_utf8(state.parts.last().map(|part| part.bytes.clone()).unwrap_or_default()).unwrap()
     }
 
+    /// Returns the text of a part.
+    pub fn part_text(&self, part: usize) -> String {
+        String::from_utf8(self.state.lock().unwrap().parts[part - 1].bytes.clone()).unwrap()
+    }
+
     /// Returns the number of parts, and the number of sealed ones.
     pub fn parts(&self) -> (usize, usize) {
         let state = self.state.lock().unwrap();

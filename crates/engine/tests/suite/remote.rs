@@ -256,6 +256,46 @@ async fn a_line_of_another_program_ends_the_run() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_damaged_journal_is_accepted_in_the_next_part_and_stays() {
+    let graph_of = |cloud: &Cloud| graph(cloud);
+    // Without a fault, and with the death of the process at each append.
+    for fault in [None, Some(Fault::StopBefore), Some(Fault::StopAfter)] {
+        let (store, cloud, machine) = (MemoryStore::default(), Cloud::default(), Machine::new());
+        machine.up(&graph_of(&cloud), &store).await.unwrap();
+        assert!(Journal::salvage_remote(&store).await.unwrap().is_none(), "it is sound");
+        let lines = store.text().lines().count();
+        store.write("{}\n");
+        let damaged = store.text();
+        let accept = async |machine: &Machine| {
+            let id = lease_id();
+            tokio::select! {
+                biased;
+                () = store.stopped() => None,
+                accepted = Journal::accept_remote(&store, machine.path(), "0.1.0", &id) => Some(accepted.unwrap()),
+            }
+        };
+        if let Some(fault) = fault {
+            store.fault(1, fault);
+            assert!(accept(&machine).await.is_none(), "{fault:?}");
+            assert_eq!(store.part_text(1), damaged);
+            let refused = machine.open(&store).await.map(drop);
+            assert!(matches!(refused, Err(OpenError::Corrupt { .. })), "{fault:?} {refused:?}");
+        }
+        let salvaged = Journal::salvage_remote(&store).await.unwrap().unwrap();
+        assert_eq!(salvaged.key, key());
+        let accepted = accept(&machine).await.unwrap().unwrap();
+        assert_eq!((accepted.lines, accepted.kept.to_str()), (lines, Some("memory/journal-1")));
+        assert!(matches!(accepted.damage, OpenError::Corrupt { .. }), "{:?}", accepted.damage);
+        assert_eq!(store.part_text(1), damaged, "the damaged bytes stay");
+        assert_eq!(store.parts(), (2, 1));
+        assert!(accept(&machine).await.unwrap().is_none(), "nothing is wrong with it now");
+        let again = Machine::new().up(&graph_of(&cloud), &store).await.unwrap();
+        assert_eq!((again.outcome, again.created), (Outcome::Ready, 0));
+        assert_sound(&store).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_moved_journal_is_at_one_place_at_any_instant() {
     let (store, cloud, runner) = (MemoryStore::default(), Cloud::default(), Runner::new());
     let graph = graph(&cloud);

@@ -2,9 +2,10 @@
 //!
 //! One process at a time holds the lease of the store. Every append names that lease and its position, so a process
 //! that was paused or replaced writes nothing. `lease` renews it, `writer` appends the lines, `rollover` begins the
-//! next part, `lease_ids` lets a machine take its own dead process's lease at once, `log` is the same
-//! for lines of another format, and `transfer` moves a journal.
+//! next part, `accept` takes a damaged journal over, `lease_ids` lets a machine take its own dead process's lease at
+//! once, `log` is the same for lines of another format, and `transfer` moves a journal.
 
+mod accept;
 mod lease;
 mod lease_ids;
 mod log;
