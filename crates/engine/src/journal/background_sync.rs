@@ -64,24 +64,41 @@ impl BackgroundSync {
     ///
     /// The system grants no thread, or no further handle of the file.
     pub(super) fn start(path: PathBuf, file: &File, length: Length, last: Last) -> io::Result<Self> {
+        Self::start_with(path, file, length, last, File::sync_data)
+    }
+
+    fn start_with(
+        path: PathBuf,
+        file: &File,
+        length: Length,
+        last: Last,
+        sync: fn(&File) -> io::Result<()>,
+    ) -> io::Result<Self> {
         let shared = Arc::new(Shared { queue: Mutex::default(), filled: Condvar::new() });
         let (progress, durable) = watch::channel(last.chain.seq);
         let mut worker =
-            Worker { shared: shared.clone(), path, file: file.try_clone()?, length, last, progress };
+            Worker { shared: shared.clone(), path, file: file.try_clone()?, length, last, progress, sync };
         let thread = Builder::new().name("journal".to_owned()).spawn(move || worker.run())?;
         Ok(Self { shared, durable, thread: Some(thread) })
     }
 
-    /// Adds a written line.
+    /// Writes a line with this function, for the thread to sync.
     ///
     /// # Errors
     ///
-    /// An earlier line could not be synced.
-    pub(super) fn push(&self, last: Last, then: Then) -> Result<(), SyncError> {
+    /// An earlier line could not be synced, and was removed: nothing may follow it. Or the error of the function.
+    pub(super) fn write(
+        &self,
+        write: impl FnOnce() -> Result<(), SyncError>,
+        last: Last,
+        then: Then,
+    ) -> Result<(), SyncError> {
+        // The lock is held during the write, so that the thread removes nothing before the end of a line.
         let mut queue = self.shared.queue();
         if let Some(error) = &queue.error {
             return Err(error.clone());
         }
+        write()?;
         queue.last = Some(last);
         queue.then.push(then);
         self.shared.filled.notify_one();
@@ -103,7 +120,7 @@ impl BackgroundSync {
 }
 
 impl Drop for BackgroundSync {
-    /// Waits until every line is on disk: whoever takes the lock next reads the length.
+    /// Waits until every line is on disk: the next holder of the lock reads the length.
     fn drop(&mut self) {
         self.shared.queue().closing = true;
         self.shared.filled.notify_one();
@@ -122,16 +139,18 @@ struct Worker {
     /// The end of the journal on disk.
     last: Last,
     progress: watch::Sender<u64>,
+    sync: fn(&File) -> io::Result<()>,
 }
 
 impl Worker {
     fn run(&mut self) {
         while let Some((last, then)) = self.next() {
-            if let Err(error) = self.sync(last, then) {
-                self.shared.queue().error = Some(error);
+            if self.sync(last, then).is_none() {
                 return;
             }
         }
+        // Every line is on disk; only the check for a lost end would miss the last ones.
+        let _ = self.length.sync();
     }
 
     /// Waits for lines; `None` if there will be none.
@@ -142,17 +161,24 @@ impl Worker {
         Some((queue.last.take()?, mem::take(&mut queue.then)))
     }
 
-    fn sync(&mut self, last: Last, then: Vec<Then>) -> Result<(), SyncError> {
-        if let Err(error) = self.file.sync_data() {
-            // Nothing acted on these lines. What fails here stays behind the length on disk.
+    /// Syncs the lines up to `last`; `None` after an error, which ends the journal.
+    fn sync(&mut self, last: Last, then: Vec<Then>) -> Option<()> {
+        if let Err(error) = (self.sync)(&self.file) {
+            let mut queue = self.shared.queue();
+            // Nothing has acted on the lines since the last sync, also those that were written meanwhile.
             super::file::cut(&mut self.file, self.last.bytes);
-            return Err((self.path.clone(), Arc::new(error)));
+            queue.error = Some((self.path.clone(), Arc::new(error)));
+            return None;
         }
         self.last = last;
         self.progress.send_replace(last.chain.seq);
         then.into_iter().for_each(|then| then());
-        // The length may lag behind the journal, and never leads.
-        self.length.write(last).map_err(|error| (self.length.path().to_owned(), Arc::new(error)))
+        // The length may lag behind the journal, and never leads. It is synced at the end.
+        if let Err(error) = self.length.put(last) {
+            self.shared.queue().error = Some((self.length.path().to_owned(), Arc::new(error)));
+            return None;
+        }
+        Some(())
     }
 }
 
@@ -160,27 +186,36 @@ impl Worker {
 mod tests {
     use super::*;
     use crate::journal::{length_record::KnownLength, seal::Chain};
-    use std::io::Write;
+    use std::{fs, io::Write, path::Path, sync::atomic::{AtomicBool, Ordering}};
 
     fn last(bytes: u64) -> Last {
         Last { bytes, chain: Chain { seq: bytes, ..Chain::after_plain(&[], 0) } }
     }
 
-    fn started(folder: &tempfile::TempDir, file: &File) -> BackgroundSync {
-        let length = Length::open(folder.path(), last(0)).unwrap();
-        BackgroundSync::start(folder.path().join("journal.jsonl"), file, length, last(0)).unwrap()
+    fn started(folder: &Path, sync: fn(&File) -> io::Result<()>) -> (BackgroundSync, File) {
+        let path = folder.join("journal.jsonl");
+        let file = File::create(&path).unwrap();
+        let length = Length::open(folder, last(0)).unwrap();
+        (BackgroundSync::start_with(path, &file, length, last(0), sync).unwrap(), file)
+    }
+
+    /// Writes the line with this number, one byte.
+    fn write(sync: &BackgroundSync, mut file: &File, line: u64, then: Then) -> Result<(), SyncError> {
+        let write = || {
+            file.write_all(b"x").unwrap();
+            Ok(())
+        };
+        sync.write(write, last(line), then)
     }
 
     #[tokio::test]
     async fn lines_are_called_in_order_and_the_length_is_on_disk_at_the_end() {
         let folder = tempfile::tempdir().unwrap();
-        let mut file = File::create(folder.path().join("journal.jsonl")).unwrap();
-        let sync = started(&folder, &file);
+        let (sync, file) = started(folder.path(), File::sync_data);
         let called = Arc::new(Mutex::new(Vec::new()));
         for line in 1..=100 {
-            file.write_all(b"x").unwrap();
             let calls = called.clone();
-            sync.push(last(line), Box::new(move || calls.lock().unwrap().push(line))).unwrap();
+            write(&sync, &file, line, Box::new(move || calls.lock().unwrap().push(line))).unwrap();
         }
         sync.flushed(last(100)).await.unwrap();
         drop(sync);
@@ -189,18 +224,32 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_failed_sync_fails_the_wait_and_every_later_line() {
+    async fn after_a_failed_sync_the_file_ends_with_the_last_durable_line() {
+        static IS_BROKEN: AtomicBool = AtomicBool::new(false);
         let folder = tempfile::tempdir().unwrap();
-        // A pipe cannot be synced.
-        let (_reader, writer) = io::pipe().unwrap();
-        let file = File::from(std::os::fd::OwnedFd::from(writer));
-        let sync = started(&folder, &file);
+        let (sync, file) = started(folder.path(), |file| match IS_BROKEN.load(Ordering::SeqCst) {
+            false => file.sync_data(),
+            true => Err(io::Error::other("the disk is broken")),
+        });
+        write(&sync, &file, 1, Box::new(|| {})).unwrap();
+        sync.flushed(last(1)).await.unwrap();
+        IS_BROKEN.store(true, Ordering::SeqCst);
         let called = Arc::new(Mutex::new(0));
-        let calls = called.clone();
-        sync.push(last(1), Box::new(move || *calls.lock().unwrap() += 1)).unwrap();
-        let (path, _) = sync.flushed(last(1)).await.unwrap_err();
-        assert_eq!(path, folder.path().join("journal.jsonl"));
-        assert!(sync.push(last(2), Box::new(|| {})).is_err());
-        assert_eq!(*called.lock().unwrap(), 0);
+        let mut line = 2;
+        // Lines are written while the sync fails, until the first one that is refused.
+        let refused = loop {
+            let calls = called.clone();
+            match write(&sync, &file, line, Box::new(move || *calls.lock().unwrap() += 1)) {
+                Ok(()) => line += 1,
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(refused.0, folder.path().join("journal.jsonl"));
+        let failed = sync.flushed(last(line)).await.unwrap_err();
+        assert_eq!(failed.1.to_string(), "the disk is broken");
+        drop(sync);
+        assert_eq!(*called.lock().unwrap(), 0, "no line after the first was durable");
+        assert_eq!(fs::read(folder.path().join("journal.jsonl")).unwrap(), b"x");
+        assert_eq!(KnownLength::read(folder.path(), true).unwrap(), KnownLength::AtLeast(last(1)));
     }
 }

@@ -5,7 +5,12 @@ use super::{
     file,
     length_record::{Last, Length},
 };
-use std::{fs::File, io, path::PathBuf, sync::Arc};
+use std::{
+    fs::File,
+    io::{self, Write},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 /// The open files of a journal.
 #[derive(Debug)]
@@ -37,23 +42,18 @@ impl FolderSink {
         last: Last,
         then: Box<dyn FnOnce() + Send>,
     ) -> Result<(), SyncError> {
-        let failed = |path: PathBuf, error: io::Error| (path, Arc::new(error));
-        let written = match &self.sync {
-            SyncMode::Immediate(_) => file::append(&mut self.file, line),
-            SyncMode::Background(_) => io::Write::write_all(&mut self.file, line),
-        };
-        if let Err(error) = written {
-            file::cut(&mut self.file, before.bytes);
-            return Err(failed(self.path.clone(), error));
-        }
+        let (path, file) = (&self.path, &mut self.file);
         match &mut self.sync {
             SyncMode::Immediate(length) => {
+                whole(path, file, before, |file| file::append(file, line))?;
                 // After an error the line stays: its length may be on disk, and must not lead.
-                length.write(last).map_err(|error| failed(length.path().to_owned(), error))?;
+                length.write(last).map_err(|error| (length.path().to_owned(), Arc::new(error)))?;
                 then();
                 Ok(())
             }
-            SyncMode::Background(sync) => sync.push(last, then),
+            SyncMode::Background(sync) => {
+                sync.write(|| whole(path, file, before, |file| file.write_all(line)), last, then)
+            }
         }
     }
 
@@ -64,4 +64,17 @@ impl FolderSink {
         self.sync = SyncMode::Background(BackgroundSync::start(self.path.clone(), &self.file, length, last)?);
         Ok(())
     }
+}
+
+/// Writes a line, and removes the part of it that a failed write may have left.
+fn whole(
+    path: &Path,
+    file: &mut File,
+    before: Last,
+    write: impl FnOnce(&mut File) -> io::Result<()>,
+) -> Result<(), SyncError> {
+    write(file).map_err(|error| {
+        file::cut(file, before.bytes);
+        (path.to_owned(), Arc::new(error))
+    })
 }
