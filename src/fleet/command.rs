@@ -174,7 +174,11 @@ pub async fn render(
 ) -> Result<Exit, Failure> {
     let Requested { task, run, mode, .. } = requested;
     let fleet = Arc::new(load(cli_context, &run.select.setting_flags, *mode)?);
-    let state = FleetState::of(cli_context, &fleet).await?;
+    let state = match run.select.only_failed {
+        true => FleetState::of(cli_context, &fleet).await?,
+        // Nothing is read.
+        false => FleetState::Folder,
+    };
     let selected = select(&fleet, &run.select, task.name(), &state).await?;
     let waves = waves::waves(&fleet, |at| selected.binary_search(&at).is_ok());
     let arguments = listed_arguments(task, &run.select.setting_flags);
@@ -209,6 +213,7 @@ pub async fn run(cli_context: CliContext, requested: Requested) -> Result<Exit, 
     // The pods have the files that the settings name, this machine need not.
     let mode = if on.is_some() { Mode::Inspect } else { mode };
     let fleet = Arc::new(load(&cli_context, &run.select.setting_flags, mode)?);
+    let platform = on.as_ref().map(ToString::to_string);
     let pods = match on {
         Some(Platform::Kubernetes(context)) => {
             Some(Pods::prepare(&cli_context, &fleet, &task, &run, context.as_deref()).await?)
@@ -277,7 +282,7 @@ pub async fn run(cli_context: CliContext, requested: Requested) -> Result<Exit, 
     let (outcome, ()) = tokio::join!(fleet_run.run(), display::drive(&mut *shown, seen, sentences));
     let outcome = outcome?;
     drop(shown);
-    output::print_outcome(&cli_context, &fleet, &waves, command, &outcome);
+    output::print_outcome(&cli_context, &fleet, &waves, command, platform.as_deref(), &outcome);
     let report = FleetReport { fleet: &fleet, command, waves: &waves, outcome: &outcome };
     output::write_report(&run, &report)?;
     Ok(match output::exit_of(&outcome) {

@@ -82,6 +82,7 @@ pub fn print_outcome(
     fleet: &Arc<Fleet>,
     waves: &[Wave],
     command: &str,
+    platform: Option<&str>,
     outcome: &FleetOutcome,
 ) {
     let selected = report::count(waves);
@@ -95,11 +96,12 @@ pub fn print_outcome(
     let mut slowest: Vec<_> =
         outcome.results.iter().map(|(at, result)| (fleet.environments[*at].name.as_str(), result)).collect();
     slowest.sort_by_key(|(_, result)| std::cmp::Reverse(result.elapsed_ms));
-    let program = cli_context.fleet_program();
+    let on = platform.map(|platform| format!(" --on {platform}")).unwrap_or_default();
+    let again = format!("{} {command}{on}", cli_context.fleet_program());
     let text = summary::text(
         &summary::FleetSummary {
             command,
-            program: &program,
+            again: &again,
             selected,
             waves,
             outcome,

@@ -12,7 +12,7 @@ use landfall_cloud::{
     kubernetes::{Cluster, Connection, DynamicObject, Force, Kind, ProxyRules, user_context},
 };
 use serde_json::{Value, json};
-use std::path::PathBuf;
+use std::{fmt, path::PathBuf};
 
 /// The last lines of a log that are read for its error.
 const LOG_LINES: u32 = 20;
@@ -36,6 +36,15 @@ impl Platform {
                 Ok(Self::Kubernetes(Some(context.to_owned())))
             }
             _ => Err("give kubernetes, or kubernetes=CONTEXT".to_owned()),
+        }
+    }
+}
+
+impl fmt::Display for Platform {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Kubernetes(None) => f.write_str("kubernetes"),
+            Self::Kubernetes(Some(context)) => write!(f, "kubernetes={context}"),
         }
     }
 }

@@ -1,8 +1,9 @@
 //! The objects of a run on Kubernetes. None of them contains a secret.
 
 use super::{
+    pod_settings::PublicFiles,
     table::{KubernetesConfig, SecretKey},
-    wave_list::{PublicFiles, WaveList},
+    wave_list::WaveList,
 };
 use crate::{exit::Exit, failure::Failure};
 use serde_json::{Map, Value, json};

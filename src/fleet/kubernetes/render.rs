@@ -2,8 +2,9 @@
 
 use super::{
     manifests::{self, WaveJob},
+    pod_settings::PublicFiles,
     rollout::Rollout,
-    wave_list::{PublicFiles, WaveList},
+    wave_list::WaveList,
 };
 use crate::{
     cli_context::CliContext,

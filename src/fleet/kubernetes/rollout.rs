@@ -2,8 +2,9 @@
 
 use super::{
     manifests::WaveJob,
+    pod_settings::PublicFiles,
     table::KubernetesConfig,
-    wave_list::{ListInput, PublicFiles, WaveList},
+    wave_list::{ListInput, WaveList},
 };
 use crate::{
     cli_context::CliContext,

@@ -4,6 +4,7 @@
 //! the machine of the person is left out: the kubeconfig and the sign-in method. Public certificates that the settings
 //! name are files beside the list.
 
+use super::pod_settings::{Export, PublicFiles};
 use crate::{
     exit::Exit,
     failure::Failure,
@@ -18,28 +19,12 @@ use jiff::Timestamp;
 use landfall_cloud::text_file;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::Path,
-};
+use std::{collections::BTreeMap, path::Path};
 
 /// The format of a list.
 const FORMAT: u32 = 1;
 /// The maximum size of a list. A ConfigMap has at most 1 MiB.
 const SIZE_MAX: u64 = 4_000_000;
-/// The settings that name a public file, which goes beside the list.
-const PUBLIC_FILES: [&[&str]; 3] =
-    [&["endpoints", "ca_file"], &["state", "ca_file"], &["certificate", "acme", "root"]];
-/// The settings that name a file or a folder which the pod must have otherwise.
-const OTHER_FILES: [&[&str]; 3] =
-    [&["certificate", "pfx"], &["certificate", "acme", "eab_key_file"], &["manifests"]];
-/// The settings of the person's machine.
-const LOCAL: [&[&str]; 2] = [&["kubeconfig"], &["auth"]];
-/// The settings with a secret, and the variables that replace them.
-const SECRETS: [(&[&str], &str); 2] = [
-    (&["certificate", "password"], "SSL_PFX_PASSWORD"),
-    (&["certificate", "acme", "eab_key"], "ACME_EAB_KEY"),
-];
 /// The variables of the shell that are settings of the fleet, and no secret.
 const VARIABLES: [&str; 18] = [
     "LANDFALL_STATE",
@@ -107,9 +92,6 @@ pub struct ListInput<'a> {
     pub secret_variables: Vec<&'a str>,
 }
 
-/// The files beside a list, by name.
-pub type PublicFiles = BTreeMap<String, String>;
-
 impl WaveList {
     /// Returns the list of a wave, and the files beside it.
     ///
@@ -117,12 +99,7 @@ impl WaveList {
     /// Exit code 2 if a setting names a secret, or a file that the pods would not have.
     pub fn of(input: &ListInput<'_>, wave: &Wave) -> Result<(Self, PublicFiles), Failure> {
         let fleet = input.fleet;
-        let mut export = Export {
-            base: &fleet.base,
-            given: &input.secret_variables,
-            files: BTreeMap::new(),
-            mistakes: BTreeSet::new(),
-        };
+        let mut export = Export::new(&fleet.base, &input.secret_variables);
         let defaults = export.exported(&fleet.defaults);
         let listed = wave.environments.iter().map(|at| {
             let environment = &fleet.environments[*at];
@@ -152,6 +129,11 @@ impl WaveList {
             Self { format: FORMAT, fleet: name, run, wave, arguments, variables, defaults, environments },
             files,
         ))
+    }
+
+    /// Returns whether another list has the same command, flags and variables.
+    pub fn has_same_command(&self, other: &Self) -> bool {
+        self.arguments == other.arguments && self.variables == other.variables
     }
 
     /// Returns it as text, one line for each environment.
@@ -242,87 +224,6 @@ fn keys<'a>(prefix: &str, table: &'a Map<String, Value>) -> Box<dyn Iterator<Ite
     }))
 }
 
-/// The conversion of settings for pods.
-struct Export<'a> {
-    /// The folder of the fleet file.
-    base: &'a Path,
-    /// The variables that come from Secrets.
-    given: &'a [&'a str],
-    files: PublicFiles,
-    mistakes: BTreeSet<String>,
-}
-
-impl Export<'_> {
-    fn exported(&mut self, table: &Map<String, Value>) -> Map<String, Value> {
-        let mut values = table.clone();
-        for path in LOCAL {
-            remove(&mut values, path);
-        }
-        for (path, variable) in SECRETS {
-            if remove(&mut values, path).is_some() && !self.given.contains(&variable) {
-                self.mistakes.insert(format!(
-                    "{} is a secret: no manifest contains it, and no Secret gives {variable}",
-                    path.join(".")
-                ));
-            }
-        }
-        for path in PUBLIC_FILES {
-            if let Some(Value::String(name)) = find(&mut values, path) {
-                self.add(path, name);
-            }
-        }
-        for path in OTHER_FILES {
-            if let Some(Value::String(name)) = find(&mut values, path)
-                && !name.starts_with('/')
-            {
-                self.mistakes.insert(format!(
-                    "{} is \"{name}\", relative to the fleet file, which no pod has",
-                    path.join(".")
-                ));
-            }
-        }
-        values
-    }
-
-    /// Puts a public file beside the list, and replaces its path.
-    fn add(&mut self, path: &[&str], name: &mut String) {
-        let is_text =
-            |text: &String| text.contains("-----BEGIN CERTIFICATE-----") && !text.contains("PRIVATE KEY");
-        match std::fs::read_to_string(self.base.join(&*name)).ok().filter(is_text) {
-            Some(content) => {
-                let known =
-                    self.files.iter().find(|(_, known)| **known == content).map(|(name, _)| name.clone());
-                let file = known.unwrap_or_else(|| format!("authorities-{}.pem", self.files.len() + 1));
-                self.files.insert(file.clone(), content);
-                *name = file;
-            }
-            None => {
-                let path = path.join(".");
-                self.mistakes.insert(format!(
-                    "{path} is \"{name}\", which is not a readable file of certificates only"
-                ));
-            }
-        }
-    }
-}
-
-fn find<'a>(values: &'a mut Map<String, Value>, path: &[&str]) -> Option<&'a mut Value> {
-    let (first, rest) = path.split_first()?;
-    let value = values.get_mut(*first)?;
-    match rest {
-        [] => Some(value),
-        rest => find(value.as_object_mut()?, rest),
-    }
-}
-
-fn remove(values: &mut Map<String, Value>, path: &[&str]) -> Option<Value> {
-    let (last, tables) = path.split_last()?;
-    match tables {
-        [] => values.shift_remove(*last),
-        tables => find(values, tables)?.as_object_mut()?.shift_remove(*last),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -355,46 +256,6 @@ mod tests {
         assert_eq!(WaveList::parse(&text), Ok(list));
         let newer = text.replace("\"format\":1", "\"format\":2");
         assert!(WaveList::parse(&newer).unwrap_err().contains("format 2"));
-    }
-
-    #[test]
-    fn what_a_pod_cannot_have_is_a_mistake_and_what_it_must_not_have_is_left_out() {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("ca.pem"), "-----BEGIN CERTIFICATE-----\n").unwrap();
-        std::fs::write(
-            folder.path().join("key.pem"),
-            "-----BEGIN CERTIFICATE-----\n-----BEGIN PRIVATE KEY-----\n",
-        )
-        .unwrap();
-        let export = |values: Value, given: &[&str]| {
-            let mut export =
-                Export { base: folder.path(), given, files: BTreeMap::new(), mistakes: BTreeSet::new() };
-            let values = export.exported(&object(values));
-            (Value::Object(values), export.files.len(), export.mistakes.into_iter().collect::<Vec<_>>())
-        };
-        let (values, files, mistakes) = export(
-            json!({
-                "auth": "cli", "kubeconfig": "kubeconfig", "domain": "a.example.com", "manifests": "/manifests",
-                "endpoints": { "ca_file": "ca.pem" }, "state": { "ca_file": "ca.pem" },
-                "certificate": { "password": "planted", "pfx": "/secrets/site.pfx" },
-            }),
-            &["SSL_PFX_PASSWORD"],
-        );
-        let expected = json!({
-            "domain": "a.example.com", "manifests": "/manifests",
-            "endpoints": { "ca_file": "authorities-1.pem" }, "state": { "ca_file": "authorities-1.pem" },
-            "certificate": { "pfx": "/secrets/site.pfx" },
-        });
-        assert_eq!((values, files, mistakes), (expected, 1, Vec::new()));
-        let (_, files, mistakes) = export(
-            json!({
-                "manifests": "manifests", "endpoints": { "ca_file": "key.pem" },
-                "certificate": { "password": "planted", "pfx": "site.pfx" },
-            }),
-            &[],
-        );
-        assert_eq!((files, mistakes.len()), (0, 4), "{mistakes:?}");
-        assert!(mistakes.iter().all(|mistake| !mistake.contains("planted")), "{mistakes:?}");
     }
 
     #[test]

@@ -62,8 +62,25 @@ pub struct KubernetesRun {
 struct Followed {
     name: String,
     list: WaveList,
-    /// The environments of the fleet, by index.
-    environments: Vec<usize>,
+    /// The environments of the fleet, by index; `None` for one that this run has not selected.
+    environments: Vec<Option<usize>>,
+}
+
+impl Followed {
+    fn new(run: &FleetRun, wave: &Wave, name: String, list: WaveList) -> Self {
+        let selected = |name: &str| {
+            let is = |at: &&usize| run.fleet.environments[**at].name == name;
+            wave.environments.iter().find(is).copied()
+        };
+        let environments = list.environments.iter().map(|listed| selected(&listed.name)).collect();
+        Self { name, list, environments }
+    }
+
+    /// Returns the indexes of the selected environments, with those of the fleet.
+    fn indexes(&self) -> Vec<(usize, usize)> {
+        let environments = self.environments.iter().enumerate();
+        environments.filter_map(|(index, at)| Some((index, (*at)?))).collect()
+    }
 }
 
 impl KubernetesRun {
@@ -83,14 +100,13 @@ impl KubernetesRun {
         if waiting.is_empty() {
             return Ok(());
         }
-        let followed = match self.running_job(run, &waiting).await? {
+        let wave = Wave { environments: waiting, ..wave.clone() };
+        let followed = match self.running_job(run, &wave).await? {
             Some(followed) => {
                 let _ = run.say.send(format!("Following Job {}, which runs already.", followed.name));
                 followed
             }
-            None => {
-                self.create_job(run, number, &Wave { environments: waiting.clone(), ..wave.clone() }).await?
-            }
+            None => self.create_job(run, number, &wave).await?,
         };
         self.follow(run, &followed, progress).await
     }
@@ -129,8 +145,9 @@ impl KubernetesRun {
 
     /// Returns the Job that runs the waiting environments, if there is one. A suspended Job continues; one with other
     /// settings is deleted.
-    async fn running_job(&self, run: &FleetRun, waiting: &[usize]) -> Result<Option<Followed>, Failure> {
-        let cluster = self.cluster().await;
+    async fn running_job(&self, run: &FleetRun, wave: &Wave) -> Result<Option<Followed>, Failure> {
+        let (cluster, waiting) = (self.cluster().await, &wave.environments);
+        let (own, _) = self.rollout.list(wave)?;
         let fleet = &run.fleet;
         for job in cluster.jobs(&fleet.name, self.rollout.command).await? {
             let status = JobStatus::of(&job);
@@ -149,19 +166,17 @@ impl KubernetesRun {
             if shared.is_empty() {
                 continue;
             }
-            let by_name = |name: &str| fleet.environments.iter().position(|one| one.name == name);
-            let environments: Option<Vec<usize>> =
-                list.environments.iter().map(|listed| by_name(&listed.name)).collect();
-            match environments {
-                Some(environments) if shared.len() == waiting.len() && shared.iter().all(|same| *same) => {
-                    if status.suspended {
-                        cluster.suspend(&name, false).await?;
-                    }
-                    return Ok(Some(Followed { name, list, environments }));
+            let has_all = shared.len() == waiting.len() && shared.iter().all(|same| *same);
+            if has_all && own.has_same_command(&list) {
+                if status.suspended {
+                    cluster.suspend(&name, false).await?;
                 }
+                return Ok(Some(Followed::new(run, wave, name, list)));
+            }
+            match status.suspended && status.active == 0 {
                 // It was stopped, and the settings have changed since.
-                _ if status.suspended && status.active == 0 => cluster.delete_job(&name).await?,
-                _ => return Err(other_job(&name, &cluster.namespace)),
+                true => cluster.delete_job(&name).await?,
+                false => return Err(other_job(&name, &cluster.namespace)),
             }
         }
         Ok(None)
@@ -173,9 +188,7 @@ impl KubernetesRun {
         let (config_map, object) = (job.config_map(&self.rollout.config)?, job.job(&self.rollout.config));
         let name = job.name();
         self.cluster().await.create_job(&config_map, &object).await?;
-        let position = |name: &str| run.fleet.environments.iter().position(|one| one.name == name);
-        let environments = list.environments.iter().filter_map(|listed| position(&listed.name)).collect();
-        Ok(Followed { name, list, environments })
+        Ok(Followed::new(run, wave, name, list))
     }
 
     /// Follows a Job to its end. A stop request suspends it, so that its pods end regularly.
@@ -282,7 +295,7 @@ impl Follower<'_, '_> {
     /// Reports what has started and ended since the last time.
     async fn collect(&mut self, status: &JobStatus) -> Result<(), Failure> {
         let listed = self.kubernetes.state.list().await?;
-        for (index, at) in self.followed.environments.clone().into_iter().enumerate() {
+        for (index, at) in self.followed.indexes() {
             if self.progress.has(at) {
                 continue;
             }
@@ -343,7 +356,7 @@ impl Follower<'_, '_> {
             return Ok(());
         }
         let listed: BTreeMap<String, StoredEnvironment> = self.kubernetes.state.list().await?;
-        for (index, at) in self.followed.environments.clone().into_iter().enumerate() {
+        for (index, at) in self.followed.indexes() {
             let stored = listed.get(&self.run.fleet.environments[at].name);
             let result = self
                 .summary(index, stored)

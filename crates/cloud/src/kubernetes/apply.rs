@@ -74,7 +74,7 @@ impl Cluster {
         }
     }
 
-    /// Changes single fields of an existing object, whoever owns them (RFC 7386); `None` if it does not exist.
+    /// Changes single fields of an existing object, also those of other managers (RFC 7386); `None` if it does not exist.
     ///
     /// # Errors
     /// Any error of the request. A repetition of the same patch changes nothing.
