@@ -39,6 +39,8 @@ pub struct CliContext {
     shared_journals: Mutex<Vec<Arc<Journal>>>,
     /// The sign-ins, which the environments of a fleet share.
     pub sign_ins: Arc<SignIns>,
+    /// True on a machine without other users, such as a container.
+    pub is_alone: bool,
 }
 
 impl CliContext {
@@ -47,12 +49,18 @@ impl CliContext {
         let environment = Environment::of_this_process();
         let no_color = environment.get("NO_COLOR").is_some();
         let terminal = Terminal::detect(global.color, no_color, environment.get("TERM"));
-        Self { global, environment, terminal, shared_journals: Mutex::default(), sign_ins: Arc::default() }
+        let (shared_journals, sign_ins) = (Mutex::default(), Arc::default());
+        Self { global, environment, terminal, shared_journals, sign_ins, is_alone: false }
     }
 
     /// Registers an open journal in a store, for [`CliContext::close_journals`].
     pub fn share_journal(&self, journal: &Arc<Journal>) {
         self.shared_journals.lock().expect("nothing panics while it is held").push(journal.clone());
+    }
+
+    /// Returns the open journals in stores.
+    pub fn shared_journals(&self) -> Vec<Arc<Journal>> {
+        self.shared_journals.lock().expect("nothing panics while it is held").clone()
     }
 
     /// Releases the leases of the journals, and returns the failure of a command that lost one.
@@ -82,7 +90,8 @@ impl CliContext {
         };
         let terminal = Terminal { answers: false, ..self.terminal };
         let (environment, sign_ins) = (self.environment.clone(), self.sign_ins.clone());
-        Self { global, environment, terminal, shared_journals: Mutex::default(), sign_ins }
+        let (shared_journals, is_alone) = (Mutex::default(), self.is_alone);
+        Self { global, environment, terminal, shared_journals, sign_ins, is_alone }
     }
 
     /// Loads and validates the settings.

@@ -39,7 +39,7 @@ struct Content {
 /// The hint for a damaged journal.
 const DAMAGED: &str = "restore journal.jsonl and journal.length together from a backup; landfall status shows what can \
                        be read. If the change is meant, run up, down or rotate once with --accept-journal: it takes \
-                       the lines as they stand and keeps a copy of the file";
+                       the lines as they stand and keeps a copy";
 
 impl Failure {
     /// Creates a failure; `message` fits after "failed to".
@@ -264,7 +264,7 @@ impl Failure {
         lines.extend(content.left_behind.map(|leftover| {
             let left = match leftover {
                 Leftover::Nothing => "nothing",
-                Leftover::Something => "something; the next run checks it",
+                Leftover::Something => "a resource, perhaps incomplete; the next run checks it",
                 Leftover::Unknown => "unknown; the next run checks it",
             };
             format!("  left behind: {left}")

@@ -17,7 +17,7 @@ use std::{
     error::Error,
     fmt,
     net::{IpAddr, SocketAddr},
-    path::Path,
+    path::{Path, PathBuf},
     time::Duration,
 };
 use tokio::time::{Instant, sleep};
@@ -41,7 +41,15 @@ pub enum SimHandle {
     RemoteSim(Box<RemoteSim>),
 }
 
-/// Opens the simulated cloud below an environment's folder, or attaches to the process that serves it.
+/// Returns the folder of the environment whose simulated cloud is used, for an environment with this folder.
+pub fn folder(config: &SimConfig, own: &Path) -> PathBuf {
+    match &config.environment {
+        Some(other) => own.with_file_name(other),
+        None => own.to_owned(),
+    }
+}
+
+/// Opens the simulated cloud of an environment with this folder, or attaches to the process that serves it.
 ///
 /// `traffic` enables the gateways of this process's own simulated cloud; a served one always has them.
 ///
@@ -49,12 +57,12 @@ pub enum SimHandle {
 /// Fails if it cannot be opened, if another run holds it for longer than [`WAIT_MAX`], and if the serving
 /// process has other options than these settings.
 pub async fn open(config: &SimConfig, folder: &Path, traffic: bool) -> Result<SimHandle, Failure> {
-    let mut found = find(folder, &Options { traffic, ..options(config) }).await?;
-    if let SimHandle::RemoteSim(remote) = &mut found {
+    let folder = self::folder(config, folder);
+    let found = find(&folder, &Options { traffic, ..options(config) }).await?;
+    if let SimHandle::RemoteSim(remote) = &found {
         remote.check_options(config)?;
         remote.arm_faults(&config.faults).await?;
         remote.add_zones(&config.zones).await?;
-        remote.read_clock().await?;
     }
     Ok(found)
 }
@@ -171,8 +179,11 @@ impl RemoteSim {
     /// one no longer answers.
     pub async fn find(folder: &Path) -> Option<Self> {
         #[derive(Deserialize)]
-        struct ServingId {
+        #[serde(rename_all = "camelCase")]
+        struct Serving {
             id: String,
+            /// The clock, which may have been advanced since the server started.
+            ahead_seconds: Option<f64>,
         }
         let registration = ServerRegistration::find(&folder.join("sim"))?;
         let authority =
@@ -184,8 +195,11 @@ impl RemoteSim {
             .tls_certs_only(authority)
             .build()
             .ok()?;
-        let found = Self { registration, client };
-        let reported: ServingId = serde_json::from_slice(&found.read("serving").await.ok()?).ok()?;
+        let mut found = Self { registration, client };
+        let reported: Serving = serde_json::from_slice(&found.read("serving").await.ok()?).ok()?;
+        if let Some(ahead_seconds) = reported.ahead_seconds {
+            found.registration.connection.clock_ahead_ms = (ahead_seconds * 1000.0) as i64;
+        }
         // The port outlives the server: a short-lived run may answer there now.
         (reported.id == found.registration.id).then_some(found)
     }
@@ -241,20 +255,6 @@ impl RemoteSim {
             self.client.post(url).header(KEY_HEADER, key).json(&json!({ "zones": zones })).send().await;
         let response = response.and_then(reqwest::Response::error_for_status);
         response.map(|_| ()).map_err(|error| self.no_response(&error.without_url()))
-    }
-
-    /// Reads the clock, which may have been advanced since the server started.
-    async fn read_clock(&mut self) -> Result<(), Failure> {
-        #[derive(Deserialize)]
-        #[serde(rename_all = "camelCase")]
-        struct World {
-            ahead_seconds: f64,
-        }
-        let read = self.read("world").await.map_err(|error| self.no_response(&*error))?;
-        if let Ok(World { ahead_seconds }) = serde_json::from_slice(&read) {
-            self.registration.connection.clock_ahead_ms = (ahead_seconds * 1000.0) as i64;
-        }
-        Ok(())
     }
 
     fn no_response(&self, error: &(dyn Error + 'static)) -> Failure {
@@ -332,6 +332,14 @@ mod tests {
             zones: Vec::new(),
             images: None,
         }
+    }
+
+    #[test]
+    fn another_environments_simulated_cloud_is_beside_the_own_folder() {
+        let other = SimConfig { environment: Some("cloud".into()), ..config(60.0, Place::Default) };
+        let own = Path::new("/state/shop");
+        assert_eq!(folder(&other, own), Path::new("/state/cloud"));
+        assert_eq!(folder(&config(60.0, Place::Default), own), own);
     }
 
     #[tokio::test]

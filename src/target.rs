@@ -74,21 +74,33 @@ impl SignIns {
         environment: &Environment,
         request_counter: &RequestCounter,
     ) -> Result<SharedSignIn, Failure> {
-        let mut known = self.0.lock().await;
         // Azure CLI selects the tenant of the subscription, if no other is named.
         let selects_tenant = matches!(place.auth, AuthName::Auto | AuthName::Cli) && place.tenant.is_none();
         let subscription = place.subscription.as_ref().filter(|_| selects_tenant);
         let key = format!("{:?} {:?} {subscription:?} {:?}", place.auth, place.tenant, place.endpoints);
+        let prepared = self.shared(key, async || {
+            let endpoints = endpoints::resolve(&place.endpoints);
+            proxy_check::check(environment, &endpoints).await?;
+            let facts = facts(place, environment);
+            let sign_in_method = sign_in_method(place.auth, &facts)?;
+            let credential = Credential::new(&sign_in_method, &facts, &endpoints, request_counter);
+            let credential = credential.map_err(|error| Failure::of_api("prepare the sign-in", &error))?;
+            Ok(SharedSignIn { endpoints, credential })
+        });
+        prepared.await
+    }
+
+    /// Returns the sign-in with this key, prepared at the first use.
+    async fn shared(
+        &self,
+        key: String,
+        prepare: impl AsyncFnOnce() -> Result<SharedSignIn, Failure>,
+    ) -> Result<SharedSignIn, Failure> {
+        let mut known = self.0.lock().await;
         if let Some(known) = known.get(&key) {
             return Ok(known.clone());
         }
-        let endpoints = endpoints::resolve(&place.endpoints);
-        proxy_check::check(environment, &endpoints).await?;
-        let facts = facts(place, environment);
-        let sign_in_method = sign_in_method(place.auth, &facts)?;
-        let credential = Credential::new(&sign_in_method, &facts, &endpoints, request_counter);
-        let credential = credential.map_err(|error| Failure::of_api("prepare the sign-in", &error))?;
-        let prepared = SharedSignIn { endpoints, credential };
+        let prepared = prepare().await?;
         known.insert(key, prepared.clone());
         Ok(prepared)
     }
@@ -150,7 +162,7 @@ pub async fn prepare(
     match place.cloud {
         CloudName::Sim => {
             let traffic = gateways == Gateways::WithTraffic;
-            prepare_sim(sim_target::open(&place.sim, folder, traffic).await?)
+            prepare_sim(sim_target::open(&place.sim, folder, traffic).await?, sign_ins).await
         }
         CloudName::Azure => prepare_azure(place, environment, sign_ins).await,
     }
@@ -272,7 +284,7 @@ impl Target {
 }
 
 /// Prepares the sign-in to the simulated cloud.
-fn prepare_sim(sim: SimHandle) -> Result<Connection, Failure> {
+async fn prepare_sim(sim: SimHandle, sign_ins: &SignIns) -> Result<Connection, Failure> {
     let facts = sim.connection().clone();
     let url = |text: &str| {
         url::Url::parse(text).map_err(|error| {
@@ -307,8 +319,15 @@ fn prepare_sim(sim: SimHandle) -> Result<Connection, Failure> {
         secret: Secret::new(facts.client_secret),
     };
     let request_counter = telemetry::request_counter();
-    let credential = Credential::new(&sign_in, &SignInFacts::default(), &endpoints, &request_counter);
-    let credential = credential.map_err(|error| Failure::of_api("prepare the sign-in", &error))?;
+    let key = format!("sim {} {}", endpoints.arm, sim.connection().ca_pem);
+    let shared = sign_ins.shared(key, async || {
+        let credential = Credential::new(&sign_in, &SignInFacts::default(), &endpoints, &request_counter);
+        let credential = credential.map_err(|error| Failure::of_api("prepare the sign-in", &error))?;
+        Ok(SharedSignIn { endpoints: endpoints.clone(), credential })
+    });
+    let SharedSignIn { endpoints: shared, credential } = shared.await?;
+    // The clock may have been advanced since.
+    let endpoints = Endpoints { connections: shared.connections, ..endpoints };
     Ok(Connection { endpoints, credential, request_counter, cloud: ConnectedCloud::Sim(Box::new(sim)) })
 }
 

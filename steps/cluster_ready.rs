@@ -122,7 +122,7 @@ impl ClusterReady {
             }
         };
         let write_result = operation::retry_while_busy(cx, &what, put).await?;
-        operation::finish(cx, self.azure.arm(), write_result, Self::wait(), &what).await?;
+        operation::finish_cluster(cx, self.azure.arm(), write_result, Self::wait(), &what).await?;
         self.wait_until_ready(cx).await?.map_err(|_| self.failed("the add-on has no identity".to_owned()))
     }
 
@@ -131,7 +131,7 @@ impl ClusterReady {
         if let Some(operation) = &accepted.operation {
             cx.save_ticket(operation)?;
         }
-        let ended = operation::resume(cx, self.azure.arm(), Self::wait(), &self.what()).await;
+        let ended = operation::resume_cluster(cx, self.azure.arm(), Self::wait(), &self.what()).await;
         match ended {
             Ok(_) => Ok(()),
             // Another operation replaced this one, or another party aborted it: the state of the cluster

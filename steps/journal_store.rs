@@ -18,6 +18,8 @@ use std::{
 
 /// The metadata with the place that a journal was moved to.
 const MOVED: &str = "landfall_moved_to";
+/// The metadata with the summary of a journal.
+const SUMMARY: &str = "landfall_summary";
 /// The role that the person or the job needs.
 const ROLE: &str = "Storage Blob Data Contributor";
 
@@ -42,6 +44,8 @@ pub struct StoredEnvironment {
     pub leased: bool,
     /// The place that the journal was moved to.
     pub moved_to: Option<String>,
+    /// The summary that the last run has left; it applies to the length that it names.
+    pub summary: Option<String>,
 }
 
 impl BlobJournalStore {
@@ -93,6 +97,7 @@ fn stored(name: String, item: &BlobItem) -> StoredEnvironment {
         modified: item.modified.clone(),
         leased: matches!(item.lease_state.as_str(), "leased" | "breaking"),
         moved_to: item.metadata.get(MOVED).cloned(),
+        summary: item.metadata.get(SUMMARY).cloned(),
     }
 }
 
@@ -137,7 +142,7 @@ fn store_error(doing: &str, error: &ApiError) -> StoreError {
 
 fn of_kind(error: &ApiError) -> StoreErrorKind {
     match error.kind {
-        ApiErrorKind::Forbidden => StoreErrorKind::Forbidden,
+        ApiErrorKind::Forbidden | ApiErrorKind::SignIn => StoreErrorKind::Forbidden,
         // A new token may be accepted.
         ApiErrorKind::Unauthorized => StoreErrorKind::Unavailable,
         ApiErrorKind::Throttled => StoreErrorKind::Unavailable,
@@ -269,6 +274,12 @@ impl RemoteStore for BlobJournalStore {
         request!(self, "mark", part, |blob| {
             let metadata: Vec<(&str, &str)> = to.map(|to| (MOVED, to)).into_iter().collect();
             self.container.set_metadata(&blob, lease, &metadata).await
+        })
+    }
+
+    fn set_summary<'a>(&'a self, part: u32, lease: &'a str, text: &'a str) -> StoreResult<'a, ()> {
+        request!(self, "summarize", part, |blob| {
+            self.container.set_metadata(&blob, lease, &[(SUMMARY, text)]).await
         })
     }
 }

@@ -145,15 +145,15 @@ impl Manifests {
 
     /// Returns the built-in TLS part.
     fn built_in_tls(&self, with_chain: bool) -> Vec<Manifest> {
-        let class = match (self.workload, with_chain) {
-            (true, _) => CLASS_OF_WORKLOAD,
-            (false, true) => CLASS_FOR_CHAINS,
-            (false, false) => CLASS,
+        let templates = &*TLS_TEMPLATES;
+        let mut all = match (self.workload, with_chain) {
+            (true, _) => templates.class_of_workload.clone(),
+            (false, true) => templates.class_for_chains.clone(),
+            (false, false) => templates.class.clone(),
         };
-        let mut all = own_template("tls/secret-provider-class.yaml", class);
-        let mut sync = own_template("tls/sync.yaml", SYNC);
+        let mut sync = templates.sync.clone();
         if self.workload {
-            all.extend(own_template("tls/service-account.yaml", ACCOUNT));
+            all.extend(templates.account.iter().cloned());
             for workload in &mut sync {
                 let template = &mut workload.object.data["spec"]["template"];
                 template["metadata"]["annotations"] = json!({ IDENTITY_ANNOTATION: IDENTITY });
@@ -283,6 +283,26 @@ pub(crate) fn filled(domain: &str, folder: Option<&[Manifest]>) -> Vec<Manifest>
 }
 
 /// Returns the built-in set, which is parsed once: commands wire the steps more than once.
+/// The parsed templates of the TLS part, with their placeholders.
+struct TlsTemplates {
+    class: Vec<Manifest>,
+    class_for_chains: Vec<Manifest>,
+    class_of_workload: Vec<Manifest>,
+    account: Vec<Manifest>,
+    sync: Vec<Manifest>,
+}
+
+static TLS_TEMPLATES: LazyLock<TlsTemplates> = LazyLock::new(|| {
+    let class = |text| own_template("tls/secret-provider-class.yaml", text);
+    TlsTemplates {
+        class: class(CLASS),
+        class_for_chains: class(CLASS_FOR_CHAINS),
+        class_of_workload: class(CLASS_OF_WORKLOAD),
+        account: own_template("tls/service-account.yaml", ACCOUNT),
+        sync: own_template("tls/sync.yaml", SYNC),
+    }
+});
+
 fn built_in() -> Vec<Manifest> {
     static PARSED: LazyLock<Vec<Manifest>> = LazyLock::new(parse_built_in);
     PARSED.clone()

@@ -3,7 +3,7 @@
 use crate::error_context::ErrorContext;
 use landfall_cloud::{
     ApiError, ApiErrorKind, SendStatus,
-    arm::{ArmClient, Operation, Progress, State, WriteResult},
+    arm::{ArmClient, Operation, Progress, State, Verb, WriteResult},
     kubernetes::NOT_REACHABLE,
 };
 use landfall_engine::{Context, Poll, StepError, Wait};
@@ -45,6 +45,18 @@ pub(crate) async fn finish_creation(
     finish_with(cx, arm, write_result, &Polls::with_resource(cx, wait), wait, what).await
 }
 
+/// Like [`finish`], for a cluster. The cluster itself is polled, and the operation only at the end, for its error: AKS
+/// limits reads of operations for the whole subscription, and reads of a cluster for each cluster.
+pub(crate) async fn finish_cluster(
+    cx: &Context,
+    arm: &ArmClient,
+    write_result: WriteResult,
+    wait: Wait,
+    what: &str,
+) -> Result<Option<Value>, StepError> {
+    finish_with(cx, arm, write_result, &Polls::Resource, wait, what).await
+}
+
 async fn finish_with(
     cx: &Context,
     arm: &ArmClient,
@@ -69,6 +81,8 @@ async fn finish_with(
 enum Polls {
     /// Only the operation.
     Operation,
+    /// Only the resource, until it has a final state or is gone.
+    Resource,
     /// Also the new resource, at its typical end.
     WithResource {
         typical_end: Instant,
@@ -105,16 +119,16 @@ impl Polls {
     }
 }
 
-/// Resumes the wait for the operation of an earlier attempt; `None` if that attempt left none, or one that
-/// the service no longer knows.
-pub(crate) async fn resume(
+/// Resumes the wait for the operation of an earlier attempt on a cluster, with the polls of [`finish_cluster`]; `None` if
+/// that attempt left none, or one that the service no longer knows.
+pub(crate) async fn resume_cluster(
     cx: &Context,
     arm: &ArmClient,
     wait: Wait,
     what: &str,
 ) -> Result<Option<Option<Value>>, StepError> {
     let Some(operation) = cx.ticket::<Operation>() else { return Ok(None) };
-    match wait_for(cx, arm, &operation, wait, what).await? {
+    match poll_to_end(cx, arm, &operation, &Polls::Resource, wait, what).await? {
         OperationEnd::Succeeded(value) => Ok(Some(value)),
         OperationEnd::Expired => {
             cx.drop_ticket()?;
@@ -124,16 +138,6 @@ pub(crate) async fn resume(
 }
 
 /// Polls an operation to its end.
-pub(crate) async fn wait_for(
-    cx: &Context,
-    arm: &ArmClient,
-    operation: &Operation,
-    wait: Wait,
-    what: &str,
-) -> Result<OperationEnd, StepError> {
-    poll_to_end(cx, arm, operation, &Polls::Operation, wait, what).await
-}
-
 async fn poll_to_end(
     cx: &Context,
     arm: &ArmClient,
@@ -143,6 +147,9 @@ async fn poll_to_end(
     what: &str,
 ) -> Result<OperationEnd, StepError> {
     cx.wait_until(wait, async || {
+        if matches!(polls, Polls::Resource) {
+            return poll_resource(cx, arm, operation, what).await;
+        }
         if let Some(left) = polls.reads_resource() {
             return Ok(match arm.get(&operation.resource, &operation.api_version).await {
                 Ok(Some(body)) if State::of(&body) == State::Succeeded => {
@@ -151,9 +158,32 @@ async fn poll_to_end(
                 _ => Poll::not_before("in progress", Some(left)),
             });
         }
-        poll_once(cx, arm, operation, polls, what).await
+        poll_once(cx, arm, operation, polls, None, what).await
     })
     .await
+}
+
+/// Reads the resource, and the operation if the resource has a final state.
+async fn poll_resource(
+    cx: &Context,
+    arm: &ArmClient,
+    operation: &Operation,
+    what: &str,
+) -> Result<Poll<OperationEnd>, StepError> {
+    match arm.get(&operation.resource, &operation.api_version).await {
+        Ok(None) if operation.verb == Verb::Delete => Ok(Poll::Ready(OperationEnd::Succeeded(None))),
+        Ok(Some(body)) => match State::of(&body) {
+            State::Running(state) => Ok(Poll::not_yet(display_state(&state))),
+            State::Deleting => Ok(Poll::not_yet("Deleting")),
+            // It may be the state before the operation: the operation decides.
+            _ => poll_once(cx, arm, operation, &Polls::Resource, Some(body), what).await,
+        },
+        Ok(None) => poll_once(cx, arm, operation, &Polls::Resource, None, what).await,
+        Err(error) if is_transient(&error) || error.kind == ApiErrorKind::Protocol => {
+            Ok(no_response(&error, None))
+        }
+        Err(error) => Err(error).context(what),
+    }
 }
 
 async fn poll_once(
@@ -161,9 +191,10 @@ async fn poll_once(
     arm: &ArmClient,
     operation: &Operation,
     polls: &Polls,
+    resource: Option<Value>,
     what: &str,
 ) -> Result<Poll<OperationEnd>, StepError> {
-    match arm.poll(operation).await {
+    match arm.poll_with(operation, resource).await {
         Ok(Progress::Running { state, not_before, .. }) => {
             Ok(Poll::NotYet { state: display_state(&state), not_before: polls.next(not_before) })
         }

@@ -54,7 +54,7 @@ impl Args {
 /// Runs it.
 pub async fn run(cli_context: &CliContext, args: &Args) -> Result<Exit, Failure> {
     let mut config = cli_context.load_config(&args.setting_flags, Mode::Inspect)?;
-    args.journal.apply(cli_context, &config)?;
+    args.journal.apply(cli_context, &config).await?;
     let options = args.options();
     if let RecordedTeardown::Nothing(why) = options.recorded(cli_context, &mut config).await? {
         cli_context.say(&format!("Nothing to delete: {why}."));

@@ -26,7 +26,7 @@ pub struct Args {
 /// Runs it.
 pub async fn run(cli_context: &CliContext, args: &Args) -> Result<Exit, Failure> {
     let mut config = cli_context.load_config(&args.setting_flags, Mode::Apply)?;
-    args.journal.apply(cli_context, &config)?;
+    args.journal.apply(cli_context, &config).await?;
     let Some((key, journal_state)) =
         Recorded::read(cli_context, &config, Gateways::WithoutTraffic).await?.into_state().await
     else {

@@ -54,7 +54,8 @@ pub async fn run(cli_context: &CliContext, args: &Args) -> Result<Exit, Failure>
 }
 
 async fn env(cli_context: &CliContext, config: &LoadedConfig) -> Result<Exit, Failure> {
-    let Some(remote) = RemoteSim::find(&config.folder).await else {
+    let folder = sim_target::folder(&config.place.sim, &config.folder);
+    let Some(remote) = RemoteSim::find(&folder).await else {
         let environment = &config.settings.environment;
         let doing = format!("find the server of the simulated cloud of environment {environment}");
         return Err(Failure::new(Exit::Failed, doing)
@@ -66,7 +67,8 @@ async fn env(cli_context: &CliContext, config: &LoadedConfig) -> Result<Exit, Fa
 }
 
 async fn serve(cli_context: &CliContext, config: &LoadedConfig, port: Option<u16>) -> Result<Exit, Failure> {
-    for path in Journal::secure(&config.folder).map_err(|error| Failure::of_journal(&error))? {
+    let folder = sim_target::folder(&config.place.sim, &config.folder);
+    for path in Journal::secure(&folder).map_err(|error| Failure::of_journal(&error))? {
         cli_context.say(&format!(
             "{} was accessible to other users; its permissions are now restricted to you.",
             path.display()
@@ -83,12 +85,14 @@ async fn serve(cli_context: &CliContext, config: &LoadedConfig, port: Option<u16
         ..sim_target::options(&config.place.sim)
     };
     let found = tokio::select! {
-        found = sim_target::find(&config.folder, &options) => found?,
+        found = sim_target::find(&folder, &options) => found?,
         () = stop_request.received() => return Ok(Exit::Success),
     };
     let sim = match found {
         SimHandle::LocalSim(sim) => sim,
-        SimHandle::RemoteSim(other) => return Err(already_served(cli_context, &other.registration)),
+        SimHandle::RemoteSim(other) => {
+            return Err(already_served(&config.settings.environment, &other.registration));
+        }
     };
     let event_output = EventOutput { cli_context };
     event_output.print_start(&sim);
@@ -98,18 +102,45 @@ async fn serve(cli_context: &CliContext, config: &LoadedConfig, port: Option<u16
         () = sim.close() => {}
         () = stop_request.received() => {}
     }
-    event_output.print_end(&config.folder);
+    event_output.print_end(&folder);
     Ok(Exit::Success)
 }
 
-fn already_served(cli_context: &CliContext, registration: &ServerRegistration) -> Failure {
-    let environment = &cli_context.global.environment;
+/// Returns the refusal to serve a simulated cloud that another process serves.
+pub fn already_served(environment: &str, registration: &ServerRegistration) -> Failure {
     Failure::new(Exit::Locked, format!("serve the simulated cloud of environment {environment}"))
         .cause(format!("{} already serves it, at {}", registration.holder, registration.page()))
         .hint(
             "every command of the environment uses that one; another --environment has its own simulated \
                cloud",
         )
+}
+
+/// Returns the fields of the event about a simulated cloud that is served now.
+pub fn serving_fields(environment: &str, registration: &ServerRegistration) -> Value {
+    let connection = &registration.connection;
+    json!({
+        "environment": environment, "page": registration.page(), "port": connection.port,
+        "pid": registration.holder.pid, "speed": SpeedText(connection.time_scale).to_string(),
+        "seed": connection.seed, "folder": registration.folder, "kubeconfig": registration.kubeconfig,
+        "acme": connection.acme_directory, "acme_staging": connection.acme_staging,
+        "name_servers": connection.name_servers,
+    })
+}
+
+/// Prints an event with these fields, with `--format json` only.
+pub fn event(cli_context: &CliContext, name: &str, fields: Value) {
+    if !cli_context.is_json() {
+        return;
+    }
+    let mut object = Map::new();
+    object.insert("event".into(), name.into());
+    object.insert("at".into(), text::time(SystemTime::now()).into());
+    if let Value::Object(fields) = fields {
+        // A request has its own timestamp, in simulated time.
+        object.extend(fields.into_iter().filter(|(key, _)| key != "at"));
+    }
+    stream::out().json(&Value::Object(object));
 }
 
 /// Output of events while a simulated cloud is served.
@@ -121,16 +152,7 @@ impl EventOutput<'_> {
     fn print_start(&self, sim: &Sim) {
         let Some(registration) = sim.registration() else { return };
         let connection = &registration.connection;
-        self.event(
-            "serving",
-            json!({
-                "environment": self.cli_context.global.environment, "page": registration.page(), "port": connection.port,
-                "pid": registration.holder.pid, "speed": SpeedText(connection.time_scale).to_string(), "seed": connection.seed,
-                "folder": registration.folder, "kubeconfig": registration.kubeconfig,
-                "acme": connection.acme_directory, "acme_staging": connection.acme_staging,
-                "name_servers": connection.name_servers,
-            }),
-        );
+        self.event("serving", serving_fields(&self.cli_context.global.environment, registration));
         let style = self.cli_context.terminal.err;
         let heading = format!("landfall sim · {} · simulated cloud", self.cli_context.global.environment);
         let program = self.cli_context.program();
@@ -218,17 +240,7 @@ impl EventOutput<'_> {
     }
 
     fn event(&self, name: &str, fields: Value) {
-        if !self.cli_context.is_json() {
-            return;
-        }
-        let mut object = Map::new();
-        object.insert("event".into(), name.into());
-        object.insert("at".into(), text::time(SystemTime::now()).into());
-        if let Value::Object(fields) = fields {
-            // A request has its own timestamp, in simulated time.
-            object.extend(fields.into_iter().filter(|(key, _)| key != "at"));
-        }
-        stream::out().json(&Value::Object(object));
+        event(self.cli_context, name, fields);
     }
 }
 

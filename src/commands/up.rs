@@ -54,7 +54,7 @@ pub struct Args {
 /// Runs it.
 pub async fn run(cli_context: &CliContext, args: &Args) -> Result<Exit, Failure> {
     let mut config = cli_context.load_config(&args.setting_flags, Mode::Apply)?;
-    args.journal.apply(cli_context, &config)?;
+    args.journal.apply(cli_context, &config).await?;
     args.up_options.apply(&mut config.settings)?;
     let (journal, target) = run::open(cli_context, &config, "up", gateways(args)).await?;
     cli_context.say(&run::heading(cli_context, "up", &target));

@@ -1,6 +1,9 @@
 //! The run of one environment of a fleet: the same code as the command of that name, without its output.
 
-use super::result::{EnvironmentError, EnvironmentOutcome, EnvironmentResult, StepCounts};
+use super::{
+    journal_facts::{EnvironmentSummary, SummaryOf},
+    result::{EnvironmentError, EnvironmentOutcome, EnvironmentResult, StepCounts},
+};
 use crate::{
     cli_context::CliContext,
     commands::{plan, renew, verify},
@@ -14,9 +17,10 @@ use crate::{
     up_options::UpOptions,
 };
 use landfall_diagnose::verify::{Verdict, VerifyTimeouts};
-use landfall_engine::{Action, Journal, Outcome, Plan, Stop, StopLevel};
+use landfall_engine::{Action, Event, EventKind, How, Journal, Outcome, Plan, Stop, StopLevel};
 use landfall_steps::settings::Teardown;
 use std::{sync::Arc, time::Instant};
+use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 
 /// What a fleet does with each of its environments.
 #[derive(Clone)]
@@ -53,6 +57,24 @@ impl Task {
         }
     }
 
+    /// Returns the command with its flags, as a person would type them after `fleet`; without what has no flag here.
+    pub fn arguments(&self) -> Vec<String> {
+        let flag = |given: bool, flag: &str| given.then(|| flag.to_owned());
+        let options: Vec<String> = match self {
+            Self::Up { up_options, verify } => {
+                flag(*verify, "--verify").into_iter().chain(up_options.arguments()).collect()
+            }
+            Self::Down(TeardownOptions { purge, with_foreign, .. }) => {
+                [flag(*purge, "--purge"), flag(*with_foreign, "--with-strangers")]
+                    .into_iter()
+                    .flatten()
+                    .collect()
+            }
+            Self::Plan { .. } | Self::Verify(_) | Self::Renew(_) => Vec::new(),
+        };
+        std::iter::once(self.name().to_owned()).chain(options).collect()
+    }
+
     /// Returns whether it changes environments, so that a fleet does it in waves or records it.
     pub fn changes(&self) -> bool {
         match self {
@@ -67,14 +89,16 @@ impl Task {
         self.changes() && !matches!(self, Self::Down(_))
     }
 
-    /// Runs it for one environment.
+    /// Runs it for one environment. A journal in a storage account gets the summary of the result.
     pub async fn run(
         &self,
         cli_context: &CliContext,
         config: LoadedConfig,
         control: RunControl,
+        of: &SummaryOf,
     ) -> EnvironmentResult {
         let began = Instant::now();
+        let settings = config.settings.clone();
         let run = EnvironmentRun { cli_context, config, control };
         let result = match self {
             Self::Up { up_options, verify } => run.up(up_options, *verify).await,
@@ -85,7 +109,21 @@ impl Task {
         };
         let result = result.unwrap_or_else(|failure| EnvironmentResult::of_failure(&failure));
         let requests = result.requests;
-        result.with(began.elapsed(), requests)
+        let result = result.with(began.elapsed(), requests);
+        for journal in cli_context.shared_journals() {
+            if let Ok(summary) = EnvironmentSummary::new(of, &settings, &journal, &result) {
+                // Without it, the journal itself is read.
+                journal.set_summary(&summary.text()).await;
+            }
+        }
+        match cli_context.close_journals().await {
+            Some(lost) => EnvironmentResult {
+                error: EnvironmentResult::of_failure(&lost).error,
+                outcome: EnvironmentOutcome::Failed,
+                ..result
+            },
+            None => result,
+        }
     }
 }
 
@@ -116,8 +154,17 @@ impl EnvironmentRun<'_> {
         run::resolve_identity(&mut config, &journal_state, target).await?;
         let deployment = Deployment::new(&target.clients, &config.settings, Teardown::default());
         let stop = control.stop.clone();
-        let report = control.up(&deployment.graph, journal, target).await?;
-        let result = EnvironmentResult::of_report(&report);
+        let (events, seen) = mpsc::unbounded_channel();
+        let forwarded = forward(seen, control.events);
+        let control = RunControl { stop: stop.clone(), events };
+        let (report, has_new_kubeconfig) =
+            tokio::join!(control.up(&deployment.graph, journal, target), forwarded);
+        let report = report?;
+        let result = match cli_context.is_alone && has_new_kubeconfig {
+            // A container begins without a kubeconfig, and its own one ends with it.
+            true => EnvironmentResult::of_report(&report).without_created(1),
+            false => EnvironmentResult::of_report(&report),
+        };
         if !verify || report.outcome != Outcome::Ready {
             return Ok(result);
         }
@@ -196,6 +243,17 @@ impl EnvironmentRun<'_> {
         });
         closed(target, result).await
     }
+}
+
+/// Forwards the events of a run; returns whether it created the kubeconfig.
+async fn forward(mut seen: UnboundedReceiver<Event>, to: UnboundedSender<Event>) -> bool {
+    let mut is_created = false;
+    while let Some(event) = seen.recv().await {
+        is_created |= matches!(event.what, EventKind::Finished { step: "kubeconfig", how: How::Created, .. });
+        // A display that has ended does not stop the run.
+        let _ = to.send(event);
+    }
+    is_created
 }
 
 /// Runs something read-only, which the first stop request ends at once.

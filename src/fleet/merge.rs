@@ -70,7 +70,10 @@ pub fn keys(document: &Document, entry: &str) -> BTreeSet<String> {
 
 /// Returns a digest of the settings without their secrets, by which a later run recognises that nothing has changed.
 pub fn fingerprint(values: &Map<String, Value>) -> String {
-    let mut values = Value::Object(values.clone());
+    let mut values = values.clone();
+    // The place of the journal says nothing about the environment.
+    values.shift_remove("state");
+    let mut values = Value::Object(values);
     for path in SECRETS {
         let Some((last, tables)) = path.split_last() else { continue };
         let table = tables.iter().try_fold(&mut values, |table, key| table.get_mut(key));

@@ -3,10 +3,13 @@
 //! Each environment has its own preflight, which sees what is in use at its turn. It would refuse the last of 40 clusters,
 //! when 39 exist.
 
-use super::file::{Fleet, FleetEnvironment};
+use super::{
+    file::{Fleet, FleetEnvironment},
+    journal_facts::{self, JournalFacts},
+    state::FleetState,
+};
 use crate::{
     cli_context::CliContext,
-    deployment::Deployment,
     exit::Exit,
     failure::Failure,
     render::text,
@@ -14,10 +17,9 @@ use crate::{
     target::{self, Gateways},
     up_options::UpOptions,
 };
-use landfall_engine::{Journal, StepStatus};
 use landfall_steps::{
     preflight::{PreflightCheckId, SharedLimit, shared_limits},
-    settings::{Settings, Teardown},
+    settings::Settings,
 };
 use std::collections::BTreeMap;
 
@@ -33,22 +35,16 @@ pub async fn check(
     cli_context: &CliContext,
     fleet: &Fleet,
     selected: &[usize],
+    state: &FleetState,
     up_options: &UpOptions,
 ) -> Result<(), Failure> {
-    let offline = target::offline("")?;
-    let is_new = |environment: &&FleetEnvironment| {
-        let settings = &environment.config.settings;
-        let deployment = Deployment::new(&offline, settings, Teardown::default());
-        let cluster = deployment.resources().cluster_step();
-        let known = Journal::read(&environment.config.folder).ok().flatten();
-        known.is_none_or(|(_, journal_state)| {
-            journal_state.step_state(cluster).is_none_or(|state| state.state == StepStatus::NotStarted)
-        })
-    };
-    let environments = selected.iter().map(|at| &fleet.environments[*at]);
-    let in_azure = environments.filter(|environment| environment.config.place.cloud == CloudName::Azure);
+    let facts = journal_facts::read(fleet, selected, state).await?;
+    let is_new = |facts: &Result<JournalFacts, Failure>| !facts.as_ref().is_ok_and(|facts| facts.has_cluster);
+    let environments = selected.iter().map(|at| &fleet.environments[*at]).zip(&facts);
+    let new = environments.filter(|(_, facts)| is_new(facts)).map(|(environment, _)| environment);
+    let in_azure = new.filter(|environment| environment.config.place.cloud == CloudName::Azure);
     let mut regions: BTreeMap<(&str, &str), Vec<&FleetEnvironment>> = BTreeMap::new();
-    for environment in in_azure.filter(is_new) {
+    for environment in in_azure {
         let key = (environment.subscription(), environment.config.settings.location.as_str());
         regions.entry(key).or_default().push(environment);
     }

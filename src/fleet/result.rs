@@ -9,6 +9,11 @@ use landfall_engine::{Outcome, Report, StepError, UndoOutcome};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
+/// The code of an error: another run holds the environment.
+pub const LOCKED: &str = "Locked";
+/// The code of an error: the settings are wrong.
+pub const INVALID_INPUT: &str = "InvalidInput";
+
 /// The outcome of one environment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -162,11 +167,22 @@ impl EnvironmentResult {
         };
         let (message, causes, hint) = failure.parts();
         let code = match failure.exit {
-            Exit::Locked => Some("Locked".to_owned()),
+            Exit::Locked => Some(LOCKED.to_owned()),
+            Exit::Input => Some(INVALID_INPUT.to_owned()),
             _ => None,
         };
         let error = EnvironmentError { code, message, causes, hint, ..EnvironmentError::default() };
         Self { error: Some(error), ..Self::new(outcome) }
+    }
+
+    /// Returns the result without a number of created resources that do not count.
+    pub fn without_created(mut self, number: u32) -> Self {
+        self.steps.created = self.steps.created.saturating_sub(number);
+        let StepCounts { created, changed, deleted, .. } = self.steps;
+        if self.outcome == EnvironmentOutcome::Ready && created + changed + deleted == 0 {
+            self.outcome = EnvironmentOutcome::Unchanged;
+        }
+        self
     }
 
     /// Sets the time and the number of requests.

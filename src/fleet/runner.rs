@@ -1,29 +1,25 @@
-//! The run of a fleet: waves one after the other, the environments of a wave side by side, within limits.
-//!
-//! One loop owns the schedule and the record. Each environment runs on a thread of its own, because the writes of its
-//! journal block; its steps and requests run on the shared runtime.
+//! The run of a fleet: waves one after the other, with their soak times. The environments of a wave run in this process
+//! (`in_process`) or in pods (`kubernetes`).
 
 use super::{
     amount::Amount,
     environment_run::Task,
     file::Fleet,
+    kubernetes::wave_run::KubernetesRun,
     record::{Entry, Record, Unfinished},
     result::{EnvironmentOutcome, EnvironmentResult},
+    wave_progress::WaveProgress,
     waves::Wave,
 };
-use crate::{cli_context::CliContext, failure::Failure, run::RunControl, settings::file_schema::CloudName};
+use crate::{cli_context::CliContext, failure::Failure, settings::file_schema::CloudName};
 use jiff::Timestamp;
 use landfall_engine::{Event, Stop, StopLevel, TimeScale};
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::BTreeMap,
     sync::Arc,
     time::{Duration, Instant},
 };
-use tokio::{
-    runtime::Handle,
-    sync::mpsc::{self, UnboundedSender},
-    task::JoinSet,
-};
+use tokio::sync::mpsc::UnboundedSender;
 
 /// The interval of the events about a soak time.
 const SOAK_NOTICE: Duration = Duration::from_secs(1);
@@ -106,6 +102,10 @@ pub struct FleetRun {
     pub record: Option<Record>,
     /// The run that this one continues.
     pub unfinished: Option<Unfinished>,
+    /// The pods that run the environments; `None` for this process.
+    pub kubernetes: Option<KubernetesRun>,
+    /// The receiver of sentences for a person.
+    pub say: UnboundedSender<String>,
 }
 
 /// The result of a fleet's run.
@@ -127,6 +127,26 @@ impl FleetRun {
     /// # Errors
     /// Fails if the journal of the fleet cannot be written.
     pub async fn run(self) -> Result<FleetOutcome, Failure> {
+        let lease_ended = async {
+            match &self.record {
+                Some(record) => record.lease_ended().await,
+                None => std::future::pending().await,
+            }
+            // Another process has the fleet: nothing new is started, and what runs ends.
+            self.stop.graceful();
+            std::future::pending().await
+        };
+        let outcome = tokio::select! {
+            outcome = self.run_waves() => outcome,
+            outcome = lease_ended => outcome,
+        };
+        let Some(record) = &self.record else { return outcome };
+        let lost = record.lost().await;
+        record.close().await;
+        lost.map_or(outcome, Err)
+    }
+
+    async fn run_waves(&self) -> Result<FleetOutcome, Failure> {
         let began = Instant::now();
         let mut outcome = FleetOutcome::default();
         for (at, wave) in self.waves.iter().enumerate() {
@@ -134,9 +154,9 @@ impl FleetRun {
                 break;
             }
             self.emit(FleetEvent::WaveBegun { wave: at });
-            self.append(|| Entry::WaveBegun { wave: wave.name.clone() })?;
+            self.append(|| Entry::WaveBegun { wave: wave.name.clone() }).await?;
             let allowed = self.limits.max_failures.of(wave.environments.len());
-            let failures = self.run_wave(wave, allowed, &mut outcome.results).await?;
+            let failures = self.run_wave(at, wave, allowed, &mut outcome.results).await?;
             let stopped = failures > allowed;
             self.emit(FleetEvent::WaveEnded { wave: at, failures, stopped });
             if stopped {
@@ -145,79 +165,66 @@ impl FleetRun {
             if stopped || self.is_stopped() {
                 break;
             }
-            let left = self.end_wave(wave, &outcome.results)?;
+            let left = self.end_wave(wave, &outcome.results).await?;
             if at + 1 < self.waves.len() {
                 self.soak(at, left).await;
             }
         }
         let is_interrupted = |result: &EnvironmentResult| result.outcome == EnvironmentOutcome::Interrupted;
         outcome.interrupted = self.is_stopped() || outcome.results.values().any(is_interrupted);
-        self.append(|| Entry::Closed { complete: !outcome.interrupted })?;
+        self.append(|| Entry::Closed { complete: !outcome.interrupted }).await?;
         outcome.elapsed = began.elapsed();
         Ok(outcome)
     }
 
-    fn is_stopped(&self) -> bool {
+    /// Returns whether the run was asked to stop.
+    pub fn is_stopped(&self) -> bool {
         self.stop.level() >= StopLevel::Graceful
     }
 
-    fn emit(&self, event: FleetEvent) {
+    /// Returns whether another process has taken the fleet over.
+    pub fn has_lost_lease(&self) -> bool {
+        self.record.as_ref().is_some_and(Record::has_lost_lease)
+    }
+
+    /// Reports an event.
+    pub fn emit(&self, event: FleetEvent) {
         // A display that has ended does not stop the run.
         let _ = self.events.send(event);
     }
 
-    fn append(&self, entry: impl FnOnce() -> Entry) -> Result<(), Failure> {
-        self.record.as_ref().map_or(Ok(()), |record| record.append(entry()))
+    /// Writes an entry to the fleet's journal.
+    ///
+    /// # Errors
+    /// Fails if it cannot be written.
+    pub async fn append(&self, entry: impl FnOnce() -> Entry) -> Result<(), Failure> {
+        match &self.record {
+            Some(record) => record.append(entry()).await,
+            None => Ok(()),
+        }
     }
 
-    /// Runs the environments of a wave, and returns the number of failures. With more than `allowed`, nothing new starts;
-    /// what runs ends.
+    /// Runs the environments of a wave, and returns the number of failures. With more than `allowed`, nothing new starts.
     async fn run_wave(
         &self,
+        number: usize,
         wave: &Wave,
         allowed: usize,
         results: &mut BTreeMap<usize, EnvironmentResult>,
     ) -> Result<usize, Failure> {
+        let mut progress = WaveProgress::new(self, results);
         let mut waiting: Vec<usize> = Vec::new();
         for at in &wave.environments {
             match self.earlier(*at) {
-                Some(result) => {
-                    self.emit(FleetEvent::Ended { environment: *at, result: result.clone(), earlier: true });
-                    results.insert(*at, result);
-                }
+                Some(result) => progress.earlier(*at, result),
                 None => waiting.push(*at),
             }
         }
-        let mut running: JoinSet<(usize, EnvironmentResult)> = JoinSet::new();
-        let mut by_subscription: HashMap<&str, usize> = HashMap::new();
-        let mut failures = 0;
-        loop {
-            while failures <= allowed && !self.is_stopped() && running.len() < self.limits.parallel {
-                let has_room = |at: &usize| {
-                    let subscription = self.fleet.environments[*at].subscription();
-                    by_subscription.get(subscription).copied().unwrap_or(0)
-                        < self.limits.parallel_per_subscription
-                };
-                let Some(next) = waiting.iter().position(has_room) else { break };
-                let at = waiting.remove(next);
-                *by_subscription.entry(self.fleet.environments[at].subscription()).or_default() += 1;
-                self.start(at, &mut running);
-            }
-            let Some(ended) = running.join_next().await else { break };
-            // The thread catches nothing: a panic of this program's own code ends the program.
-            let (at, result) = ended.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
-            let environment = &self.fleet.environments[at];
-            by_subscription.entry(environment.subscription()).and_modify(|running| *running -= 1);
-            failures += usize::from(result.outcome.is_failure());
-            self.append(|| Entry::EnvironmentEnded {
-                environment: environment.name.clone(),
-                settings: environment.fingerprint.clone(),
-                result: result.clone(),
-            })?;
-            self.emit(FleetEvent::Ended { environment: at, result: result.clone(), earlier: false });
-            results.insert(at, result);
+        match &self.kubernetes {
+            Some(kubernetes) => kubernetes.run_wave(self, number, wave, waiting, &mut progress).await?,
+            None => self.run_in_process(waiting, allowed, &mut progress).await,
         }
-        Ok(failures)
+        progress.failures()
     }
 
     /// Returns the result of the run that this one continues, if nothing is left to do.
@@ -228,32 +235,8 @@ impl FleetRun {
             .then(|| ended.result.clone())
     }
 
-    fn start(&self, at: usize, running: &mut JoinSet<(usize, EnvironmentResult)>) {
-        let environment = &self.fleet.environments[at];
-        self.emit(FleetEvent::Started { environment: at });
-        let (events, mut seen) = mpsc::unbounded_channel();
-        let to = self.events.clone();
-        let forwarded = tokio::spawn(async move {
-            while let Some(event) = seen.recv().await {
-                let _ = to.send(FleetEvent::Step { environment: at, event });
-            }
-        });
-        let control = RunControl { stop: self.stop.clone(), events };
-        let (task, config) = (self.task.clone(), environment.config.clone());
-        let cli_context = self.cli_context.for_environment(&environment.name);
-        let runtime = Handle::current();
-        running.spawn_blocking(move || {
-            runtime.block_on(async {
-                let result = task.run(&cli_context, config, control).await;
-                // The end of an environment is reported after its last event.
-                let _ = forwarded.await;
-                (at, result)
-            })
-        });
-    }
-
     /// Records the end of a wave, and returns the rest of its soak time.
-    fn end_wave(
+    async fn end_wave(
         &self,
         wave: &Wave,
         results: &BTreeMap<usize, EnvironmentResult>,
@@ -266,7 +249,7 @@ impl FleetRun {
         let is_changed =
             |at: &usize| results.get(at).is_some_and(|result| result.outcome == EnvironmentOutcome::Ready);
         let changed = wave.environments.iter().any(is_changed);
-        self.append(|| Entry::WaveEnded { wave: wave.name.clone(), changed })?;
+        self.append(|| Entry::WaveEnded { wave: wave.name.clone(), changed }).await?;
         // A wave that has changed nothing proves nothing.
         Ok(if changed { soak } else { Duration::ZERO })
     }

@@ -1,15 +1,14 @@
-//! The state of each environment of a fleet, by its journal and the fleet's, without a request.
+//! The state of each environment of a fleet, by its journal and the fleet's.
 
 use super::{
     file::{Fleet, FleetEnvironment},
+    journal_facts::{self, JournalFacts},
     record::History,
     result::{EnvironmentError, EnvironmentOutcome},
+    state::FleetState,
 };
-use crate::{deployment::Deployment, failure::Failure, target};
+use crate::failure::Failure;
 use jiff::Timestamp;
-use landfall_cloud::Clients;
-use landfall_engine::{Journal, JournalState, StepStatus};
-use landfall_steps::settings::Teardown;
 
 /// The recorded state of one environment.
 #[derive(Clone, Debug)]
@@ -32,53 +31,44 @@ pub struct EnvironmentStatus {
     pub error: Option<EnvironmentError>,
 }
 
-/// Reads the state of the selected environments.
+/// Reads the state of the selected environments: from the state folder without a request, from an account with a list,
+/// the fleet's journal, and the journals that no summary describes.
 ///
 /// # Errors
 /// Fails if the journal of the fleet cannot be read; an unreadable one of an environment is its error.
-pub fn read(fleet: &Fleet, selected: &[usize]) -> Result<Vec<EnvironmentStatus>, Failure> {
-    let history = History::read(&fleet.folder)?;
-    // They send nothing, so one subscription is as good as another.
-    let clients = target::offline("")?;
-    let of = |at: &usize| of_environment(&fleet.environments[*at], &history, &clients);
-    Ok(selected.iter().map(of).collect())
+pub async fn read(
+    fleet: &Fleet,
+    selected: &[usize],
+    state: &FleetState,
+) -> Result<Vec<EnvironmentStatus>, Failure> {
+    let history = History::read(&state.record(fleet)).await?;
+    let facts = journal_facts::read(fleet, selected, state).await?;
+    let of = |(at, facts): (&usize, Result<JournalFacts, Failure>)| {
+        of_environment(&fleet.environments[*at], &history, facts)
+    };
+    Ok(selected.iter().zip(facts).map(of).collect())
 }
 
-fn of_environment(environment: &FleetEnvironment, history: &History, clients: &Clients) -> EnvironmentStatus {
-    let (journal_state, unreadable) = match Journal::read(&environment.config.folder) {
-        Ok(known) => (known.map(|(_, journal_state)| journal_state).unwrap_or_default(), None),
-        Err(error) => (JournalState::default(), Some(Failure::of_journal(&error))),
+fn of_environment(
+    environment: &FleetEnvironment,
+    history: &History,
+    facts: Result<JournalFacts, Failure>,
+) -> EnvironmentStatus {
+    let (facts, unreadable) = match facts {
+        Ok(facts) => (facts, None),
+        Err(failure) => (JournalFacts::default(), Some(failure)),
     };
-    // As `status` does: the journal decides which steps an environment has.
-    let configured = &environment.config.settings;
-    let as_configured = Deployment::new(clients, configured, Teardown::default());
-    let settings = as_configured.resources().with_recorded_names(configured, &journal_state);
-    let deployment = Deployment::new(clients, &settings, Teardown::default());
-    let steps: Vec<&str> =
-        deployment.graph.steps().iter().filter(|step| step.enabled).map(|step| step.id).collect();
     let last = history.of(&environment.name, &["up", "down", "renew"]);
-    let is = |wanted: StepStatus| {
-        let has = |step: &&&str| {
-            journal_state.step_state(step).map_or(StepStatus::NotStarted, |state| state.state) == wanted
-        };
-        steps.iter().filter(has).count()
-    };
-    let failed_step = steps.iter().find_map(|step| {
-        let state = journal_state.step_state(step).filter(|state| state.state == StepStatus::Failed)?;
-        Some(EnvironmentError::of_step(step, state.error.as_ref()?))
-    });
     let recorded = last.map(|(command, ended)| (command, ended.result.outcome));
-    let ready_steps = is(StepStatus::Ready);
-    let owns_nothing = journal_state.0.values().all(|state| !state.owned);
     let state = match recorded {
         _ if unreadable.is_some() => "failed",
         Some((_, EnvironmentOutcome::Refused)) => "refused",
         Some((_, EnvironmentOutcome::Failed)) => "failed",
         Some((_, EnvironmentOutcome::Interrupted)) => "interrupted",
-        Some(("down", _)) if owns_nothing => "deleted",
-        _ if failed_step.is_some() => "failed",
-        _ if ready_steps == steps.len() => "ready",
-        _ if ready_steps + is(StepStatus::InProgress) > 0 => "in progress",
+        Some(("down", _)) if facts.owns_nothing => "deleted",
+        _ if facts.failed.is_some() => "failed",
+        _ if facts.ready == facts.steps => "ready",
+        _ if facts.ready + facts.in_progress > 0 => "in progress",
         _ => "never run",
     };
     let error = match &unreadable {
@@ -88,7 +78,7 @@ fn of_environment(environment: &FleetEnvironment, history: &History, clients: &C
         }
         None => {
             let recorded = last.filter(|(_, ended)| ended.result.outcome.is_failure());
-            recorded.and_then(|(_, ended)| ended.result.error.clone()).or(failed_step)
+            recorded.and_then(|(_, ended)| ended.result.error.clone()).or(facts.failed)
         }
     };
     EnvironmentStatus {
@@ -96,9 +86,9 @@ fn of_environment(environment: &FleetEnvironment, history: &History, clients: &C
         ring: environment.ring.clone(),
         subscription: environment.subscription().to_owned(),
         state,
-        steps: steps.len(),
-        ready_steps,
-        changed_at: journal_state.latest_time().max(last.map(|(_, ended)| ended.at)),
+        steps: facts.steps,
+        ready_steps: facts.ready,
+        changed_at: facts.changed_at.max(last.map(|(_, ended)| ended.at)),
         error,
     }
 }

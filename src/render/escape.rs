@@ -33,13 +33,22 @@ pub fn terminal(text: &str) -> String {
 
 /// Returns a JSON document whose strings contain deceptive characters as JSON escapes.
 pub fn json(value: &Value) -> String {
+    json_without(value, is_deceptive)
+}
+
+/// Returns a JSON document in ASCII, for a place that takes nothing else.
+pub fn ascii_json(value: &Value) -> String {
+    json_without(value, |character| !character.is_ascii() || is_deceptive(character))
+}
+
+fn json_without(value: &Value, is_unwanted: impl Fn(char) -> bool) -> String {
     let written = value.to_string();
-    if !written.contains(is_deceptive) {
+    if !written.contains(&is_unwanted) {
         return written;
     }
     let mut escaped = String::with_capacity(written.len());
     for character in written.chars() {
-        match is_deceptive(character) {
+        match is_unwanted(character) {
             true => {
                 for unit in character.encode_utf16(&mut [0; 2]) {
                     // A write to a string cannot fail.

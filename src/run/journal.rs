@@ -3,48 +3,73 @@
 use super::store;
 use crate::{
     cli_context::CliContext,
-    exit::Exit,
     failure::Failure,
     settings::{LoadedConfig, file_schema::CloudName},
     target::{self, Connection, Gateways, Target},
 };
-use landfall_engine::{EnvironmentKey, Journal, JournalState, OpenError};
+use landfall_engine::{Accepted, EnvironmentKey, Journal, JournalState, OpenError};
 
 /// The way out of a journal that is not as it was written.
 #[derive(clap::Args, Debug)]
 pub struct AcceptJournal {
-    /// Take a damaged journal as it stands, and keep a copy of the file beside it
+    /// Take a damaged journal as it stands, and keep a copy of it
     #[arg(long)]
     accept_journal: bool,
 }
 
 impl AcceptJournal {
     /// Accepts the damaged journal, if that was requested and there is damage.
-    pub fn apply(&self, cli_context: &CliContext, config: &LoadedConfig) -> Result<(), Failure> {
+    pub async fn apply(&self, cli_context: &CliContext, config: &LoadedConfig) -> Result<(), Failure> {
         let refuse = |error: OpenError| Failure::of_journal(&error);
         if !self.accept_journal {
             return Ok(());
         }
         if config.place.state.is_some() {
-            return Err(Failure::new(Exit::Input, "accept a damaged journal in a storage account")
-                .cause("it can only be accepted in the state folder, where a copy of it is kept")
-                .hint(
-                    "move it with `landfall state pull`, run this command with LANDFALL_STATE unset, then `landfall \
-                     state push`",
-                ));
+            return in_store(cli_context, config).await;
         }
         let Some(salvaged) = Journal::salvage(&config.folder).map_err(refuse)? else { return Ok(()) };
         same_journal(config, &salvaged.key)?;
         if let Some(taken) = Journal::accept(&config.folder, env!("CARGO_PKG_VERSION")).map_err(refuse)? {
-            cli_context.say(&format!(
-                "The journal is accepted with {} lines that can be read, because of: {}. The file as it was is {}.",
-                taken.lines,
-                taken.damage,
-                taken.kept.display()
-            ));
+            say_accepted(cli_context, &taken, "file");
         }
         Ok(())
     }
+}
+
+fn say_accepted(cli_context: &CliContext, taken: &Accepted, what: &str) {
+    cli_context.say(&format!(
+        "The journal is accepted with {} lines that can be read, because of: {}. The {what} as it was is {}.",
+        taken.lines,
+        taken.damage,
+        taken.kept.display()
+    ));
+}
+
+/// Accepts the damaged journal in a storage account.
+async fn in_store(cli_context: &CliContext, config: &LoadedConfig) -> Result<(), Failure> {
+    let allowed = cli_context.allowed(&config.place)?;
+    let (environment, sign_ins, gateways) =
+        (&cli_context.environment, &cli_context.sign_ins, Gateways::WithoutTraffic);
+    let connection = target::prepare(allowed, environment, sign_ins, &config.folder, gateways).await?;
+    let accepted = accept_stored(cli_context, config, &connection).await;
+    connection.close().await;
+    if let Some(taken) = accepted? {
+        say_accepted(cli_context, &taken, "blob");
+    }
+    Ok(())
+}
+
+async fn accept_stored(
+    cli_context: &CliContext,
+    config: &LoadedConfig,
+    connection: &Connection,
+) -> Result<Option<Accepted>, Failure> {
+    let refuse = |error: OpenError| Failure::of_journal(&error);
+    let (_, store) = store::store(connection, config)?;
+    let Some(salvaged) = Journal::salvage_remote(&store).await.map_err(refuse)? else { return Ok(None) };
+    same_journal(config, &salvaged.key)?;
+    let (version, lease_id) = (env!("CARGO_PKG_VERSION"), store::options(&cli_context.environment).lease_id);
+    Journal::accept_remote(&store, &config.folder, version, &lease_id).await.map_err(refuse)
 }
 
 /// A journal that was read without its lock, and the connection that this needed.

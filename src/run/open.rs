@@ -17,7 +17,7 @@ use crate::{
 use jiff::Timestamp;
 use landfall_engine::{EnvironmentKey, Journal, JournalState};
 use landfall_steps::{
-    identity_mode,
+    Records, identity_mode,
     settings::{Settings, Teardown},
 };
 use std::sync::Arc;
@@ -46,7 +46,11 @@ pub async fn open(
     gateways: Gateways,
 ) -> Result<(Arc<Journal>, Target), Failure> {
     let allowed = cli_context.allowed(&config.place)?;
-    for path in Journal::secure(&config.folder).map_err(|error| Failure::of_journal(&error))? {
+    let secured = match cli_context.is_alone {
+        true => Journal::secure_alone(&config.folder),
+        false => Journal::secure(&config.folder),
+    };
+    for path in secured.map_err(|error| Failure::of_journal(&error))? {
         cli_context.say(&format!(
             "{} was accessible to other users; its permissions are now restricted to you.",
             path.display()
@@ -86,23 +90,28 @@ async fn open_in_folder(
         subscription: target.clients.azure.id().to_owned(),
         environment: config.settings.environment.clone(),
     };
-    match early {
-        Some(journal) if *journal.environment() == key => Ok((journal, target)),
+    let opened = match early {
+        Some(journal) if *journal.environment() == key => Ok(journal),
         // The journal belongs to another subscription; opening it reports that.
         Some(journal) => {
             drop(journal);
             let refused = take(&key);
-            target.close().await;
             let why = || Failure::new(Exit::Input, "use the journal: it belongs to another subscription");
             Err(refused.err().unwrap_or_else(why))
         }
-        None => match take(&key) {
-            Ok(journal) => Ok((journal, target)),
-            Err(failure) => {
-                target.close().await;
-                Err(failure)
-            }
-        },
+        None => take(&key),
+    };
+    match opened {
+        Ok(journal) => {
+            // The gate holds back every request whose record is not on disk.
+            target.guard_writes(&journal);
+            journal.sync_in_background();
+            Ok((journal, target))
+        }
+        Err(failure) => {
+            target.close().await;
+            Err(failure)
+        }
     }
 }
 
@@ -129,9 +138,8 @@ pub async fn resolve_identity(
             .cause(why)
             .hint("remove identity from the settings, and the one that fits is used"));
     }
-    let deployment = Deployment::new(&target.clients, &config.settings, Teardown::default());
-    let records = deployment.resources().records();
-    let mode = identity_mode::resolve(&target.clients, &config.settings, records, journal_state).await;
+    let records = Records::default();
+    let mode = identity_mode::resolve(&target.clients, &config.settings, &records, journal_state).await;
     config.settings.identity = Some(mode);
     Ok(())
 }

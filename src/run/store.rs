@@ -135,7 +135,7 @@ async fn take(
     store: BlobJournalStore,
     key: &EnvironmentKey,
 ) -> Result<Arc<Journal>, Failure> {
-    let options = options(&cli_context.environment);
+    let options = RemoteOptions { is_alone: cli_context.is_alone, ..options(&cli_context.environment) };
     let version = env!("CARGO_PKG_VERSION");
     let opened = Journal::open_remote(Arc::new(store), &config.folder, command, key, version, options).await;
     opened.map(Arc::new).map_err(|error| Failure::of_journal(&error))

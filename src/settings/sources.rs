@@ -28,6 +28,7 @@ const OTHERS: &[&str] = &[
     "AZURE_FEDERATED_TOKEN_FILE",
     "IDENTITY_ENDPOINT",
     "IDENTITY_HEADER",
+    "JOB_COMPLETION_INDEX",
     "LANDFALL_STATE",
     "USER",
     "GITHUB_SERVER_URL",
@@ -85,6 +86,13 @@ impl Environment {
             }
         }
         environment
+    }
+
+    /// Returns the environment with these variables over its own.
+    #[must_use]
+    pub fn with(mut self, variables: &BTreeMap<String, String>) -> Self {
+        self.values.extend(variables.clone());
+        self
     }
 
     /// Returns these variables.

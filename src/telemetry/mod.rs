@@ -18,7 +18,7 @@ use crate::{
 };
 use export::Export;
 use landfall_cloud::RequestCounter;
-use landfall_engine::Report;
+use landfall_engine::{Event, Report};
 use recorder::Recorder;
 pub use requests::Requests;
 use std::sync::{Arc, OnceLock};
@@ -74,6 +74,13 @@ pub fn observed(display: Box<dyn Display>) -> Box<dyn Display> {
     match RECORDER.get() {
         Some(recorder) => Box::new(run_display::RunDisplay::new(display, recorder.clone())),
         None => display,
+    }
+}
+
+/// Records an event of a run that has no display of its own, if a collector is named.
+pub fn record(event: &Event) {
+    if let Some(recorder) = RECORDER.get() {
+        run_display::record(recorder, event);
     }
 }
 

@@ -128,23 +128,28 @@ impl Recorder {
         }
     }
 
+    /// Returns where the spans of steps are recorded, if there are any.
+    fn step_traces(&self) -> Option<&Traces> {
+        self.traces.as_ref().filter(|traces| !traces.is_flat.load(Ordering::Relaxed))
+    }
+
     /// Records that a step is scheduled.
     pub fn step_began(&self, step: &'static str, at: SystemTime) {
-        if let Some(traces) = &self.traces {
+        if let Some(traces) = self.step_traces() {
             traces.step(step, at);
         }
     }
 
     /// Adds attributes to a step.
     pub fn step_attributes(&self, step: &'static str, at: SystemTime, attributes: Vec<KeyValue>) {
-        if let Some(traces) = &self.traces {
+        if let Some(traces) = self.step_traces() {
             traces.step(step, at).span().set_attributes(attributes);
         }
     }
 
     /// Records a sentence about a step; the first one with progress begins the span of its wait.
     pub fn noted(&self, step: &'static str, at: SystemTime, text: &str, is_wait: bool) {
-        let Some(traces) = &self.traces else { return };
+        let Some(traces) = self.step_traces() else { return };
         let context = traces.step(step, at);
         let mut steps = traces.steps();
         let Some(known) = steps.get_mut(step) else { return };
@@ -168,7 +173,7 @@ impl Recorder {
     /// Records that a request of a step will be sent again.
     pub fn retrying(&self, step: &'static str, at: SystemTime, because: &str) {
         let because = KeyValue::new("error.type", because.to_owned());
-        if let Some(traces) = &self.traces {
+        if let Some(traces) = self.step_traces() {
             traces.step(step, at).span().add_event_with_timestamp("retry", at, vec![because.clone()]);
         }
         if let Some(metrics) = &self.metrics {
@@ -179,7 +184,7 @@ impl Recorder {
     /// Records the end of a step.
     pub fn step_ended(&self, step: &'static str, at: SystemTime, end: &StepEnd<'_>) {
         let outcome = KeyValue::new("landfall.outcome", end.outcome);
-        if let Some(traces) = &self.traces {
+        if let Some(traces) = self.step_traces() {
             traces.step(step, at);
             if let Some(mut known) = traces.steps().remove(step) {
                 if let Some(wait) = &mut known.wait {

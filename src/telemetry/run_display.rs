@@ -41,7 +41,8 @@ impl Display for RunDisplay {
     }
 }
 
-fn record(recorder: &Recorder, event: &Event) {
+/// Records an event.
+pub fn record(recorder: &Recorder, event: &Event) {
     let at = event.at;
     let end = |step, outcome, error: Option<&str>, elapsed| {
         recorder.step_ended(step, at, &StepEnd { outcome, error, elapsed });

@@ -458,7 +458,7 @@ impl Step for Cluster {
                 cx.save_ticket(operation)?;
                 return Ok(UndoOutcome::InProgress);
             }
-            operation::finish(cx, self.azure.arm(), write_result, Self::deletion(), &what).await?;
+            operation::finish_cluster(cx, self.azure.arm(), write_result, Self::deletion(), &what).await?;
         }
         if self.teardown.no_wait && self.read().await?.is_some() {
             return Ok(UndoOutcome::InProgress);

@@ -38,7 +38,7 @@ impl Cluster {
         cx.note("deleting it, to recreate it");
         let write_result = self.start_deletion(cx, self.name()).await?;
         let what = format!("delete cluster {}", self.name());
-        operation::finish(cx, self.azure.arm(), write_result, Self::deletion(), &what).await?;
+        operation::finish_cluster(cx, self.azure.arm(), write_result, Self::deletion(), &what).await?;
         self.wait_until_deleted(cx).await
     }
 

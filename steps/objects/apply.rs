@@ -3,7 +3,7 @@
 use super::{
     Applied, DEFINITION_RANK, DesiredObjects, LAST_RANK, ObjectRef, PreviousApply,
     apply_record::{self, ApplyResult, Progress},
-    diff::{self, InSyncSet, diff, kind_of},
+    diff::{self, InSyncSet, current_diff, kind_of},
     fingerprint,
     immutable::{self, ImmutableChange},
     kind_name, namespace, place, prerequisites, prune, rank_of,
@@ -39,7 +39,7 @@ pub(crate) async fn apply(
     previous: PreviousApply,
     manifests: &[Manifest],
 ) -> Result<Applied, StepError> {
-    let diff = diff(session, manifests, &previous).await?;
+    let diff = current_diff(session, manifests, &previous).await?;
     if let Some(refused) = diff.refusal() {
         return Err(refused);
     }

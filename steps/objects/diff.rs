@@ -162,8 +162,21 @@ async fn known_kind(api: &Cluster, set: &[Manifest], manifest: &Manifest) -> Res
 /// The kind of a manifest, and its existing object. Both are absent while its definition is not applied yet.
 type Existing = Option<(Kind, Option<DynamicObject>)>;
 
+/// The age of the lists that a comparison may use.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum ListAge {
+    /// A check of another step may have read them a moment ago.
+    Recent,
+    /// They are read now.
+    Fresh,
+}
+
 /// Reads every object of the set, in its order, with one list for each kind and namespace.
-async fn read(session: &ClusterSession, manifests: &[Manifest]) -> Result<Vec<Existing>, StepError> {
+async fn read(
+    session: &ClusterSession,
+    manifests: &[Manifest],
+    age: ListAge,
+) -> Result<Vec<Existing>, StepError> {
     let api = &session.api;
     let kinds = manifests.iter().map(|manifest| known_kind(api, manifests, manifest));
     let kinds = futures::future::try_join_all(kinds).await?;
@@ -180,7 +193,10 @@ async fn read(session: &ClusterSession, manifests: &[Manifest]) -> Result<Vec<Ex
     }
     let lists = places.iter().map(|(place, kind)| async move {
         let (_, plural, space) = place;
-        let listed = api.list(kind, space.as_deref(), None).await;
+        let listed = match age {
+            ListAge::Recent => api.list_recent(kind, space.as_deref()).await,
+            ListAge::Fresh => api.list(kind, space.as_deref(), None).await,
+        };
         listed.context(format!("list {plural}")).map(|objects| (place.clone(), objects))
     });
     let lists: BTreeMap<_, _> = futures::future::try_join_all(lists).await?.into_iter().collect();
@@ -198,21 +214,39 @@ pub(super) async fn live(
     session: &ClusterSession,
     manifests: &[Manifest],
 ) -> Result<Vec<DynamicObject>, StepError> {
-    let found = read(session, manifests).await?;
+    let found = read(session, manifests, ListAge::Fresh).await?;
     let existing = found.iter().zip(manifests);
     Ok(existing
         .filter_map(|(found, manifest)| Some(with_types(found.as_ref()?.1.as_ref()?, manifest)))
         .collect())
 }
 
-/// Compares the set with the cluster.
+/// Compares the set with the cluster, for a check: steps whose checks run at the same time share their lists.
 pub(crate) async fn diff(
     session: &ClusterSession,
     manifests: &[Manifest],
     previous: &PreviousApply,
 ) -> Result<SetDiff, StepError> {
+    diff_of(session, manifests, previous, ListAge::Recent).await
+}
+
+/// Compares the set with the current state of the cluster.
+pub(super) async fn current_diff(
+    session: &ClusterSession,
+    manifests: &[Manifest],
+    previous: &PreviousApply,
+) -> Result<SetDiff, StepError> {
+    diff_of(session, manifests, previous, ListAge::Fresh).await
+}
+
+async fn diff_of(
+    session: &ClusterSession,
+    manifests: &[Manifest],
+    previous: &PreviousApply,
+    age: ListAge,
+) -> Result<SetDiff, StepError> {
     let (found, left) =
-        futures::future::try_join(read(session, manifests), PruneSet::find(session, previous)).await?;
+        futures::future::try_join(read(session, manifests, age), PruneSet::find(session, previous)).await?;
     let autoscaled = Autoscaled::of(manifests);
     let desired: Vec<Cow<'_, Manifest>> = found
         .iter()

@@ -243,14 +243,18 @@ impl Evaluation<'_> {
         Ok(zone.map(|zone| dns.evaluate(self.cx, records, zone)).unwrap_or_default())
     }
 
-    /// Returns the version of a new cluster. An existing one keeps its own.
+    /// Returns the version of a new cluster. An existing one keeps its own, and the recorded choice stays the same.
     fn version(
         &self,
-        offered: Result<Vec<KubernetesVersion>, ApiError>,
+        offered: QueryResult<Vec<KubernetesVersion>>,
         findings: &mut Vec<Finding>,
     ) -> Result<String, StepError> {
         let s = self.queries.settings();
         let wanted = s.cluster.version.as_deref();
+        let Some(offered) = offered else {
+            let recorded = self.cx.last_output::<PreflightOutput>().map(|output| output.version);
+            return Ok(wanted.map(str::to_owned).or(recorded).unwrap_or_default());
+        };
         let offered = offered.context(format!("list the Kubernetes versions of {}", s.location))?;
         let refused = match version::choose(wanted, &s.location, &offered) {
             Ok(version) => return Ok(version),

@@ -1,10 +1,12 @@
 //! The queries of all checks, sent concurrently, and their responses.
 
 use super::{
-    PreflightCheckId, access_restrictions, already_created::AlreadyCreated, policy, ranges, vault_name,
+    PreflightCheckId, PreflightOutput, access_restrictions, already_created::AlreadyCreated, policy, ranges,
+    vault_name,
 };
 use crate::{
     Clients, Clusters,
+    cluster::body as cluster_body,
     key_vault::KeyVault,
     manifests::Manifests,
     resource_spec::Resources,
@@ -13,7 +15,8 @@ use crate::{
 use landfall_cloud::{
     ApiError, Vaults,
     arm::{
-        KubernetesVersion, MachineSize, Permissions, Registration, Subscription, SubscriptionClient, Usage,
+        KubernetesVersion, MachineSize, Permissions, Registration, State, Subscription, SubscriptionClient,
+        Usage,
     },
 };
 use landfall_engine::Context;
@@ -25,7 +28,8 @@ pub(super) type QueryResult<T> = Option<Result<T, ApiError>>;
 
 /// The responses to all queries.
 pub(super) struct QueryResults {
-    pub(super) versions: Result<Vec<KubernetesVersion>, ApiError>,
+    /// The versions that the region offers.
+    pub(super) versions: QueryResult<Vec<KubernetesVersion>>,
     pub(super) subscription: QueryResult<Option<Subscription>>,
     pub(super) locations: QueryResult<Vec<String>>,
     pub(super) providers: QueryResult<Vec<(String, Registration)>>,
@@ -100,7 +104,7 @@ impl Queries {
         let grants = !existing.grants && is_enabled(PreflightCheckId::RoleGrants);
         let rights = grants || (creates && is_enabled(PreflightCheckId::Rights));
         let results = tokio::join!(
-            azure.kubernetes_versions(location),
+            self.versions(cx, existing),
             when(creates && is_enabled(PreflightCheckId::Subscription), azure.arm().subscription(azure.id())),
             when(!existing.group && is_enabled(PreflightCheckId::Location), azure.locations()),
             when(providers, azure.providers()),
@@ -140,6 +144,24 @@ impl Queries {
             policies,
             access,
         }
+    }
+
+    /// Queries the versions for a new cluster. A recorded cluster that works keeps its own.
+    async fn versions(&self, cx: &Context, existing: &AlreadyCreated) -> QueryResult<Vec<KubernetesVersion>> {
+        let recorded = cx.last_output::<PreflightOutput>();
+        let is_chosen = recorded.is_some_and(|output| !output.version.is_empty());
+        let is_needed = !(existing.cluster && is_chosen && self.has_working_cluster().await);
+        when(is_needed, self.azure.kubernetes_versions(&self.settings.location)).await
+    }
+
+    /// Returns whether the cluster exists in a state in which no step recreates it. Other checks read it too.
+    async fn has_working_cluster(&self) -> bool {
+        let s = &self.settings;
+        let found = self.azure.recent_cluster(&s.resource_group, &s.cluster.name).await;
+        let works = |body: &Value| {
+            matches!(State::of(body), State::Succeeded) && cluster_body::failed_pool(body).is_none()
+        };
+        found.ok().flatten().as_ref().is_some_and(works)
     }
 
     /// Queries the access to existing resources.

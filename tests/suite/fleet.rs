@@ -179,12 +179,19 @@ fn each_environment_keeps_the_identity_that_reads_its_vault() {
 }
 
 #[test]
-fn a_storage_account_for_the_journals_is_refused() {
-    let env = fleet("", &[("a", ""), ("b", "state.account = \"fleetjournals\"")]);
+fn a_storage_account_must_hold_the_journals_of_every_environment() {
+    let own = "cloud = \"azure\"\nstate.account = \"fleetjournals\"";
+    let env = fleet("", &[("a", "cloud = \"azure\""), ("b", own)]);
     for command in ["up", "status", "down"] {
         let output = env.expect(2, &["fleet", command, "--yes"]).stderr;
-        assert!(output.contains("[state] is set for environment b"), "{output}");
+        let expected =
+            "the journal of environment a is in the state folder, but that of b in fleetjournals/landfall";
+        assert!(output.contains(&format!("fleet.toml:11: {expected}")), "{output}");
     }
+    // Each simulated cloud would have an account of its own.
+    let env = fleet("state = { account = \"fleetjournals\" }", &[("a", ""), ("b", "")]);
+    let output = env.expect(2, &["fleet", "up"]).stderr;
+    assert!(output.contains("fleet.toml:1: ") && output.contains("a simulated cloud of its own"), "{output}");
     assert!(!env.path().join(".landfall").exists());
 }
 

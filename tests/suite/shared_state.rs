@@ -21,9 +21,9 @@ use tempfile::TempDir;
 const LEASE_OVER_MS: i64 = 61_000;
 
 /// The cloud and the machines.
-struct Team {
-    sim: Arc<Sim>,
-    machines: [TestEnvironment; 2],
+pub struct Team {
+    pub sim: Arc<Sim>,
+    pub machines: [TestEnvironment; 2],
     _folder: TempDir,
 }
 
@@ -45,7 +45,7 @@ pub fn machine(facts: &ConnectionInfo, settings: &str) -> TestEnvironment {
 }
 
 /// Calls a function with a cloud and two machines, on a thread that may block.
-async fn with_team(seed: u64, speed: Speed, test: impl FnOnce(&Team) + Send + 'static) {
+pub async fn with_team(seed: u64, speed: Speed, test: impl FnOnce(&Team) + Send + 'static) {
     let folder = TempDir::new().unwrap();
     let options = Options { speed, seed: Some(seed), ..Options::default() };
     let sim = Arc::new(Sim::open(folder.path(), options).await.unwrap());
@@ -57,7 +57,7 @@ async fn with_team(seed: u64, speed: Speed, test: impl FnOnce(&Team) + Send + 's
 
 impl Team {
     /// Lets the lease of a dead process end.
-    fn wait_for_lease(&self) {
+    pub fn wait_for_lease(&self) {
         self.sim.change(|state, _| state.clock_offset_ms += LEASE_OVER_MS).unwrap();
     }
 
@@ -67,7 +67,7 @@ impl Team {
     }
 
     /// Returns what was created twice without a deletion in between.
-    fn created_twice(&self) -> Vec<String> {
+    pub fn created_twice(&self) -> Vec<String> {
         let mut created: BTreeMap<String, u32> = BTreeMap::new();
         for line in self.sim.request_log() {
             let path = line.path.to_ascii_lowercase();
@@ -91,7 +91,11 @@ pub fn assert_nothing_new(summary: &Value) {
     assert!(number("created") <= 1 && number("changed") == 0 && number("found") > 10, "{summary}");
 }
 
-fn in_one_line(output: &CommandOutput) -> String {
+fn json(output: &CommandOutput) -> Value {
+    serde_json::from_str(&output.stdout).unwrap()
+}
+
+pub fn in_one_line(output: &CommandOutput) -> String {
     output.stderr.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
@@ -107,6 +111,8 @@ async fn two_machines_share_an_environment() {
         let account =
             team.sim.read(|state| state.tracked.of_kind("Microsoft.Storage/storageAccounts").next().cloned());
         assert_eq!(account.unwrap().properties["allowSharedKeyAccess"], false);
+        let protected = in_one_line(&one.expect(0, &["state", "init"]));
+        assert!(!protected.to_lowercase().contains("warning"), "{protected}");
 
         one.expect(0, &["up"]);
         assert!(!one.state().join("journal.jsonl").exists(), "the journal is in the account only");
@@ -121,6 +127,18 @@ async fn two_machines_share_an_environment() {
         assert_eq!(listed["environments"][0]["held"], false);
         assert!(two.expect(0, &["state", "list"]).stdout.contains("free"));
         two.expect(0, &["plan", "--detailed-exitcode"]);
+        // The other machine's run is reported from here.
+        let report = two.expect(0, &["report", "1", "-o", "run.html", "--format", "json"]);
+        assert_eq!(json(&report)["state"], "ready", "{}", report.stdout);
+        assert!(
+            fs::read_to_string(two.path().join("run.html"))
+                .unwrap()
+                .contains("<title>default: up ready</title>")
+        );
+        let all = two.expect(0, &["report", "--all", "-o", "all.html", "--format", "json"]);
+        assert_eq!(json(&all)["environments"][0]["environment"], "default", "{}", all.stdout);
+        let unknown = two.expect(2, &["report", "9"]);
+        assert!(in_one_line(&unknown).contains("the journal has 2 runs"), "{}", unknown.stderr);
         let down = two.expect(0, &["down", "--yes"]);
         assert!(!down.stderr.contains("rg-landfall-state"), "{}", down.stderr);
         one.expect(0, &["down", "--yes"]);
@@ -143,6 +161,8 @@ async fn a_second_run_is_refused_reads_are_allowed_and_a_dead_run_blocks_for_a_m
         two.expect(0, &["status"]);
         two.expect(0, &["plan"]);
         assert!(two.expect(0, &["state", "list"]).stdout.contains("held by `up`"));
+        let report = two.expect(0, &["report", "-o", "run.html", "--format", "json"]);
+        assert_eq!(json(&report)["state"], "running", "{}", report.stdout);
         run.kill();
         two.expect(4, &["up"]);
         team.wait_for_lease();
@@ -237,6 +257,38 @@ async fn a_journal_moves_to_the_account_and_back() {
         assert!(two.expect(0, &["state", "list"]).stdout.contains("moved to"));
         one.write("landfall.toml", without_state);
         assert_nothing_new(&one.expect(0, &["up", "--format", "json"]).summary());
+        one.expect(0, &["down", "--yes"]);
+        assert_eq!(team.created_twice(), [""; 0]);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_journal_in_the_account_is_accepted_at_a_persons_request() {
+    with_team(6_700, Speed::Instant, |team| {
+        let [one, two] = &team.machines;
+        one.expect(0, &["state", "init"]);
+        one.expect(0, &["up"]);
+        let damaged = team.sim.change(|state, _| {
+            state.storage.damage(
+                "acct",
+                "landfall",
+                "team-a/default/journal.jsonl",
+                "\"finished\"",
+                "\"finishes\"",
+            )
+        });
+        assert!(damaged.unwrap());
+        let refused = two.expect(1, &["up"]);
+        assert!(in_one_line(&refused).contains("--accept-journal"), "{}", refused.stderr);
+        let accepted = two.expect(0, &["up", "--accept-journal", "--format", "json"]);
+        let text = in_one_line(&accepted);
+        assert!(
+            text.contains("The journal is accepted with") && text.contains("team-a/default/journal.jsonl"),
+            "{text}"
+        );
+        let again = one.expect(0, &["up", "--accept-journal"]);
+        assert!(!again.stderr.contains("accepted"), "{}", again.stderr);
         one.expect(0, &["down", "--yes"]);
         assert_eq!(team.created_twice(), [""; 0]);
     })

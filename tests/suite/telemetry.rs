@@ -200,13 +200,17 @@ fn the_requests_of_a_fleet_are_children_of_the_command() {
         "[defaults]\nresource_group = \"rg-{name}\"\ndomain = \"{name}.example.com\"\n[[environment]]\nname = \"a\"\n\
          [[environment]]\nname = \"b\"\n",
     );
-    env.expect(0, &["fleet", "up"]);
+    env.expect(0, &["fleet", "up", "--fault", "throttled@PATCH /kubernetes/*2"]);
     let spans = collector.spans();
     let root = named(&spans, "landfall fleet");
     assert!(spans.iter().all(|span| !span.name.starts_with("step ")));
     let mut requests = spans.iter().filter(|span| span.kind == SpanKind::Client as i32).peekable();
     assert!(requests.peek().is_some());
     assert!(requests.all(|span| span.parent_span_id == root.span_id));
+    let received = collector.received.lock().unwrap();
+    for name in ["landfall.step.duration", "landfall.retries", "http.client.request.duration"] {
+        assert!(received.metrics.contains(name), "{:?}", received.metrics);
+    }
 }
 
 #[test]

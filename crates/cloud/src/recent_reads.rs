@@ -1,5 +1,5 @@
 //! Responses that several readers share at the beginning of a run, when preflight and the steps read the same
-//! resources.
+//! resources, and two steps the same list of objects.
 
 use serde_json::Value;
 use std::{
@@ -17,23 +17,29 @@ use tokio::{sync::Mutex, time::Instant};
 const AGE_MAX: Duration = Duration::from_secs(1);
 
 /// The recent responses by request. Clones share them.
-#[derive(Clone, Default)]
-pub(crate) struct RecentReads {
-    responses: Arc<Mutex<HashMap<String, Slot>>>,
+#[derive(Clone)]
+pub(crate) struct RecentReads<T = Value> {
+    responses: Arc<Mutex<HashMap<String, Slot<T>>>>,
     /// The number of writes of this process so far. Each one makes all earlier responses outdated.
     writes: Arc<AtomicU64>,
 }
 
 /// The last response to a request; locked while a reader waits for it.
-type Slot = Arc<Mutex<Option<Response>>>;
+type Slot<T> = Arc<Mutex<Option<Response<T>>>>;
 
-struct Response {
+struct Response<T> {
     requested: Instant,
     writes: u64,
-    value: Value,
+    value: T,
 }
 
-impl RecentReads {
+impl<T> Default for RecentReads<T> {
+    fn default() -> Self {
+        Self { responses: Arc::default(), writes: Arc::default() }
+    }
+}
+
+impl<T: Clone> RecentReads<T> {
     /// Makes all responses outdated; called before and after each write, whatever its result.
     pub(crate) fn record_write(&self) {
         self.writes.fetch_add(1, Ordering::SeqCst);
@@ -44,8 +50,8 @@ impl RecentReads {
     pub(crate) async fn read<E>(
         &self,
         request: String,
-        send: impl Future<Output = Result<Value, E>>,
-    ) -> Result<Value, E> {
+        send: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
         let slot = Arc::clone(self.responses.lock().await.entry(request).or_default());
         let mut response = slot.lock().await;
         let (requested, writes) = (Instant::now(), self.writes.load(Ordering::SeqCst));

@@ -17,6 +17,8 @@
 //! * `GET`, `POST /_sim/limits`: the quota of the subscription.
 //!   `{"location": "eastus", "limits": {"cores": 10}, "withheld": ["Standard_D4s_v5"]}` changes it like Azure
 //!   support.
+//! * `GET`, `POST`, `DELETE /_sim/request-limits`: the token buckets of Resource Manager and AKS.
+//!   `{"reads": {"size": 50, "per_second": 1}}` sets them; what is missing is Azure's. `DELETE` removes them.
 //! * `GET`, `POST /_sim/policies`: the policies that deny. `{"policies": [{"name": "p", "field": "location",
 //!   "operator": "notIn", "values": ["westeurope"]}]}` replaces them.
 //! * `GET`, `POST /_sim/acme`: the settings of the CAs and their counts. `{"ca": "staging", "settings":
@@ -30,7 +32,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use crate::acme::admin as acme;
-use crate::arm::dns::{self, publication};
+use crate::arm::dns::{publication, zones};
 use crate::clock::{SimTime, Timing};
 use crate::dns_server::NameServers;
 use crate::fault::{self, Armed};
@@ -39,7 +41,7 @@ use crate::registration::ServerRegistration;
 use crate::request::{Reply, Request};
 use crate::request_log::RequestLog;
 use crate::state::{CloudState, DOMAIN};
-use crate::traffic::listeners::Listeners;
+use crate::traffic::addresses::Listeners;
 
 /// Returns whether a request is for the admin API.
 pub fn is_admin(request: &Request) -> bool {
@@ -100,12 +102,18 @@ impl AdminApi {
         match path {
             // The page's own links are relative to the folder.
             "/_sim" if call.request.path == "/_sim" => Reply::empty(308).with_header("location", "/_sim/"),
-            "/_sim/world" => Reply::json(200, &overview::of(state, &self.listeners.borrow(), call)),
+            "/_sim/world" => {
+                Reply::json(200, &overview::of(state, &self.listeners.borrow(), call.now, call.timing))
+            }
             "/_sim/ledger" => lines(request_log, call.request),
             "/_sim/doors" => Reply::json(200, &overview::sockets(state, &self.listeners.borrow())),
             "/_sim/ca.pem" => Reply::bytes(200, "application/x-pem-file", self.ca_pem.clone()),
             "/_sim/serving" => match &self.registration {
-                Some(registration) => Reply::json(200, &registration.public()),
+                Some(registration) => {
+                    let mut serving = registration.public();
+                    serving["aheadSeconds"] = json!(state.clock_offset_ms as f64 / 1000.0);
+                    Reply::json(200, &serving)
+                }
                 None => Reply::text(404, NOT_SERVED),
             },
             "/_sim/env" => match &self.registration {
@@ -116,6 +124,7 @@ impl AdminApi {
             },
             "/_sim/faults" => Reply::json(200, &faults(state)),
             "/_sim/limits" => Reply::json(200, &state.limits.view()),
+            "/_sim/request-limits" => Reply::json(200, &state.throttling.view()),
             "/_sim/acme" => Reply::json(200, &acme::view(state)),
             "/_sim/name-servers" => Reply::json(200, &self.name_servers(state)),
             "/_sim/policies" => Reply::json(200, &json!({ "policies": state.policies })),
@@ -147,18 +156,13 @@ const LATEST: SimTime = SimTime(7_258_118_400_000);
 const NOT_SERVED: &str = "this simulated cloud is not served to other processes; run `landfall sim`\n";
 
 fn not_found() -> Reply {
-    let paths = "ledger, doors, ca.pem, serving, env, faults, limits, policies, acme, name-servers, zones \
-                 and advance";
+    let paths = "ledger, doors, ca.pem, serving, env, faults, limits, request-limits, policies, acme, \
+                 name-servers, zones and advance";
     Reply::text(404, format!("there are /_sim/, /_sim/world, {paths}\n"))
 }
 
 /// The header with the key of the admin API.
 pub const KEY_HEADER: &str = "x-landfall-key";
-
-/// Draws the key of the admin API, 122 random bits. It does not derive from the seed, which is public.
-pub(crate) fn new_key() -> String {
-    uuid::Uuid::new_v4().simple().to_string()
-}
 
 /// Returns whether a path needs no key: the page, the root certificate, and what contains no secret.
 fn is_public(path: &str) -> bool {
@@ -204,6 +208,16 @@ fn change(state: &mut CloudState, call: &AdminCall<'_>, path: &str) -> Option<Re
         (&Method::DELETE, "/_sim/faults") => {
             state.faults.armed.clear();
             Reply::json(200, &faults(state))
+        }
+        (&Method::DELETE, "/_sim/request-limits") => {
+            state.throttling.set(None);
+            Reply::json(200, &state.throttling.view())
+        }
+        (&Method::POST, "/_sim/request-limits") => {
+            match state.throttling.change(request.json().unwrap_or_default()) {
+                Ok(()) => Reply::json(200, &state.throttling.view()),
+                Err(why) => Reply::text(400, format!("{why}\n")),
+            }
         }
         (&Method::DELETE, path) => disarm(state, path.strip_prefix("/_sim/faults/")?),
         (&Method::POST, "/_sim/limits") => set_limits(state, request),
@@ -287,14 +301,14 @@ fn add_zones(state: &mut CloudState, request: &Request, now: SimTime) -> Reply {
     let body: Value = request.json().unwrap_or_default();
     let zones: Option<Vec<&str>> =
         body["zones"].as_array().and_then(|zones| zones.iter().map(Value::as_str).collect());
-    let Some(zones) = zones.filter(|zones| zones.iter().all(|zone| dns::is_zone_name(zone))) else {
+    let Some(zones) = zones.filter(|zones| zones.iter().all(|zone| zones::is_zone_name(zone))) else {
         return Reply::text(
             400,
             "the body must be {\"zones\": [\"example.com\"]}, with names of at least two labels\n",
         );
     };
     for zone in &zones {
-        dns::add_zone(state, zone, now);
+        zones::add_zone(state, zone, now);
     }
     Reply::json(200, &json!({ "zones": zones }))
 }

@@ -10,14 +10,15 @@ use bytes::Bytes;
 use http::{Request, Response};
 use tokio_util::sync::CancellationToken;
 
-use crate::Speed;
-use crate::clock::{Clock, SimTime, Timing};
-use crate::dns_server::Sockets;
+use crate::clock::{Clock, SimTime, Speed, Timing};
+use crate::connection::ConnectionInfo;
+use crate::dns_server::sockets::Sockets;
 use crate::fault::Faults;
-use crate::options::{ConnectionInfo, Options};
+use crate::options::Options;
 use crate::persistence::SimError;
 use crate::request_log::{RequestLog, RequestRecord};
-use crate::server::{self, Body, Cut};
+use crate::server::body::{Body, Cut};
+use crate::server::respond;
 use crate::server_state::ServerState;
 use crate::state::CloudState;
 use crate::tls;
@@ -50,7 +51,7 @@ impl InProcess {
         let (authority, _) = tls::make().map_err(SimError::certificates)?;
         state.clusters.trust(&authority);
         state.arm(Faults::read(&options.faults)?);
-        state.acme.ensure_issuers(begins)?;
+        state.acme.ensure_issuers(begins).map_err(SimError::certificates)?;
         Ok(state)
     }
 
@@ -82,7 +83,7 @@ impl InProcess {
         let timing = Timing::new(speed);
         let authority = state.clusters.trusted().to_owned();
         let addresses = sockets.as_ref().map(Sockets::addresses).unwrap_or_default();
-        state.acme.ensure_issuers(at)?;
+        state.acme.ensure_issuers(at).map_err(SimError::certificates)?;
         let connection = ConnectionInfo::of(&state, &timing, &authority, addresses);
         let server_state = ServerState::new(state, None, RequestLog::in_memory(), timing, authority)?;
         let (server_state, stop) = (Arc::new(server_state), CancellationToken::new());
@@ -103,7 +104,7 @@ impl InProcess {
     /// [`Cut`] if the connection breaks instead of a response.
     pub async fn send(&self, request: Request<Bytes>) -> Result<Response<Body>, Cut> {
         let (parts, body) = request.into_parts();
-        server::answer(server::request_of(parts, body), Arc::clone(&self.server_state), self.stop.clone())
+        respond::answer(respond::request_of(parts, body), Arc::clone(&self.server_state), self.stop.clone())
             .await
     }
 

@@ -22,6 +22,9 @@ pub mod aks;
 pub mod arm;
 pub mod blob;
 pub mod clock;
+mod cloud;
+mod connection;
+pub mod delays;
 pub mod dns_server;
 pub mod durations;
 pub mod entra;
@@ -30,12 +33,14 @@ pub mod graph;
 mod in_process;
 pub mod kubernetes;
 mod migration;
+mod names;
 pub mod options;
 mod page;
 pub mod persistence;
 mod processes;
 mod proxy;
 pub mod registration;
+pub mod registry;
 pub mod request;
 pub mod request_log;
 mod server;
@@ -60,24 +65,26 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub use arm::dns::is_zone_name;
+pub use arm::dns::zones::is_zone_name;
 pub use clock::Speed;
+pub use connection::ConnectionInfo;
 pub use dns_server::NameServers;
 pub use in_process::InProcess;
-pub use options::{ConnectionInfo, Options};
+pub use options::Options;
 pub use persistence::SimError;
 pub use registration::{Holder, RegistrationOptions, ServerRegistration};
 pub use request_log::RequestRecord;
-pub use server::{Body, Cut};
-pub use traffic::listeners::Listeners;
+pub use server::body::{Body, Cut};
+pub use traffic::addresses::Listeners;
 
 use acme::CaName;
 use arm::clusters::container_runtime;
 use clock::{SimTime, Timing};
-use dns_server::Sockets;
+use dns_server::sockets::Sockets;
 use fault::Faults;
 use persistence::Persistence;
 use request_log::RequestLog;
+use server::connection::ServerContext;
 use server_state::ServerState;
 use state::CloudState;
 use tls::Authority;
@@ -131,7 +138,7 @@ impl Sim {
         state.arm(faults);
         let now = state.now();
         for zone in &options.zones {
-            arm::dns::add_zone(&mut state, zone, now);
+            arm::dns::zones::add_zone(&mut state, zone, now);
         }
         let listener = match options.port {
             Some(port) => TcpListener::bind((Ipv4Addr::LOCALHOST, port))
@@ -143,7 +150,7 @@ impl Sim {
         state.clusters.trust(authority.pem());
         state.clusters.set_external_kubeconfig(options.kubeconfig);
         let now = state.now();
-        state.acme.ensure_issuers(now)?;
+        state.acme.ensure_issuers(now).map_err(SimError::certificates)?;
         let timing = Timing::new(options.speed);
         let host = processes::Host {
             programs: options.images,
@@ -177,7 +184,7 @@ impl Sim {
         let server_state = Arc::new(server_state.with_registration(listeners.clone(), registration.clone()));
         let stop = CancellationToken::new();
         let name_servers = sockets.serve(&server_state, &stop).map_err(SimError::Port)?;
-        let context = server::ServerContext::new(
+        let context = ServerContext::new(
             authority.server_config()?,
             connection.port,
             Arc::clone(&server_state),

@@ -1,4 +1,4 @@
-//! The options of the simulated cloud, and the data that its clients need.
+//! The options of the simulated cloud.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -9,7 +9,6 @@ use crate::acme::CaName;
 use crate::clock::{Speed, Timing};
 use crate::dns_server::NameServers;
 use crate::registration::RegistrationOptions;
-use crate::state::{CloudState, DOMAIN};
 
 /// The options for opening a simulated cloud. Seed, features and providers apply only to a new one.
 #[derive(Debug, Clone)]

@@ -5,6 +5,7 @@
 //! Programs use it with `HTTPS_PROXY=http://127.0.0.1:{port}`. The names of the cloud's services lead to the
 //! simulated cloud itself. The names in its DNS zones lead to the gateway with the address of the record.
 
+mod error;
 mod forward;
 mod targets;
 #[cfg(test)]
@@ -14,11 +15,9 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use http::uri::{Authority, Scheme};
-use http::{HeaderValue, Method, Request, Response, StatusCode, header};
-use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt, Full};
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -27,39 +26,9 @@ use tokio::io::copy_bidirectional;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::server::{SHUTDOWN_TIMEOUT, ServerContext};
+use crate::server::connection::{SHUTDOWN_TIMEOUT, ServerContext};
+use error::{Body, ProxyError};
 use targets::{ProxyTarget, target};
-
-/// The body of a response: from the proxy or from a gateway.
-type Body = UnsyncBoxBody<Bytes, hyper::Error>;
-
-/// The reason why the proxy refuses a request.
-#[derive(Debug, PartialEq, Eq)]
-struct ProxyError {
-    status: StatusCode,
-    why: String,
-}
-
-impl ProxyError {
-    fn new(status: StatusCode, why: impl Into<String>) -> Self {
-        Self { status, why: why.into() }
-    }
-
-    /// Returns the 502 of a gateway that does not respond with HTTP.
-    fn no_response(authority: &Authority, error: &dyn std::error::Error) -> Self {
-        Self::new(StatusCode::BAD_GATEWAY, format!("{authority} does not respond: {error}"))
-    }
-
-    fn into_response(self) -> Response<Body> {
-        let text = format!("{}\n", self.why);
-        let mut response =
-            Response::new(Full::new(Bytes::from(text)).map_err(|never| match never {}).boxed_unsync());
-        *response.status_mut() = self.status;
-        let kind = HeaderValue::from_static("text/plain; charset=utf-8");
-        response.headers_mut().insert(header::CONTENT_TYPE, kind);
-        response
-    }
-}
 
 /// Serves a connection of a proxy client.
 pub(crate) async fn serve(tcp: TcpStream, context: Arc<ServerContext>) {

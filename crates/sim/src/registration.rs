@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::options::ConnectionInfo;
+use crate::connection::ConnectionInfo;
 
 /// The name of the registration file in the state folder.
 pub(crate) const FILE: &str = "serving.json";

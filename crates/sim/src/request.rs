@@ -9,7 +9,7 @@ use http::{HeaderMap, Method, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::clock::SimTime;
+use crate::clock::{SimTime, Timing};
 
 /// A complete request.
 #[derive(Debug, Clone)]
@@ -258,6 +258,13 @@ impl Reply {
     pub fn value(&self) -> serde_json::Value {
         serde_json::from_slice(&self.body).unwrap_or_default()
     }
+}
+
+/// Adds both forms of `Retry-After` for that many seconds of cloud time; adds none if `None`.
+pub fn with_retry_after(reply: Reply, timing: &Timing, cloud_seconds: Option<f64>) -> Reply {
+    let Some(cloud_seconds) = cloud_seconds else { return reply };
+    let (seconds, ms) = timing.retry_after(cloud_seconds);
+    reply.with_header("retry-after", &seconds.to_string()).with_header("retry-after-ms", &ms.to_string())
 }
 
 #[cfg(test)]

@@ -8,8 +8,10 @@ use bytes::Bytes;
 use tokio::sync::watch;
 
 use crate::acme;
+use crate::acme::resolver::{AskNameServer, OverSockets};
 use crate::admin_api::{self, AdminApi};
 use crate::clock::{SimTime, Timing};
+use crate::dns_server::message::Message;
 use crate::dns_server::{self, NameServers};
 use crate::entra;
 use crate::persistence::{Persistence, SimError};
@@ -17,7 +19,7 @@ use crate::registration::ServerRegistration;
 use crate::request::{Reply, Request, Streaming};
 use crate::request_log::{RequestLog, RequestRecord};
 use crate::state::CloudState;
-use crate::traffic::listeners::Listeners;
+use crate::traffic::addresses::Listeners;
 
 /// The data behind the lock.
 struct Locked {
@@ -185,7 +187,7 @@ impl ServerState {
             return Ok(());
         }
         let outcomes = match &self.name_servers {
-            Some(name_servers) => acme::perform(&acme::OverSockets(name_servers), due).await,
+            Some(name_servers) => acme::perform(&OverSockets(name_servers), due).await,
             None => acme::perform(self, due).await,
         };
         self.change(|state, _| acme::complete(state, outcomes, &self.timing))
@@ -255,5 +257,12 @@ impl ServerState {
         let (chunks, done) = stream.poll(&inner.state, now);
         let next_poll = inner.state.next_due().unwrap_or(stream.deadline()).min(stream.deadline());
         Ok(StreamPoll { chunks, done, next_poll, now })
+    }
+}
+
+/// Without sockets: the bytes are the same, only the network is missing.
+impl AskNameServer for ServerState {
+    async fn ask(&self, server: &str, query: &Message) -> Option<Message> {
+        Message::decode(&self.respond_dns(server, &query.encode())?.tcp())
     }
 }

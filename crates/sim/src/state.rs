@@ -8,26 +8,31 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::acme::{self, CaName};
-use crate::admin_api;
-use crate::arm::operation::Operation;
-use crate::arm::provider::PROVIDERS;
-use crate::arm::{
-    self, clusters, dns, features, groups, locks, policies, provider_registration, quota, resource_type,
-    roles, vaults,
-};
-use crate::blob;
+use crate::acme::store::Servers;
+use crate::arm::clusters::store::Clusters;
+use crate::arm::dns::store::{Publication, Zones};
+use crate::arm::features::store::Features;
+use crate::arm::groups::store::Group;
+use crate::arm::locks::store::Locks;
+use crate::arm::operation::store::Operation;
+use crate::arm::policies::store::{Assigned, Policies};
+use crate::arm::provider::Registry;
+use crate::arm::provider_registration::store::Providers;
+use crate::arm::quota::Limits;
+use crate::arm::resource_type::store::Resources;
+use crate::arm::roles::store::Roles;
+use crate::arm::storage::store::BlobServices;
+use crate::arm::throttling::store::Throttling;
+use crate::arm::vaults::store::Vaults;
+use crate::blob::store::Accounts;
 use crate::clock::{Clock, SimTime, Timing};
-use crate::entra::{self, Directory};
-use crate::fault::{self, Faults, RequestContext};
-use crate::graph;
+use crate::delays::Delays;
+use crate::entra::directory::Directory;
+use crate::fault::armed::Faults;
 use crate::migration::FORMAT;
-use crate::options::Options;
-use crate::request::{Reply, Request};
-use crate::vault;
+use crate::names::new_admin_key;
 
-/// The parent domain of all names in the simulated cloud (RFC 6761 keeps `localhost` on the loopback).
-pub const DOMAIN: &str = "landfall.localhost";
+pub use crate::names::{DOMAIN, uuid_from};
 
 /// The state of the cloud.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -41,7 +46,7 @@ pub struct CloudState {
     /// The port of the server; 0 before the first start.
     pub port: u16,
     /// The key of the admin API.
-    #[serde(default = "admin_api::new_key")]
+    #[serde(default = "new_admin_key")]
     pub admin_key: String,
     /// The offset of its clock from the wall clock, in real milliseconds.
     #[serde(rename = "ahead_ms")]
@@ -56,45 +61,51 @@ pub struct CloudState {
     #[serde(default)]
     pub disabled: bool,
     /// Resource groups by lower-case name.
-    pub groups: BTreeMap<String, groups::Group>,
+    pub groups: BTreeMap<String, Group>,
     /// Operations by id.
     pub operations: BTreeMap<String, Operation>,
     /// Registration of resource providers.
-    pub providers: provider_registration::Providers,
+    pub providers: Providers,
     /// Preview features.
-    pub features: features::Features,
+    pub features: Features,
     /// Role assignments.
-    pub roles: roles::Roles,
+    pub roles: Roles,
     /// Management locks.
     #[serde(default)]
-    pub locks: locks::Locks,
+    pub locks: Locks,
     /// The resources of the types that are declared as data.
     #[serde(default)]
-    pub tracked: resource_type::Resources,
+    pub tracked: Resources,
     /// The data of the storage accounts.
     #[serde(default)]
-    pub storage: blob::store::Accounts,
+    pub storage: Accounts,
+    /// The settings of the blob services of the storage accounts.
+    #[serde(default)]
+    pub blob_services: BlobServices,
     /// DNS zones.
-    pub dns: dns::Zones,
+    pub dns: Zones,
     /// The publication of the zones on their name servers.
     #[serde(default)]
-    pub publication: dns::publication::Publication,
+    pub publication: Publication,
     /// The certificate authorities with ACME.
     #[serde(default)]
-    pub acme: acme::Servers,
+    pub acme: Servers,
     /// Key vaults.
-    pub vaults: vaults::Vaults,
+    pub vaults: Vaults,
     /// Managed clusters.
-    pub clusters: clusters::Clusters,
+    pub clusters: Clusters,
     /// The quota of the subscription.
     #[serde(default)]
-    pub limits: quota::Limits,
+    pub limits: Limits,
+    /// The request limits of Resource Manager and AKS.
+    #[serde(default)]
+    pub throttling: Throttling,
     /// The policies of the organisation.
     #[serde(default)]
-    pub policies: policies::Policies,
+    pub policies: Policies,
     /// The policy definitions and assignments that clients created.
     #[serde(default)]
-    pub assigned_policies: policies::Assigned,
+    pub assigned_policies: Assigned,
     /// The armed faults.
     pub faults: Faults,
     /// The time source.
@@ -103,11 +114,14 @@ pub struct CloudState {
     /// The current delays.
     #[serde(default)]
     #[serde(rename = "lags")]
-    pub delays: fault::Delays,
+    pub delays: Delays,
     /// While time advances: the time up to which only the inside of clusters changes. Repeated polls that find
     /// nothing are skipped up to it.
     #[serde(skip)]
     pub quiet_until: Option<SimTime>,
+    /// What the providers know of each other. A state that was read has none until it is set.
+    #[serde(skip, default = "Registry::empty")]
+    pub registry: &'static Registry<Self>,
     /// True if the state changed since the last write to disk.
     #[serde(skip)]
     touched: bool,
@@ -123,48 +137,44 @@ impl CloudState {
         result
     }
 
-    /// Creates a new state at `now`.
-    pub fn new(options: &Options, seed: u64, now: SimTime) -> Self {
-        let mut state = Self {
+    /// Creates a state without anything in it.
+    pub(crate) fn empty(registry: &'static Registry<Self>, seed: u64) -> Self {
+        Self {
             format: FORMAT,
             seed,
             drawn: 0,
             port: 0,
-            admin_key: admin_api::new_key(),
+            admin_key: new_admin_key(),
             clock_offset_ms: 0,
-            locations: options.locations.clone(),
+            locations: Vec::new(),
             directory: Directory::default(),
             subscription: String::new(),
             disabled: false,
             groups: BTreeMap::new(),
             operations: BTreeMap::new(),
-            providers: provider_registration::Providers::new(&options.unregistered),
-            features: features::Features::new(&options.preview_features),
-            roles: roles::Roles::default(),
-            locks: locks::Locks::default(),
-            tracked: resource_type::Resources::default(),
-            storage: blob::store::Accounts::default(),
-            dns: dns::Zones::default(),
-            publication: dns::publication::Publication::default(),
-            acme: acme::Servers::default(),
-            vaults: vaults::Vaults::default(),
-            clusters: clusters::Clusters::default(),
-            limits: quota::Limits::default(),
-            policies: policies::Policies::default(),
-            assigned_policies: policies::Assigned::default(),
+            providers: Providers::default(),
+            features: Features::default(),
+            roles: Roles::default(),
+            locks: Locks::default(),
+            tracked: Resources::default(),
+            storage: Accounts::default(),
+            blob_services: BlobServices::default(),
+            dns: Zones::default(),
+            publication: Publication::default(),
+            acme: Servers::default(),
+            vaults: Vaults::default(),
+            clusters: Clusters::default(),
+            limits: Limits::default(),
+            throttling: Throttling::default(),
+            policies: Policies::default(),
+            assigned_policies: Assigned::default(),
             faults: Faults::default(),
             clock: Clock::Wall,
-            delays: fault::Delays::default(),
+            delays: Delays::default(),
             quiet_until: None,
+            registry,
             touched: true,
-        };
-        state.subscription = state.uuid("subscription");
-        state.directory = Directory::new(&mut state, options.token_lifetime_real);
-        let (owner, user) =
-            (state.directory.owner().object_id.clone(), state.directory.user().object_id.clone());
-        roles::own_subscription(&mut state, &owner, now);
-        roles::own_subscription(&mut state, &user, now);
-        state
+        }
     }
 
     /// Replaces the armed faults; an empty list changes nothing.
@@ -235,13 +245,13 @@ impl CloudState {
 
     /// Returns the time of the earliest pending change.
     pub fn next_due(&self) -> Option<SimTime> {
-        PROVIDERS.iter().filter_map(|provider| (provider.next_due)(self)).min()
+        self.registry.providers.iter().filter_map(|provider| (provider.next_due)(self)).min()
     }
 
-    /// Returns the time of the earliest pending change outside of the clusters' contents.
-    fn next_outside_change(&self) -> Option<SimTime> {
-        let others = PROVIDERS.iter().filter(|provider| provider.name != clusters::PROVIDER.name);
-        others.filter_map(|provider| (provider.next_due)(self)).chain(clusters::next_operation(self)).min()
+    /// Returns the time of the earliest pending change that the contents of clusters may see.
+    fn next_visible_change(&self) -> Option<SimTime> {
+        let providers = self.registry.providers.iter();
+        providers.filter_map(|provider| provider.next_visible.unwrap_or(provider.next_due)(self)).min()
     }
 
     /// Applies all changes due at or before `now`, in order; returns whether there was one.
@@ -249,10 +259,10 @@ impl CloudState {
         let mut rounds_at_one_instant = 0;
         let mut last = None;
         while let Some(due) = self.next_due().filter(|due| *due <= now) {
-            self.quiet_until = Some(self.next_outside_change().map_or(now, |change| change.min(now)));
+            self.quiet_until = Some(self.next_visible_change().map_or(now, |change| change.min(now)));
             rounds_at_one_instant = if last == Some(due) { rounds_at_one_instant + 1 } else { 0 };
             assert!(rounds_at_one_instant < 10_000, "a family's settle made the change it announced");
-            for provider in PROVIDERS {
+            for provider in self.registry.providers {
                 if (provider.next_due)(self).is_some_and(|own| own <= due) {
                     (provider.advance_to)(self, due, timing);
                 }
@@ -262,59 +272,6 @@ impl CloudState {
         self.quiet_until = None;
         last.is_some()
     }
-
-    /// Answers a request, with fault injection. All due changes must have been applied.
-    pub fn handle(&mut self, request: &Request, now: SimTime, timing: &Timing) -> Reply {
-        let context = RequestContext { request, now, timing };
-        fault::inject(self, &context, |state, context| {
-            state.serve(context.request, context.now, context.timing)
-        })
-    }
-
-    /// Returns whether a request is for Resource Manager.
-    pub(crate) fn is_resource_manager(request: &Request) -> bool {
-        let host = request.host.strip_suffix(DOMAIN).and_then(|host| host.strip_suffix('.'));
-        host == Some("management") && kubernetes_path(&request.path).is_none()
-    }
-
-    /// Answers a request without fault injection.
-    pub(crate) fn serve(&mut self, request: &Request, now: SimTime, timing: &Timing) -> Reply {
-        let host =
-            request.host.strip_suffix(DOMAIN).and_then(|host| host.strip_suffix('.')).unwrap_or_default();
-        if let Some((uid, below)) = kubernetes_path(&request.path) {
-            let below = Request { path: below, ..request.clone() };
-            return clusters::serve_kubernetes(self, &uid, &below, now, timing);
-        }
-        match host.split_once('.') {
-            None if host == "login" => entra::serve(self, request, now),
-            None if host == "management" => arm::serve(self, request, now, timing),
-            None if host == "graph" => graph::serve(self, request, now),
-            None if host == acme::PRODUCTION_HOST => {
-                acme::serve(self, CaName::Production, request, now, timing)
-            }
-            None if host == acme::STAGING_HOST => acme::serve(self, CaName::Staging, request, now, timing),
-            Some((_, "oic")) => clusters::serve_issuer(self, request),
-            Some((name, "blob")) => blob::serve(self, name, request, now),
-            Some((name, "vault")) => vault::serve(self, name, request, now, timing),
-            _ => Reply::text(404, format!("nothing of this cloud is called {}\n", request.host)),
-        }
-    }
-}
-
-/// Splits `/kubernetes/{uid}/below` into the cluster's UID and the path below.
-fn kubernetes_path(path: &str) -> Option<(String, String)> {
-    let rest = path.strip_prefix("/kubernetes/")?;
-    let (uid, below) = rest.split_once('/').unwrap_or((rest, ""));
-    Some((uid.to_owned(), format!("/{below}")))
-}
-
-/// Derives a version 4 UUID from the seed, so that ids have Azure's format and are reproducible.
-pub fn uuid_from(seed: u64, purpose: &str, number: u64) -> String {
-    let text = format!("{seed}/{purpose}/{number}");
-    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes());
-    let mut bytes = [0u8; 16];
-    bytes.copy_from_slice(&digest.as_ref()[..16]);
-    uuid::Builder::from_random_bytes(bytes).into_uuid().to_string()
 }
 
 #[cfg(test)]

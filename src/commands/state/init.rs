@@ -28,6 +28,9 @@ const POLL_INTERVAL: Duration = Duration::from_secs(5);
 /// The interval of messages during a wait, in real time.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
+/// The days for which deleted blobs and containers can be restored.
+const KEPT_DAYS: u64 = 14;
+
 /// What `state init` takes.
 #[derive(clap::Args, Debug)]
 pub struct Args {
@@ -122,8 +125,14 @@ impl Init<'_> {
         let (group, account, name) = (self.group, self.account.as_str(), self.state.container.as_str());
         let doing = format!("create the storage account {account} in {group}");
         match azure.storage_account(group, account).await.map_err(|error| Failure::of_api(&doing, &error))? {
-            Some(existing) => self.check(&existing),
-            None => self.create(&doing).await?,
+            Some(existing) => {
+                self.check(&existing);
+                self.check_protection().await?;
+            }
+            None => {
+                self.create(&doing).await?;
+                self.protect().await?;
+            }
         }
         let doing = format!("create the container {name}");
         let existing = azure.blob_container(group, account, name).await;
@@ -156,6 +165,36 @@ impl Init<'_> {
             self.cli_context
                 .warn(&format!("the storage account {} {weak}; landfall does not change it.", self.account));
         }
+    }
+
+    /// Switches on what restores a journal that someone deletes or overwrites.
+    async fn protect(&self) -> Result<(), Failure> {
+        let kept = json!({ "enabled": true, "days": KEPT_DAYS });
+        let properties = json!({
+            "isVersioningEnabled": true, "deleteRetentionPolicy": kept, "containerDeleteRetentionPolicy": kept,
+        });
+        let put = self.target.clients.azure.put_blob_service(self.group, &self.account, &properties).await;
+        let doing = format!("protect the blobs of the storage account {} from deletion", self.account);
+        put.map_err(|error| Failure::of_api(&doing, &error))
+    }
+
+    /// Warns about blobs and containers that cannot be restored.
+    async fn check_protection(&self) -> Result<(), Failure> {
+        let (group, account) = (self.group, &self.account);
+        let read = self.target.clients.azure.blob_service(group, account).await;
+        let doing = format!("read the protection of the storage account {account}");
+        let service = read.map_err(|error| Failure::of_api(&doing, &error))?.unwrap_or_default();
+        let weak = unprotected(&service["properties"]);
+        if !weak.is_empty() {
+            self.cli_context.warn(&format!(
+                "the storage account {account} {}; landfall does not change it. `az storage account \
+                 blob-service-properties update --resource-group {group} --account-name {account} \
+                 --enable-versioning true --enable-delete-retention true --delete-retention-days {KEPT_DAYS} \
+                 --enable-container-delete-retention true --container-delete-retention-days {KEPT_DAYS}` does.",
+                weak.join(", ")
+            ));
+        }
+        Ok(())
     }
 
     async fn create(&self, doing: &str) -> Result<(), Failure> {
@@ -247,5 +286,37 @@ impl Init<'_> {
             sleep(time_scale.real(POLL_INTERVAL).max(Duration::from_millis(5))).await;
         }
         Ok(())
+    }
+}
+
+/// Returns what a blob service does not restore, as clauses.
+fn unprotected(properties: &Value) -> Vec<&'static str> {
+    let keeps = |policy: &str| {
+        let policy = &properties[policy];
+        policy["enabled"] == true && policy["days"].as_u64().is_some_and(|days| days >= KEPT_DAYS)
+    };
+    let clauses = [
+        (properties["isVersioningEnabled"] == true, "keeps no versions of blobs"),
+        (keeps("deleteRetentionPolicy"), "keeps deleted blobs for less than 14 days"),
+        (keeps("containerDeleteRetentionPolicy"), "keeps deleted containers for less than 14 days"),
+    ];
+    clauses.into_iter().filter_map(|(is_protected, clause)| (!is_protected).then_some(clause)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_restored_is_named() {
+        let kept = json!({ "enabled": true, "days": 14 });
+        let all = json!({
+            "isVersioningEnabled": true, "deleteRetentionPolicy": kept, "containerDeleteRetentionPolicy": kept,
+        });
+        assert!(unprotected(&all).is_empty());
+        let mut short = all.clone();
+        short["deleteRetentionPolicy"]["days"] = json!(7);
+        assert_eq!(unprotected(&short), ["keeps deleted blobs for less than 14 days"]);
+        assert_eq!(unprotected(&Value::Null).len(), 3);
     }
 }

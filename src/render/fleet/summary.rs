@@ -23,8 +23,8 @@ const SLOWEST_FROM: usize = 10;
 pub struct FleetSummary<'a> {
     /// The command, `up`.
     pub command: &'a str,
-    /// The command line of landfall for this fleet, `landfall fleet`.
-    pub program: &'a str,
+    /// The command line that calls the command again, `landfall fleet up`.
+    pub again: &'a str,
     /// The selected environments.
     pub selected: usize,
     /// The waves.
@@ -126,13 +126,13 @@ fn cause(cause: &Cause, style: Styler) -> String {
 
 /// Returns the command that continues, if something is left to do.
 fn next(summary: &FleetSummary<'_>) -> Option<String> {
-    let FleetSummary { command, program, outcome, .. } = summary;
+    let FleetSummary { command, again, outcome, .. } = summary;
     let line = if outcome.interrupted {
-        format!("To continue, run `{program} {command}` again.")
+        format!("To continue, run `{again}` again.")
     } else if outcome.results.values().any(|result| result.outcome.is_failure()) {
         match *command {
             "up" | "renew" | "down" => {
-                format!("Fix this, then run `{program} {command} --only-failed`.")
+                format!("Fix this, then run `{again} --only-failed`.")
             }
             _ => return None,
         }

@@ -50,7 +50,7 @@ fn error(html: &mut Html, error: &StepError, steps: &[String]) {
     html.raw("<dl class=\"facts\">");
     let leftover = match error.leftover {
         Leftover::Nothing => "nothing",
-        Leftover::Something => "something exists now",
+        Leftover::Something => "a resource, perhaps incomplete; the next run checks it",
         Leftover::Unknown => "unknown; the next run checks it",
     };
     let facts = [

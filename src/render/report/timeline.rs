@@ -196,29 +196,37 @@ impl Axis {
                 _ => "middle",
             };
             let x = percent(tick, self.end);
-            let label = match tick {
-                0 => "0".to_owned(),
-                1..1000 => format!("{tick} ms"),
-                1000..120_000 => format!("{} s", tick / 1000),
-                _ if tick % 60_000 == 0 => format!("{} min", tick / 60_000),
-                _ => format!("{} min {} s", tick / 60_000, tick % 60_000 / 1000),
-            };
-            html.element("text", &[("x", &x), ("y", "12"), ("text-anchor", anchor)], label);
+            html.element("text", &[("x", &x), ("y", "12"), ("text-anchor", anchor)], label(tick));
         }
         html.close("svg");
+    }
+}
+
+/// Returns a time on the axis, exactly: `0`, `200 ms`, `1.2 s`, `3 min`, `3 min 30 s`.
+fn label(ms: u64) -> String {
+    match ms {
+        0 => "0".to_owned(),
+        1..1000 => format!("{ms} ms"),
+        // An f64 prints the shortest number of these digits.
+        1000..120_000 => format!("{} s", ms as f64 / 1000.0),
+        _ if ms % 60_000 == 0 => format!("{} min", ms / 60_000),
+        _ => format!("{} min {} s", ms / 60_000, ms % 60_000 / 1000),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
 
     #[test]
     fn an_axis_has_round_intervals_and_few_labels() {
-        for end in [0, 1, 37, 420, 999, 6_900, 83_000, 290_000, 3_600_000, 400_000_000] {
+        for end in [0, 1, 37, 420, 999, 1_250, 3_100, 6_900, 83_000, 290_000, 3_600_000, 400_000_000] {
             let axis = Axis::new(end);
             assert!(axis.ticks().count() <= 9, "{end}: {}", axis.step);
             assert!(axis.ticks().all(|tick| tick <= axis.end));
+            let labels: BTreeSet<String> = axis.ticks().map(label).collect();
+            assert_eq!(labels.len(), axis.ticks().count(), "{labels:?}: each label is another one");
         }
         assert_eq!(Axis::new(6_900).step, 1_000);
         assert_eq!(Axis::new(290_000).step, 60_000);

@@ -230,6 +230,15 @@ impl ArmClient {
     /// If the operation failed or was cancelled, fails with the operation's own code; the status is then that
     /// of the document, mostly 200. Every other failure concerns the poll itself: the operation may continue.
     pub async fn poll(&self, operation: &Operation) -> Result<Progress, ApiError> {
+        self.poll_with(operation, None).await
+    }
+
+    /// Like [`ArmClient::poll`]; the `resource` that was just read is the result, if the resource is.
+    pub async fn poll_with(
+        &self,
+        operation: &Operation,
+        resource: Option<Value>,
+    ) -> Result<Progress, ApiError> {
         let url = self.at(&operation.path_and_query)?;
         let named = |error: ApiError| error.with_request("GET", url.path());
         let response = self.exchange(Method::Get, &url, None, &Condition::None).await?;
@@ -241,6 +250,7 @@ impl ArmClient {
                     Some(path) => {
                         self.send(Method::Get, &self.at(&path)?, None, &Condition::None).await?.json()?
                     }
+                    None if resource.is_some() => resource,
                     None => self.get(&operation.resource, &operation.api_version).await?,
                 };
                 Ok(Progress::Succeeded { value, started_at, ended_at })

@@ -1,7 +1,7 @@
 //! Role assignments: principal, role and scope.
 
-use super::{Condition, SubscriptionClient, WriteResult};
-use crate::error::ApiError;
+use super::{Condition, ResourceId, SubscriptionClient, WriteResult};
+use crate::error::{ApiError, ApiErrorKind};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -66,6 +66,12 @@ impl Assignment {
         })
     }
 
+    /// Returns whether this applies at a scope: it is assigned there or above. Management groups are above every
+    /// subscription that lists them.
+    fn applies_at(&self, scope: &ResourceId) -> bool {
+        scope.is_within(&self.scope) || ResourceId::new(&self.scope).subscription().is_none()
+    }
+
     /// Returns whether this assigns the role to `principal`. Ids compare without case.
     #[must_use]
     pub fn grants(&self, principal: &str, role: Role) -> bool {
@@ -95,14 +101,27 @@ impl SubscriptionClient {
     }
 
     /// Like [`SubscriptionClient::assignments_at`], for a check, see
-    /// [`ArmClient::get_recent`](super::ArmClient::get_recent).
+    /// [`ArmClient::get_recent`](super::ArmClient::get_recent). Scopes in one group share a list: without a filter, that
+    /// of the group includes what is below it. An identity that may read only at the scope itself gets its own list.
     ///
     /// # Errors
     /// Returns the error of the request.
     pub async fn recent_assignments_at(&self, scope: &str) -> Result<Vec<Assignment>, ApiError> {
-        let path = format!("{scope}/providers/Microsoft.Authorization/roleAssignments");
-        let listed = self.arm().list_recent(&path, API, &[("$filter", "atScope()")]).await?;
-        Ok(listed.iter().filter_map(Assignment::from_body).collect())
+        let list = async |at: &str, query: &[(&str, &str)]| {
+            let path = format!("{at}/providers/Microsoft.Authorization/roleAssignments");
+            let listed = self.arm().list_recent(&path, API, query).await?;
+            Ok::<_, ApiError>(listed.iter().filter_map(Assignment::from_body).collect::<Vec<_>>())
+        };
+        let id = ResourceId::new(scope);
+        if let Some(group) = id.resource_group().filter(|_| id.is_within(&self.path(""))) {
+            match list(&self.group_id(group), &[]).await {
+                Err(error) if error.kind == ApiErrorKind::Forbidden => {}
+                listed => {
+                    return Ok(listed?.into_iter().filter(|one| one.applies_at(&id)).collect());
+                }
+            }
+        }
+        list(scope, &[("$filter", "atScope()")]).await
     }
 
     /// Creates a role assignment. `principal_type` is always sent, so that the service skips its directory
@@ -135,5 +154,38 @@ impl SubscriptionClient {
     /// Returns the error of the request; a missing assignment is no error.
     pub async fn revoke(&self, assignment: &str) -> Result<WriteResult, ApiError> {
         self.arm().delete(assignment, API).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_assignment_applies_at_its_scope_and_below() {
+        let vault =
+            ResourceId::new("/subscriptions/S/resourceGroups/rg/providers/Microsoft.KeyVault/vaults/kv");
+        let assigned = |scope: &str| Assignment {
+            id: String::new(),
+            scope: scope.to_owned(),
+            principal: String::new(),
+            role: String::new(),
+        };
+        for above in [
+            "/",
+            "/providers/Microsoft.Management/managementGroups/all",
+            "/subscriptions/s",
+            "/subscriptions/s/resourcegroups/RG",
+            "/subscriptions/S/resourceGroups/rg/providers/microsoft.keyvault/vaults/KV",
+        ] {
+            assert!(assigned(above).applies_at(&vault), "{above}");
+        }
+        for elsewhere in [
+            "/subscriptions/other",
+            "/subscriptions/S/resourceGroups/rg/providers/Microsoft.KeyVault/vaults/kv2",
+            "/subscriptions/S/resourceGroups/rg/providers/Microsoft.KeyVault/vaults/kv/secrets/one",
+        ] {
+            assert!(!assigned(elsewhere).applies_at(&vault), "{elsewhere}");
+        }
     }
 }

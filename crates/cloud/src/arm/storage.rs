@@ -77,7 +77,34 @@ impl SubscriptionClient {
         self.arm().get(&self.blob_container_id(group, account, name), API).await
     }
 
+    /// Reads the settings of the blob service of an account; `None` if the account does not exist.
+    ///
+    /// # Errors
+    /// Any error of the request.
+    pub async fn blob_service(&self, group: &str, account: &str) -> Result<Option<Value>, ApiError> {
+        self.arm().get(&self.blob_service_id(group, account), API).await
+    }
+
+    /// Changes settings of the blob service of an account.
+    /// <https://learn.microsoft.com/rest/api/storagerp/blob-services/set-service-properties>
+    ///
+    /// # Errors
+    /// Any error of the request.
+    pub async fn put_blob_service(
+        &self,
+        group: &str,
+        account: &str,
+        properties: &Value,
+    ) -> Result<(), ApiError> {
+        let (id, body) = (self.blob_service_id(group, account), json!({ "properties": properties }));
+        self.arm().put(&id, API, &body, Condition::None).await.map(drop)
+    }
+
+    fn blob_service_id(&self, group: &str, account: &str) -> String {
+        format!("{}/blobServices/default", self.storage_account_id(group, account))
+    }
+
     fn blob_container_id(&self, group: &str, account: &str, name: &str) -> String {
-        format!("{}/blobServices/default/containers/{name}", self.storage_account_id(group, account))
+        format!("{}/containers/{name}", self.blob_service_id(group, account))
     }
 }

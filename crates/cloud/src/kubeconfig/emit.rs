@@ -6,7 +6,7 @@ use serde_json::Value;
 const WORDS: [&str; 10] = ["y", "n", "yes", "no", "on", "off", "true", "false", "null", "~"];
 
 /// Writes a mapping as a document.
-pub(super) fn block(value: &Value) -> String {
+pub(crate) fn block(value: &Value) -> String {
     let mut text = String::new();
     write(value, 0, &mut text);
     text
@@ -43,6 +43,10 @@ fn write(value: &Value, indent: usize, text: &mut String) {
                         text.push_str(&format!("{pad}{key}:\n"));
                         items.iter().for_each(|value| text.push_str(&item(value, indent)));
                     }
+                    Value::String(lines) if is_literal(lines) => {
+                        text.push_str(&format!("{pad}{key}: |\n"));
+                        lines.lines().for_each(|line| text.push_str(&format!("{pad}  {line}\n")));
+                    }
                     value => text.push_str(&format!("{pad}{key}: {}\n", scalar(value))),
                 }
             }
@@ -52,6 +56,15 @@ fn write(value: &Value, indent: usize, text: &mut String) {
         }
         value => text.push_str(&format!("{pad}{}\n", scalar(value))),
     }
+}
+
+/// Returns whether a text is written as a literal block: lines of printable ASCII, each ended, none empty or with spaces
+/// around it.
+fn is_literal(text: &str) -> bool {
+    let is_line = |line: &str| {
+        !line.is_empty() && line.trim() == line && line.chars().all(|c| c.is_ascii_graphic() || c == ' ')
+    };
+    text.len() > 1 && text.ends_with('\n') && text[..text.len() - 1].split('\n').all(is_line)
 }
 
 /// Returns whether every YAML parser reads the text as a string without quotes.

@@ -7,7 +7,7 @@
 //! <https://kubernetes.io/docs/reference/config-api/kubeconfig.v1/>
 
 mod document;
-mod emit;
+pub(crate) mod emit;
 mod encoding;
 mod file;
 mod flow;

@@ -1,4 +1,4 @@
-//! Server-side apply and deletion: the only two changes to the cluster.
+//! The changes to a cluster: server-side apply, a merge patch of single fields, and deletion.
 
 use kube_core::params::{DeleteParams, Patch, PatchParams, Preconditions, ValidationDirective};
 use kube_core::{DynamicObject, Request, TypeMeta};
@@ -62,12 +62,37 @@ impl Cluster {
         force: Force,
     ) -> Result<(DynamicObject, Creation), ApiError> {
         let request = apply_request(kind, object, force, false)?;
-        match self.request_sender.send_write(request).await {
+        self.recent_lists.record_write();
+        let sent = self.request_sender.send_write(request).await;
+        self.recent_lists.record_write();
+        match sent {
             Ok((applied, 201, _)) => Ok((applied, Creation::Created)),
             Ok((applied, _, in_doubt)) => {
                 Ok((applied, if in_doubt { Creation::Unknown } else { Creation::Existed }))
             }
             Err(error) => Err(confidential::redact(error, &sent_object(kind, object))),
+        }
+    }
+
+    /// Changes single fields of an existing object, also those of other managers (RFC 7386); `None` if it does not exist.
+    ///
+    /// # Errors
+    /// Any error of the request. A repetition of the same patch changes nothing.
+    pub async fn merge_patch(
+        &self,
+        kind: &Kind,
+        namespace: Option<&str>,
+        name: &str,
+        fields: &Value,
+    ) -> Result<Option<DynamicObject>, ApiError> {
+        let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+        let request = Request::new(kind.path(namespace))
+            .patch(name, &params, &Patch::Merge(fields))
+            .map_err(|cause| into_api_error::invalid_request(name, Box::new(cause)))?;
+        match self.request_sender.json(request).await {
+            Ok(object) => Ok(Some(object)),
+            Err(error) if error.kind == ApiErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
         }
     }
 
@@ -105,7 +130,10 @@ impl Cluster {
         let request = Request::new(kind.path(namespace))
             .delete(name, &params)
             .map_err(|cause| into_api_error::invalid_request(name, Box::new(cause)))?;
-        match self.request_sender.send_read::<Value>(request).await {
+        self.recent_lists.record_write();
+        let sent = self.request_sender.send_read::<Value>(request).await;
+        self.recent_lists.record_write();
+        match sent {
             Ok(_) => Ok(true),
             // If an earlier attempt got no answer, that attempt may have deleted it.
             Err((error, in_doubt)) if error.kind == ApiErrorKind::NotFound => Ok(in_doubt),

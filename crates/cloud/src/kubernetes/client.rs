@@ -15,6 +15,7 @@ use super::into_api_error;
 use super::kind::Kind;
 use super::request_sender::RequestSender;
 use crate::error::{ApiError, ApiErrorKind};
+use crate::recent_reads::RecentReads;
 use crate::request_counter::RequestCounter;
 use crate::secret::Secret;
 use crate::transport::Transport;
@@ -38,6 +39,7 @@ pub struct Connection {
 pub struct Cluster {
     pub(super) request_sender: RequestSender,
     discovered: Arc<Mutex<HashMap<(String, String), Kind>>>,
+    pub(super) recent_lists: RecentReads<Vec<DynamicObject>>,
 }
 
 impl Cluster {
@@ -73,6 +75,7 @@ impl Cluster {
         Ok(Self {
             request_sender: RequestSender::new(client, time_scale, fastrand::u64(..)).with(origin, sign_in),
             discovered: Arc::default(),
+            recent_lists: RecentReads::default(),
         })
     }
 
@@ -176,6 +179,23 @@ impl Cluster {
         }
     }
 
+    /// Reads the last lines of the log of a pod's only container; `None` if the pod does not exist, or has not started.
+    ///
+    /// # Errors
+    /// Any other error of the request.
+    pub async fn log(&self, namespace: &str, pod: &str, lines: u32) -> Result<Option<String>, ApiError> {
+        let path = format!("{}/{pod}/log?tailLines={lines}", Kind::POD.path(Some(namespace)));
+        let request = http::Request::get(&path)
+            .body(Vec::new())
+            .map_err(|cause| into_api_error::invalid_request(pod, Box::new(cause)))?;
+        match self.request_sender.text(request).await {
+            Ok(text) => Ok(Some(text)),
+            // 400: the container waits to start.
+            Err(error) if matches!(error.status, Some(400 | 404)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Reads all objects of a kind whose labels match the selector, in one namespace or in all.
     ///
     /// # Errors
@@ -188,6 +208,20 @@ impl Cluster {
     ) -> Result<Vec<DynamicObject>, ApiError> {
         let params = ListParams { label_selector: labels.map(str::to_owned), ..ListParams::default() };
         self.pages(kind, namespace, params).await.map(|(objects, _)| objects)
+    }
+
+    /// Like [`Cluster::list`], but may return the list of up to a second ago, if this process has written nothing to the
+    /// cluster since. For the first look of a check, not for a wait.
+    ///
+    /// # Errors
+    /// Those of [`Cluster::list`].
+    pub async fn list_recent(
+        &self,
+        kind: &Kind,
+        namespace: Option<&str>,
+    ) -> Result<Vec<DynamicObject>, ApiError> {
+        let request = kind.path(namespace);
+        self.recent_lists.read(request, self.list(kind, namespace, None)).await
     }
 
     /// Reads every page of a list; returns the objects and the resource version of the list.

@@ -22,6 +22,12 @@ const KUSTOMIZE: &str = "kustomize.config.k8s.io/";
 /// The maximum depth of lists in lists.
 const LISTS_MAX: usize = 8;
 
+/// Returns an object as a YAML document, in the style of kubectl.
+#[must_use]
+pub fn to_yaml(object: &Value) -> String {
+    crate::kubeconfig::emit::block(object)
+}
+
 /// One object of a manifest file, with its position.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Manifest {
@@ -44,6 +50,14 @@ impl Manifest {
     #[must_use]
     pub fn complete(&self) -> DynamicObject {
         self.confidential.complete(&self.object)
+    }
+
+    /// Returns whether a string of the object may contain a text, which has no character that JSON escapes.
+    fn mentions(&self, text: &str) -> bool {
+        let metadata = || serde_json::to_string(&self.object.metadata).unwrap_or_default();
+        self.confidential != Confidential::default()
+            || is_mentioned(&self.object.data, text)
+            || metadata().contains(text)
     }
 
     fn set(&mut self, mut object: DynamicObject) {
@@ -346,7 +360,7 @@ fn object_of(value: Value) -> Result<DynamicObject, Vec<String>> {
 /// Returns the number of changed strings.
 pub fn fill(manifests: &mut [Manifest], placeholder: &str, value: &str) -> usize {
     let mut changed = 0;
-    for manifest in manifests {
+    for manifest in manifests.iter_mut().filter(|manifest| manifest.mentions(placeholder)) {
         let mut whole = serde_json::to_value(manifest.complete()).expect("an object read from YAML is JSON");
         let before = changed;
         fill_value(&mut whole, placeholder, value, &mut changed);
@@ -355,6 +369,15 @@ pub fn fill(manifests: &mut [Manifest], placeholder: &str, value: &str) -> usize
         }
     }
     changed
+}
+
+fn is_mentioned(value: &Value, text: &str) -> bool {
+    match value {
+        Value::String(own) => own.contains(text),
+        Value::Array(items) => items.iter().any(|item| is_mentioned(item, text)),
+        Value::Object(fields) => fields.values().any(|field| is_mentioned(field, text)),
+        _ => false,
+    }
 }
 
 fn fill_value(value: &mut Value, placeholder: &str, with: &str, changed: &mut usize) {

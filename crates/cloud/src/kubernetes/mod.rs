@@ -31,6 +31,7 @@ mod system_objects;
 #[cfg(test)]
 mod tests;
 pub mod tls_secret;
+mod user_kubeconfig;
 mod watch;
 
 pub use apply::{Creation, FIELD_MANAGER, Force};
@@ -44,4 +45,5 @@ pub use immutable::immutable_differences;
 pub use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 pub use kind::Kind;
 pub use kube_core::{DynamicObject, TypeMeta};
+pub use user_kubeconfig::user_context;
 pub use watch::Selection;

@@ -129,6 +129,15 @@ impl RequestSender {
         self.success(request).await.map_err(|(error, _)| error)
     }
 
+    /// Sends a request whose answer is text.
+    pub(super) async fn text(&self, request: Request<Vec<u8>>) -> Result<String, ApiError> {
+        let request_info = RequestInfo::of(&request);
+        let sent = self.send(&request_info, request, ResponseMode::Whole).await;
+        let (response, _) = sent.map_err(|(error, _)| error)?;
+        let body = read(response.into_body()).await.map_err(|unread| unread.into_error(&request_info))?;
+        Ok(String::from_utf8_lossy(&body).into_owned())
+    }
+
     async fn success<T: DeserializeOwned>(
         &self,
         request: Request<Vec<u8>>,

@@ -249,7 +249,10 @@ fn a_failed_length_write_ends_the_run_and_never_leads() {
     let journal = open(dir.path()).unwrap();
     journal.append(started("hill", 1)).unwrap();
     let read_only = fs::File::open(dir.path().join(LENGTH)).unwrap();
-    journal.lock().folder().length.replace(read_only);
+    match &mut journal.lock().folder().sync {
+        SyncMode::Immediate(length) => length.replace(read_only),
+        SyncMode::Background(_) => unreachable!("the journal was opened without it"),
+    }
     let error = journal.append(started("lake", 1)).unwrap_err();
     assert!(error.path.ends_with(LENGTH), "{error}");
     journal.append(started("wood", 1)).expect_err("broken for good");

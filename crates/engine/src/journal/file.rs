@@ -60,10 +60,15 @@ pub(super) fn parse(path: &Path, bytes: &[u8], known: KnownLength) -> Result<Loa
 /// Reads the readable part of a journal; `None` if it does not exist.
 pub(super) fn read_damaged(path: &Path, known: KnownLength) -> Result<Option<Readable>, OpenError> {
     let Some(bytes) = bytes(path)? else { return Ok(None) };
+    parse_damaged(path, &bytes, known).map(Some)
+}
+
+/// Parses the readable part of a journal; `path` is its name in errors.
+pub(super) fn parse_damaged(path: &Path, bytes: &[u8], known: KnownLength) -> Result<Readable, OpenError> {
     let mut fold = Fold::new(path, known, true);
-    fold.all(&bytes)?;
-    let key = fold.owner(&bytes)?;
-    Ok(Some(Readable { key, journal_state: fold.journal_state, lines: fold.lines, damage: fold.damage }))
+    fold.all(bytes)?;
+    let key = fold.owner(bytes)?;
+    Ok(Readable { key, journal_state: fold.journal_state, lines: fold.lines, damage: fold.damage })
 }
 
 fn bytes(path: &Path) -> Result<Option<Vec<u8>>, OpenError> {

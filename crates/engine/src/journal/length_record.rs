@@ -96,11 +96,27 @@ impl Length {
         Ok(length)
     }
 
+    /// Returns the same file with another handle.
+    pub(super) fn try_clone(&self) -> io::Result<Self> {
+        Ok(Self { path: self.path.clone(), file: self.file.try_clone()? })
+    }
+
     /// Writes the last line's record. It is on disk when this returns.
     pub(super) fn write(&mut self, last: Last) -> io::Result<()> {
+        self.put(last)?;
+        self.sync()
+    }
+
+    /// Writes the last line's record without a sync. Until one, a crash of the machine may leave an earlier record,
+    /// that of this process not.
+    pub(super) fn put(&mut self, last: Last) -> io::Result<()> {
         let place = last.chain.seq % 2 * RECORD as u64;
         self.file.seek(SeekFrom::Start(place))?;
-        self.file.write_all(last.to_record().as_bytes())?;
+        self.file.write_all(last.to_record().as_bytes())
+    }
+
+    /// Syncs the records that were written.
+    pub(super) fn sync(&self) -> io::Result<()> {
         self.file.sync_data()
     }
 

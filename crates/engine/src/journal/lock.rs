@@ -32,6 +32,12 @@ pub struct Holder {
 }
 
 impl Holder {
+    /// Returns this process as the holder from now on.
+    pub fn of_this_process(command: &str) -> Self {
+        let since = format!("{:.3}", jiff::Timestamp::now());
+        Self { pid: id(), host: host(), since, command: command.into(), user: None, run: None }
+    }
+
     /// Returns whether it is this process.
     pub fn is_this_process(&self) -> bool {
         self.pid == id() && self.host == host()
@@ -92,9 +98,7 @@ impl Lock {
             Err(TryLockError::Error(source)) => return Err(OpenError::Io { path, source }),
         }
         let (journal, length) = (journal_recorded(dir), length_recorded(dir));
-        let since = format!("{:.3}", jiff::Timestamp::now());
-        let holder =
-            Holder { pid: id(), host: host(), since, command: command.into(), user: None, run: None };
+        let holder = Holder::of_this_process(command);
         let mut lock = Lock { path, file, content: LockContent { holder, journal, length } };
         lock.write()?;
         Ok(lock)

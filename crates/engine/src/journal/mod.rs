@@ -4,6 +4,7 @@
 //! The cloud is the truth about what exists. The journal records ownership, operations in flight and
 //! failures.
 
+mod background_sync;
 mod damage_kind;
 mod details;
 mod entry;
@@ -26,15 +27,15 @@ pub(crate) use journal_state::OVERRIDES;
 pub use journal_state::{JournalState, StepState, StepStatus};
 pub use lock::Holder;
 pub use open_error::{JournalError, OpenError};
-pub use recorded_runs::{RecordedLine, RecordedRun, RecordedRuns};
+pub use recorded_runs::{RecordedLine, RecordedRun, RecordedRuns, RemoteRuns};
 pub use remote::{
-    LEASE, LeaseEnd, Moved, PartContent, RemoteContent, RemoteOptions, RemoteStore, StoreError,
+    LEASE, LeaseEnd, Moved, PartContent, RemoteContent, RemoteLog, RemoteOptions, RemoteStore, StoreError,
     StoreErrorKind, StoreResult, Unlocked, moved_to,
 };
 pub use salvage::{Accepted, Salvaged};
 
 use entry::Line;
-use folder_sink::FolderSink;
+use folder_sink::{FolderSink, SyncMode};
 use length_record::{KnownLength, LENGTH, Last, Length};
 use remote::Session;
 use std::{
@@ -78,7 +79,8 @@ impl Open {
 /// The place that the lines are written to.
 #[derive(Debug)]
 enum Sink {
-    /// A file in the state folder. A line is on disk when the write returns.
+    /// A file in the state folder. A line is on disk when the write returns, or after [`Journal::flushed`] if a thread
+    /// syncs it.
     Folder(FolderSink),
     /// A store that several machines share. A line is durable after [`Journal::flushed`].
     Remote(Arc<Session>),
@@ -94,6 +96,16 @@ impl Journal {
     /// Fails if another user could replace the folder, and if the file system refuses.
     pub fn secure(dir: &Path) -> Result<Vec<PathBuf>, OpenError> {
         folder_rights::secure(dir, &[JOURNAL, lock::LOCK, LENGTH])
+    }
+
+    /// Like [`Journal::secure`], for a machine without other users, such as a container: who may write to the folders
+    /// above is not checked. An empty volume of a container is open to everyone.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the file system refuses.
+    pub fn secure_alone(dir: &Path) -> Result<Vec<PathBuf>, OpenError> {
+        folder_rights::secure_alone(dir, &[JOURNAL, lock::LOCK, LENGTH])
     }
 
     /// Opens the journal in `dir`, creates both if they are missing, and writes the first line of a new run.
@@ -149,7 +161,7 @@ impl Journal {
         let file = file::open_for_append(&path, last.bytes).map_err(io)?;
         let length = Length::open(dir, last).map_err(OpenError::io(&dir.join(LENGTH)))?;
         lock.record_length()?;
-        let sink = Sink::Folder(FolderSink { path: path.clone(), file, length });
+        let sink = Sink::Folder(FolderSink { path: path.clone(), file, sync: SyncMode::Immediate(length) });
         let open = Open { sink, last, journal_state: loaded.journal_state, broken: None };
         let journal = Journal { path: path.clone(), key: key.clone(), open: Mutex::new(open), _lock: lock };
         if !new {
@@ -192,10 +204,21 @@ impl Journal {
         }
     }
 
-    /// Writes an entry. It is in the state when this returns, and in the folder also on disk. In a store it is
-    /// durable after [`Journal::flushed`]; entries become durable in their order.
+    /// Lets a thread sync further entries, so that a write does not wait for the disk. They are durable after
+    /// [`Journal::flushed`], as in a store. If the system grants no thread, a write waits as before.
     ///
-    /// The write blocks the calling thread for the few milliseconds of a disk write.
+    /// Every request that changes something must then pass [`Journal::permit`].
+    pub fn sync_in_background(&self) {
+        let open = &mut *self.lock();
+        if let Sink::Folder(folder) = &mut open.sink {
+            let _ = folder.sync_in_background(open.last);
+        }
+    }
+
+    /// Writes an entry. It is in the state when this returns, and in the folder also on disk. In a store, and with
+    /// [`Journal::sync_in_background`], it is durable after [`Journal::flushed`]; entries become durable in their order.
+    ///
+    /// In a folder without it, the write blocks the calling thread for the few milliseconds of a disk write.
     ///
     /// # Errors
     ///
@@ -225,12 +248,7 @@ impl Journal {
                 let last = Last { bytes: open.last.bytes + bytes.len() as u64, chain };
                 match &mut open.sink {
                     Sink::Folder(folder) => {
-                        folder.write(&bytes, open.last, last).map_err(|(path, error)| JournalError {
-                            path,
-                            source: Arc::new(error),
-                            lease_lost: false,
-                        })?;
-                        then();
+                        folder.write(&bytes, open.last, last, then).map_err(of_folder)?;
                     }
                     Sink::Remote(session) => session.write(bytes, then).map_err(|error| self.error(error))?,
                 }
@@ -248,11 +266,21 @@ impl Journal {
     ///
     /// # Errors
     ///
-    /// Fails if the store refuses an entry, or does not answer for minutes.
+    /// Fails if the store refuses an entry, or does not answer for minutes, and if the folder cannot be written.
     pub async fn flushed(&self) -> Result<(), JournalError> {
-        match self.session() {
-            Some(session) => session.flushed().await.map_err(|error| self.error(error)),
-            None => Ok(()),
+        let synced = {
+            let open = self.lock();
+            match &open.sink {
+                Sink::Remote(session) => Err(session.clone()),
+                Sink::Folder(FolderSink { sync: SyncMode::Background(sync), .. }) => {
+                    Ok(sync.flushed(open.last))
+                }
+                Sink::Folder(_) => return Ok(()),
+            }
+        };
+        match synced {
+            Ok(synced) => synced.await.map_err(of_folder),
+            Err(session) => session.flushed().await.map_err(|error| self.error(error)),
         }
     }
 
@@ -265,7 +293,7 @@ impl Journal {
     pub async fn permit(&self) -> Result<(), JournalError> {
         match self.session() {
             Some(session) => session.permit().await.map_err(|error| self.error(error)),
-            None => Ok(()),
+            None => self.flushed().await,
         }
     }
 
@@ -285,6 +313,20 @@ impl Journal {
     /// Returns the holder that the store names now: after a lost lease, the new one.
     pub async fn current_holder(&self) -> Option<Holder> {
         self.session()?.holder().await
+    }
+
+    /// Returns the length of the journal in bytes, with the entries that are on their way to a store.
+    pub fn bytes(&self) -> u64 {
+        self.lock().last.bytes
+    }
+
+    /// Replaces the summary of a journal in a store, a short ASCII text that lists of the store show; returns whether it
+    /// is there. A journal in a folder has none.
+    pub async fn set_summary(&self, text: &str) -> bool {
+        match self.session() {
+            Some(session) => session.set_summary(text).await,
+            None => false,
+        }
     }
 
     /// Writes what is left, and releases the lease. A journal in a folder needs no close. Without this call, others
@@ -325,6 +367,11 @@ impl Journal {
     fn lock(&self) -> MutexGuard<'_, Open> {
         self.open.lock().expect("nothing panics while it is held")
     }
+}
+
+/// Returns the error of a file of the state folder.
+fn of_folder((path, source): (PathBuf, Arc<io::Error>)) -> JournalError {
+    JournalError { path, source, lease_lost: false }
 }
 
 #[cfg(test)]

@@ -1,9 +1,11 @@
 //! The runs that a journal records, for reports. Reading needs no lock and works during a run.
 
 use super::{
-    Details, Entry, EnvironmentKey, JOURNAL, Journal, JournalState, OpenError, file,
+    Details, Entry, EnvironmentKey, JOURNAL, Journal, JournalState, OpenError,
+    file::{self, Readable},
     length_record::KnownLength,
     lock::{self, Holder},
+    remote::{Located, RemoteStore, locate},
 };
 use std::path::Path;
 
@@ -51,18 +53,19 @@ pub struct RecordedLine {
     pub details: Details,
 }
 
-impl Journal {
-    /// Reads the runs of the journal in `dir`, however damaged; `None` if there is no journal.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`Journal::salvage`].
-    pub fn runs(dir: &Path) -> Result<Option<RecordedRuns>, OpenError> {
-        let known = KnownLength::read(dir, lock::length_recorded(dir)).map_err(OpenError::io(dir))?;
-        let path = dir.join(JOURNAL);
-        let Some(file::Readable { key, lines, damage, .. }) = file::read_damaged(&path, known)? else {
-            return if lock::journal_recorded(dir) { Err(OpenError::missing(&path)) } else { Ok(None) };
-        };
+/// The readable runs of a journal in a remote store.
+#[derive(Debug)]
+pub struct RemoteRuns {
+    /// The runs.
+    pub recorded: RecordedRuns,
+    /// True if a process holds the lease.
+    pub is_held: bool,
+}
+
+impl RecordedRuns {
+    /// Groups the lines of a journal by run.
+    fn of(readable: Readable) -> Self {
+        let Readable { key, lines, damage, .. } = readable;
         let mut runs: Vec<RecordedRun> = Vec::new();
         let mut journal_state = JournalState::default();
         for line in lines {
@@ -86,7 +89,43 @@ impl Journal {
                 run.lines.push(RecordedLine { at: line.at, entry: line.entry, details: line.details });
             }
         }
-        Ok(Some(RecordedRuns { key, runs, damage }))
+        Self { key, runs, damage }
+    }
+}
+
+impl Journal {
+    /// Reads the runs of the journal in `dir`, however damaged; `None` if there is no journal.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Journal::salvage`].
+    pub fn runs(dir: &Path) -> Result<Option<RecordedRuns>, OpenError> {
+        let known = KnownLength::read(dir, lock::length_recorded(dir)).map_err(OpenError::io(dir))?;
+        let path = dir.join(JOURNAL);
+        match file::read_damaged(&path, known)? {
+            Some(readable) => Ok(Some(RecordedRuns::of(readable))),
+            None if lock::journal_recorded(dir) => Err(OpenError::missing(&path)),
+            None => Ok(None),
+        }
+    }
+
+    /// Reads the runs of a journal in a remote store, without its lease; `None` if there is no journal.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the store cannot be reached or refuses, and if the journal was moved.
+    pub async fn remote_runs(store: &dyn RemoteStore) -> Result<Option<RemoteRuns>, OpenError> {
+        let Some(Located { part, content }) = locate(store).await? else { return Ok(None) };
+        let address = store.address(part);
+        if let Some(to) = content.moved_to {
+            return Err(OpenError::Moved { from: address, to });
+        }
+        if content.bytes.is_empty() {
+            return Ok(None);
+        }
+        // A new part has all lines of the one before it.
+        let readable = file::parse_damaged(Path::new(&address), &content.bytes, KnownLength::Nothing)?;
+        Ok(Some(RemoteRuns { recorded: RecordedRuns::of(readable), is_held: content.leased }))
     }
 
     /// Returns the process that holds the journal in `dir` now; `None` if none does.

@@ -25,7 +25,7 @@ pub struct Salvaged {
 /// A damaged journal that was accepted.
 #[derive(Debug)]
 pub struct Accepted {
-    /// The new path of the damaged file.
+    /// The new path of the damaged file; in a store the address of the damaged part, which stays as it was.
     pub kept: PathBuf,
     /// The number of lines that were taken over.
     pub lines: usize,
@@ -68,15 +68,8 @@ impl Journal {
         else {
             return Ok(None);
         };
-        let opened = Line::now(Entry::Opened {
-            format: FORMAT,
-            command: "accept-journal".into(),
-            environment: key,
-            landfall: landfall_version.into(),
-            holder: None,
-        });
         let io = OpenError::io(&path);
-        let rewritten = keep_and_rewrite(&path, std::iter::once(&opened).chain(&lines));
+        let rewritten = keep_and_rewrite(&path, key, landfall_version, &lines);
         let (kept, last) = rewritten.map_err(io)?;
         // Until the length is written too, it does not fit the new file, which is then still refused.
         let length = length_record::remove(dir).and_then(|()| Length::open(dir, last));
@@ -87,21 +80,41 @@ impl Journal {
 }
 
 /// Copies the journal to another name, then replaces it by these lines.
-fn keep_and_rewrite<'a>(
+fn keep_and_rewrite(
     path: &Path,
-    lines: impl Iterator<Item = &'a Line>,
+    key: EnvironmentKey,
+    landfall_version: &str,
+    lines: &[Line],
 ) -> io::Result<(PathBuf, length_record::Last)> {
     let at = format!("{:.3}", jiff::Timestamp::now()).replace(':', "-");
     let kept = path.with_extension(format!("damaged-{at}.jsonl"));
     let mut copy = file::private().write(true).create_new(true).open(&kept)?;
     io::copy(&mut fs::File::open(path)?, &mut copy)?;
     copy.sync_all()?;
+    let (bytes, last) = sealed_again(key, landfall_version, lines)?;
+    file::create(path, &bytes)?;
+    Ok((kept, last))
+}
+
+/// Seals lines again, below a first line that says so.
+pub(super) fn sealed_again(
+    key: EnvironmentKey,
+    landfall_version: &str,
+    lines: &[Line],
+) -> io::Result<(Vec<u8>, length_record::Last)> {
+    let opened = Line::now(Entry::Opened {
+        format: FORMAT,
+        command: "accept-journal".into(),
+        environment: key,
+        landfall: landfall_version.into(),
+        holder: None,
+    });
     let (mut bytes, mut chain) = (Vec::new(), Chain::after_plain(&[], 0));
-    for line in lines {
+    for line in std::iter::once(&opened).chain(lines) {
         let (sealed, after) = line.sealed(chain)?;
         bytes.extend_from_slice(&sealed);
         chain = after;
     }
-    file::create(path, &bytes)?;
-    Ok((kept, length_record::Last { bytes: bytes.len() as u64, chain }))
+    let last = length_record::Last { bytes: bytes.len() as u64, chain };
+    Ok((bytes, last))
 }

@@ -30,6 +30,7 @@ struct Part {
     appends: u32,
     sealed: bool,
     moved_to: Option<String>,
+    summary: Option<String>,
     lease: Option<Lease>,
 }
 
@@ -73,6 +74,11 @@ impl MemoryStore {
         (state.appends, state.fault) = (0, Some((append, fault)));
     }
 
+    /// Returns the summary of a part.
+    pub fn summary(&self, part: usize) -> Option<String> {
+        self.state.lock().unwrap().parts[part - 1].summary.clone()
+    }
+
     /// Lets every append take that long.
     pub fn slow(&self, latency: Duration) {
         self.state.lock().unwrap().latency = latency;
@@ -92,6 +98,11 @@ impl MemoryStore {
     pub fn text(&self) -> String {
         let state = self.state.lock().unwrap();
         String::from_utf8(state.parts.last().map(|part| part.bytes.clone()).unwrap_or_default()).unwrap()
+    }
+
+    /// Returns the text of a part.
+    pub fn part_text(&self, part: usize) -> String {
+        String::from_utf8(self.state.lock().unwrap().parts[part - 1].bytes.clone()).unwrap()
     }
 
     /// Returns the number of parts, and the number of sealed ones.
@@ -301,6 +312,16 @@ impl RemoteStore for MemoryStore {
             self.with(part, |part| {
                 part.check(lease)?;
                 part.moved_to = to.map(str::to_owned);
+                Ok(())
+            })
+        })
+    }
+
+    fn set_summary<'a>(&'a self, part: u32, lease: &'a str, text: &'a str) -> StoreResult<'a, ()> {
+        Box::pin(async move {
+            self.with(part, |part| {
+                part.check(lease)?;
+                part.summary = Some(text.to_owned());
                 Ok(())
             })
         })

@@ -6,8 +6,8 @@ use crate::{
     memory_store::{Fault, MemoryStore},
 };
 use landfall_engine::{
-    Entry, EnvironmentKey, Event, Graph, Journal, JournalError, LeaseEnd, OpenError, Outcome, RemoteOptions,
-    Report, Run, Stop, TimeScale, moved_to, up,
+    Entry, EnvironmentKey, Event, Graph, Journal, JournalError, LeaseEnd, OpenError, Outcome, RemoteLog,
+    RemoteOptions, Report, Run, Stop, TimeScale, moved_to, up,
 };
 use std::{path::Path, sync::Arc, time::Duration};
 use tokio::{sync::mpsc, task::yield_now, time::sleep};
@@ -256,6 +256,46 @@ async fn a_line_of_another_program_ends_the_run() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_damaged_journal_is_accepted_in_the_next_part_and_stays() {
+    let graph_of = |cloud: &Cloud| graph(cloud);
+    // Without a fault, and with the death of the process at each append.
+    for fault in [None, Some(Fault::StopBefore), Some(Fault::StopAfter)] {
+        let (store, cloud, machine) = (MemoryStore::default(), Cloud::default(), Machine::new());
+        machine.up(&graph_of(&cloud), &store).await.unwrap();
+        assert!(Journal::salvage_remote(&store).await.unwrap().is_none(), "it is sound");
+        let lines = store.text().lines().count();
+        store.write("{}\n");
+        let damaged = store.text();
+        let accept = async |machine: &Machine| {
+            let id = lease_id();
+            tokio::select! {
+                biased;
+                () = store.stopped() => None,
+                accepted = Journal::accept_remote(&store, machine.path(), "0.1.0", &id) => Some(accepted.unwrap()),
+            }
+        };
+        if let Some(fault) = fault {
+            store.fault(1, fault);
+            assert!(accept(&machine).await.is_none(), "{fault:?}");
+            assert_eq!(store.part_text(1), damaged);
+            let refused = machine.open(&store).await.map(drop);
+            assert!(matches!(refused, Err(OpenError::Corrupt { .. })), "{fault:?} {refused:?}");
+        }
+        let salvaged = Journal::salvage_remote(&store).await.unwrap().unwrap();
+        assert_eq!(salvaged.key, key());
+        let accepted = accept(&machine).await.unwrap().unwrap();
+        assert_eq!((accepted.lines, accepted.kept.to_str()), (lines, Some("memory/journal-1")));
+        assert!(matches!(accepted.damage, OpenError::Corrupt { .. }), "{:?}", accepted.damage);
+        assert_eq!(store.part_text(1), damaged, "the damaged bytes stay");
+        assert_eq!(store.parts(), (2, 1));
+        assert!(accept(&machine).await.unwrap().is_none(), "nothing is wrong with it now");
+        let again = Machine::new().up(&graph_of(&cloud), &store).await.unwrap();
+        assert_eq!((again.outcome, again.created), (Outcome::Ready, 0));
+        assert_sound(&store).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_moved_journal_is_at_one_place_at_any_instant() {
     let (store, cloud, runner) = (MemoryStore::default(), Cloud::default(), Runner::new());
     let graph = graph(&cloud);
@@ -298,4 +338,54 @@ async fn two_journals_of_one_environment_are_refused() {
     assert!(matches!(opened, Err(OpenError::TwoJournals { .. })), "{opened:?}");
     assert_eq!(store.text(), text);
     assert!(Journal::read(runner.path()).unwrap().is_some(), "both are as they were");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_summary_is_stored_under_the_lease_and_needs_no_line() {
+    let store = MemoryStore::default();
+    let (one, two) = (Machine::new(), Machine::new());
+    let journal = one.open(&store).await.unwrap();
+    let before = journal.bytes();
+    assert!(journal.set_summary("ready").await);
+    assert_eq!((journal.bytes(), store.summary(1).as_deref()), (before, Some("ready")));
+    // A process that was replaced changes nothing any more.
+    Journal::unlock(&store, Duration::ZERO).await.unwrap();
+    let other = two.open(&store).await.unwrap();
+    assert!(!journal.set_summary("failed").await);
+    assert_eq!(store.summary(1).as_deref(), Some("ready"));
+    other.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_log_has_one_writer_at_a_time_and_a_lost_answer_writes_nothing_twice() {
+    let store = MemoryStore::default();
+    let (one, two) = (Machine::new(), Machine::new());
+    let open =
+        async |machine: &Machine| RemoteLog::open(Arc::new(store.clone()), machine.path(), &lease_id()).await;
+    let (log, content) = open(&one).await.unwrap();
+    assert_eq!(content, b"");
+    store.fault(1, Fault::AnswerLost);
+    log.append(b"a\n".to_vec()).await.unwrap();
+    log.append(b"b\n".to_vec()).await.unwrap();
+    assert!(matches!(open(&two).await, Err(OpenError::Leased { holder: None, .. })));
+    assert_eq!(RemoteLog::read(&store).await.unwrap().unwrap(), b"a\nb\n");
+
+    // A dead process of the same machine is replaced at once, one of another machine after its lease.
+    drop(log);
+    let (log, content) = open(&one).await.unwrap();
+    assert_eq!(content, b"a\nb\n");
+    drop(log);
+    assert!(open(&two).await.is_err());
+    sleep(landfall_engine::LEASE + Duration::from_secs(1)).await;
+    let (log, _) = open(&two).await.unwrap();
+
+    // A process whose lease another one took writes nothing.
+    Journal::unlock(&store, Duration::ZERO).await.unwrap();
+    let (other, _) = open(&one).await.unwrap();
+    log.append(b"late\n".to_vec()).await.unwrap_err();
+    log.lease_ended().await;
+    assert_eq!(log.lease_end(), Some(LeaseEnd::Lost));
+    other.append(b"c\n".to_vec()).await.unwrap();
+    other.close().await;
+    assert_eq!(RemoteLog::read(&store).await.unwrap().unwrap(), b"a\nb\nc\n");
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::store::CaName;
+use super::ca::CaName;
 use crate::state::CloudState;
 
 /// Returns the settings of the CAs and what they have.

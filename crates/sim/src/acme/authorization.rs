@@ -2,17 +2,17 @@
 
 use serde_json::{Value, json};
 
+use super::ca::{CaName, lifetime_end};
 use super::call::{AcmeCall, draw, url};
 use super::encoding::encode;
+use super::encoding::seconds;
 use super::jws;
-use super::order::seconds;
 use super::problem::{Answer, Problem, add_link};
 use super::profile::Profile;
-use super::store::{Authorization, CaName, Challenge, lifetime_end};
-use crate::arm::operation::with_retry_after;
+use super::store::{Authorization, Challenge};
 use crate::clock::SimTime;
 use crate::durations;
-use crate::request::Reply;
+use crate::request::{Reply, with_retry_after};
 use crate::state::CloudState;
 
 /// The types of challenges, in the order of their listing.

@@ -1,10 +1,10 @@
 //! Certification authority authorization (RFC 8659) with `accounturi` and `validationmethods` (RFC 8657).
 
-use super::directory::CAA_IDENTITY;
+use super::ca::CAA_IDENTITY;
 use super::problem::Problem;
 use super::resolver::{AskNameServer, LookupError, Resolver};
-use crate::dns_server::message::kind;
 use crate::dns_server::rdata::{Caa, caa_of};
+use crate::dns_server::record::kind;
 
 /// Checks that the records of a name allow this CA to issue. The nearest set up the tree counts.
 ///

@@ -4,8 +4,10 @@ use crate::clock::{SimTime, Timing};
 use crate::request::Request;
 use crate::state::{CloudState, uuid_from};
 
-use super::directory;
-use super::store::{CaName, Server};
+use super::ca::{CaName, DIRECTORY_PATH};
+use super::limits::{self, Limit};
+use super::problem::{Problem, RetryAfter};
+use super::store::Server;
 
 /// A request to a CA.
 pub(super) struct AcmeCall<'a> {
@@ -45,7 +47,7 @@ impl AcmeCall<'_> {
 
     /// Returns the URL of the directory.
     pub(super) fn directory_url(&self) -> String {
-        format!("{}{}", self.origin(), directory::PATH)
+        format!("{}{}", self.origin(), DIRECTORY_PATH)
     }
 
     /// Draws an id.
@@ -72,4 +74,45 @@ fn base(state: &CloudState, ca: CaName) -> String {
 /// Returns the URL of a resource of a CA.
 pub(super) fn url(state: &CloudState, ca: CaName, path: &str) -> String {
     format!("{}/{}/{path}", state.origin(ca.host()), base(state, ca))
+}
+
+impl AcmeCall<'_> {
+    /// Takes a token.
+    ///
+    /// # Errors
+    /// `rateLimited` if there is none.
+    pub(super) fn spend(&mut self, limit: Limit, subject: &str) -> Result<(), Problem> {
+        self.limit(limit, subject, true)
+    }
+
+    /// Checks that there is a token.
+    ///
+    /// # Errors
+    /// `rateLimited` if there is none.
+    pub(super) fn check(&mut self, limit: Limit, subject: &str) -> Result<(), Problem> {
+        self.limit(limit, subject, false)
+    }
+
+    fn limit(&mut self, limit: Limit, subject: &str, takes: bool) -> Result<(), Problem> {
+        let (now, timing, ca) = (self.now, *self.timing, self.ca);
+        let server = self.server_mut();
+        if !server.settings.limited {
+            return Ok(());
+        }
+        let (capacity, period) = limit.capacity(ca);
+        let (key, refill) = (limits::key(limit, subject), limits::refill_ms(&timing, capacity, period));
+        let taken = match takes {
+            true => server.limits.take(key, refill, capacity, now),
+            false => server.limits.clone().take(key, refill, capacity, now),
+        };
+        taken.map_err(|at| {
+            let at_text = at.timestamp().strftime("%Y-%m-%d %H:%M:%S UTC");
+            let detail = format!(
+                "{}, retry after {at_text}: see https://letsencrypt.org/docs/rate-limits/#{}",
+                limit.text(capacity, subject.rsplit_once(' ').map_or(subject, |(_, name)| name), period),
+                limit.page()
+            );
+            Problem::rate_limited(detail, Some(RetryAfter::RealMs(at.0.saturating_sub(now.0))))
+        })
+    }
 }

@@ -2,15 +2,11 @@
 
 use serde_json::{Map, Value, json};
 
+use super::ca::CAA_IDENTITY;
 use super::call::AcmeCall;
 use super::profile::PROFILES;
 use super::settings::RenewalInformation;
 use crate::request::Reply;
-
-/// The path of the directory.
-pub(super) const PATH: &str = "/directory";
-/// The name of the CAs in CAA records: that of the CA that they imitate.
-pub(super) const CAA_IDENTITY: &str = "letsencrypt.org";
 
 /// Returns the directory. It has a random member, since clients must ignore those that they do not know.
 pub(super) fn show(call: &AcmeCall<'_>) -> Reply {

@@ -2,11 +2,12 @@
 
 use serde_json::{Value, json};
 
+use super::ca::{CAA_IDENTITY, CaName};
 use super::encoding::decode;
+use super::encoding::seconds;
 use super::problem::{Problem, RetryAfter};
 use super::settings::{RenewalInformation, Settings};
-use super::store::{CaName, Progress};
-use super::{directory, order};
+use super::store::Progress;
 use crate::arm::dns;
 use crate::clock::{SimTime, Timing};
 use crate::request::{Reply, Request};
@@ -91,7 +92,7 @@ pub(crate) fn replaces_refused(request: &Request, timing: &Timing) -> Option<Rep
 /// Returns renewal information whose window is empty.
 pub(crate) fn window_invalid(request: &Request, now: SimTime) -> Option<Reply> {
     ca(request)?;
-    let at = order::seconds(now);
+    let at = seconds(now);
     let body = json!({ "suggestedWindow": { "start": at, "end": at } });
     Some(Reply::json(200, &body).with_header("retry-after", "21600"))
 }
@@ -179,6 +180,6 @@ pub(crate) fn forbid_by_caa(state: &mut CloudState, request: &Request) -> bool {
         return false;
     };
     let name = name.strip_prefix("*.").unwrap_or(name).to_owned();
-    let issuer = format!("not-{}", directory::CAA_IDENTITY);
+    let issuer = format!("not-{}", CAA_IDENTITY);
     dns::write_set(state, &name, "CAA", json!({ "flags": 0, "tag": "issue", "value": issuer }))
 }

@@ -9,9 +9,9 @@ use rcgen::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::ca::CaName;
 use super::csr::Request;
 use super::profile::Profile;
-use super::store::CaName;
 use crate::clock::SimTime;
 
 /// The backdating of a certificate, so that clients with slow clocks accept it (Boulder: one hour).

@@ -5,9 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::call::AcmeCall;
-use super::problem::{Problem, RetryAfter};
-use super::store::{CaName, lifetime_end};
+use super::ca::{CaName, lifetime_end};
 use crate::clock::{SimTime, Timing};
 
 /// A limit.
@@ -37,7 +35,7 @@ impl Limit {
     }
 
     /// Returns the capacity, and the period in seconds in which it refills.
-    const fn capacity(self, ca: CaName) -> (u32, u32) {
+    pub(super) const fn capacity(self, ca: CaName) -> (u32, u32) {
         const HOUR: u32 = 3600;
         const WEEK: u32 = 7 * 24 * HOUR;
         match (self, ca) {
@@ -55,7 +53,7 @@ impl Limit {
     }
 
     /// Returns the text of Boulder, with the capacity, the subject and the period.
-    fn text(self, capacity: u32, subject: &str, period: u32) -> String {
+    pub(super) fn text(self, capacity: u32, subject: &str, period: u32) -> String {
         let period = format!("{}h0m0s", period / 3600);
         match self {
             Self::NewAccounts => {
@@ -79,7 +77,7 @@ impl Limit {
         }
     }
 
-    const fn page(self) -> &'static str {
+    pub(super) const fn page(self) -> &'static str {
         match self {
             Self::NewAccounts => "new-registrations-per-ip-address",
             Self::NewOrders => "new-orders-per-account",
@@ -99,7 +97,13 @@ pub(super) struct Limits {
 
 impl Limits {
     /// Takes one token, or returns the time at which there is one.
-    fn take(&mut self, key: String, refill_ms: i64, capacity: u32, now: SimTime) -> Result<(), SimTime> {
+    pub(super) fn take(
+        &mut self,
+        key: String,
+        refill_ms: i64,
+        capacity: u32,
+        now: SimTime,
+    ) -> Result<(), SimTime> {
         let full_at = self.full_at.get(&key).copied().unwrap_or(now).max(now);
         let after = full_at.plus_ms(refill_ms);
         let latest = now.plus_ms(refill_ms.saturating_mul(i64::from(capacity)));
@@ -113,49 +117,8 @@ impl Limits {
 }
 
 /// Returns the time in which one token comes back, in real milliseconds.
-fn refill_ms(timing: &Timing, capacity: u32, period: u32) -> i64 {
+pub(super) fn refill_ms(timing: &Timing, capacity: u32, period: u32) -> i64 {
     lifetime_end(timing, SimTime(0), f64::from(period) / f64::from(capacity)).0
-}
-
-impl AcmeCall<'_> {
-    /// Takes a token.
-    ///
-    /// # Errors
-    /// `rateLimited` if there is none.
-    pub(super) fn spend(&mut self, limit: Limit, subject: &str) -> Result<(), Problem> {
-        self.limit(limit, subject, true)
-    }
-
-    /// Checks that there is a token.
-    ///
-    /// # Errors
-    /// `rateLimited` if there is none.
-    pub(super) fn check(&mut self, limit: Limit, subject: &str) -> Result<(), Problem> {
-        self.limit(limit, subject, false)
-    }
-
-    fn limit(&mut self, limit: Limit, subject: &str, takes: bool) -> Result<(), Problem> {
-        let (now, timing, ca) = (self.now, *self.timing, self.ca);
-        let server = self.server_mut();
-        if !server.settings.limited {
-            return Ok(());
-        }
-        let (capacity, period) = limit.capacity(ca);
-        let (key, refill) = (key(limit, subject), refill_ms(&timing, capacity, period));
-        let taken = match takes {
-            true => server.limits.take(key, refill, capacity, now),
-            false => server.limits.clone().take(key, refill, capacity, now),
-        };
-        taken.map_err(|at| {
-            let at_text = at.timestamp().strftime("%Y-%m-%d %H:%M:%S UTC");
-            let detail = format!(
-                "{}, retry after {at_text}: see https://letsencrypt.org/docs/rate-limits/#{}",
-                limit.text(capacity, subject.rsplit_once(' ').map_or(subject, |(_, name)| name), period),
-                limit.page()
-            );
-            Problem::rate_limited(detail, Some(RetryAfter::RealMs(at.0.saturating_sub(now.0))))
-        })
-    }
 }
 
 /// Takes a token if there is one, after an event that cannot be refused.
@@ -171,7 +134,7 @@ pub(super) fn record(
     let _ = limits.take(key(limit, subject), refill_ms(timing, capacity, period), capacity, now);
 }
 
-fn key(limit: Limit, subject: &str) -> String {
+pub(super) fn key(limit: Limit, subject: &str) -> String {
     format!("{} {subject}", limit.name())
 }
 

@@ -15,6 +15,7 @@
 mod account;
 pub(crate) mod admin;
 mod authorization;
+pub(crate) mod ca;
 mod caa;
 mod call;
 mod certificate;
@@ -34,10 +35,10 @@ mod order;
 mod problem;
 mod profile;
 mod renewal;
-mod resolver;
+pub(crate) mod resolver;
 mod revocation;
 pub(crate) mod settings;
-mod store;
+pub(crate) mod store;
 #[cfg(test)]
 pub(crate) mod tests;
 mod work;
@@ -48,17 +49,13 @@ use crate::clock::{SimTime, Timing};
 use crate::request::{Reply, Request};
 use crate::state::CloudState;
 
+use ca::DIRECTORY_PATH;
 use call::AcmeCall;
 use problem::{Answer, Problem};
 
-pub(crate) use resolver::OverSockets;
-pub use store::{CaName, Servers};
+pub use ca::CaName;
+pub use store::Servers;
 pub(crate) use work::{complete, due_work, perform};
-
-/// The host of the production CA, below the parent domain.
-pub(crate) const PRODUCTION_HOST: &str = "acme";
-/// The host of the staging CA.
-pub(crate) const STAGING_HOST: &str = "acme-staging";
 
 /// Answers a request to a CA.
 pub(crate) fn serve(
@@ -76,7 +73,7 @@ pub(crate) fn serve(
     if reply.status == 404 && reply.body.is_empty() {
         reply = Problem::not_found("Page not found").reply(timing);
     }
-    let is_directory = request.path == directory::PATH;
+    let is_directory = request.path == DIRECTORY_PATH;
     if request.method == Method::POST || request.path.ends_with("/new-nonce") {
         let nonce = nonce::draw(&mut call);
         reply = reply.with_header("replay-nonce", &nonce);

@@ -3,18 +3,19 @@
 use serde_json::{Value, json};
 
 use super::authorization;
+use super::ca::{CaName, lifetime_end};
 use super::call::{AcmeCall, url};
+use super::encoding::seconds;
 use super::identifiers;
 use super::jws;
 use super::limits::{Limit, registered_domain};
 use super::problem::{Answer, Problem};
 use super::profile::{self, PROFILES, Profile};
 use super::renewal;
-use super::store::{CaName, Order, Progress, Server, lifetime_end};
-use crate::arm::operation::with_retry_after;
+use super::store::{Order, Progress, Server};
 use crate::clock::{SimTime, Timing};
 use crate::durations;
-use crate::request::Reply;
+use crate::request::{Reply, with_retry_after};
 use crate::state::CloudState;
 
 /// Creates an order: 201. A pending or ready order of the account with the same names and profile is returned again.
@@ -43,6 +44,8 @@ pub(super) fn create(call: &mut AcmeCall<'_>) -> Answer {
     if !exempt {
         check_limits(call, &account, &names)?;
     }
+    let (now, timing) = (call.now, *call.timing);
+    call.server_mut().prune(now, &timing);
     let id = call.id("order");
     let authorizations: Vec<String> =
         names.iter().map(|name| authorization::for_order(call, &account, name, profile)).collect();
@@ -131,11 +134,6 @@ pub(super) fn reply(
         "processing" => with_retry_after(reply, timing, Some(durations::ACME_RETRY_AFTER)),
         _ => reply,
     }
-}
-
-/// Returns a time in whole seconds, as in every ACME object.
-pub(super) fn seconds(at: SimTime) -> String {
-    at.timestamp().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 impl Order {

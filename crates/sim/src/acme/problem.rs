@@ -2,9 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::arm::operation::with_retry_after;
 use crate::clock::Timing;
-use crate::request::Reply;
+use crate::request::{Reply, with_retry_after};
 
 /// The prefix of the types of ACME errors.
 const URN: &str = "urn:ietf:params:acme:error:";

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::call::AcmeCall;
 use super::encoding::decode;
-use super::order::seconds;
+use super::encoding::seconds;
 use super::problem::{Answer, Problem};
 use super::settings::RenewalInformation;
 use super::store::{Issued, Progress};

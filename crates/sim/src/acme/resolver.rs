@@ -11,10 +11,10 @@ use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::timeout;
 
 use crate::clock::SimTime;
-use crate::dns_server::message::{Message, Record, kind, rcode};
+use crate::dns_server::message::{Message, rcode};
+use crate::dns_server::record::{Record, kind};
 use crate::dns_server::wire::name_in;
 use crate::dns_server::{self, NameServers};
-use crate::server_state::ServerState;
 use crate::state::CloudState;
 
 /// The timeout of a question in real time.
@@ -68,13 +68,6 @@ async fn over_tcp(address: SocketAddr, bytes: &[u8]) -> Option<Message> {
     let mut response = vec![0; usize::from(stream.read_u16().await.ok()?)];
     stream.read_exact(&mut response).await.ok()?;
     Message::decode(&response)
-}
-
-/// Without sockets: the bytes are the same, only the network is missing.
-impl AskNameServer for ServerState {
-    async fn ask(&self, server: &str, query: &Message) -> Option<Message> {
-        Message::decode(&self.respond_dns(server, &query.encode())?.tcp())
-    }
 }
 
 impl AskNameServer for CloudState {

@@ -5,48 +5,12 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::ca::{CaName, lifetime_end};
 use super::issuer::Issuer;
 use super::jwk::Jwk;
 use super::limits::Limits;
 use super::settings::Settings;
-use crate::clock::{SimTime, Speed, Timing};
-use crate::persistence::SimError;
-
-/// The name of a CA.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum CaName {
-    /// Like Let's Encrypt's production.
-    Production,
-    /// Like Let's Encrypt's staging: another root, larger limits.
-    Staging,
-}
-
-impl CaName {
-    /// Both.
-    pub const ALL: [Self; 2] = [Self::Production, Self::Staging];
-
-    /// Returns the host below the parent domain.
-    pub(crate) fn host(self) -> &'static str {
-        match self {
-            Self::Production => super::PRODUCTION_HOST,
-            Self::Staging => super::STAGING_HOST,
-        }
-    }
-
-    /// Returns the name in the admin API.
-    pub(super) const fn name(self) -> &'static str {
-        match self {
-            Self::Production => "production",
-            Self::Staging => "staging",
-        }
-    }
-
-    /// Finds a CA by its name in the admin API.
-    pub(super) fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|ca| ca.name() == name)
-    }
-}
+use crate::clock::{SimTime, Timing};
 
 /// The CAs.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -75,11 +39,11 @@ impl Servers {
     ///
     /// # Errors
     /// [`SimError::Certificates`].
-    pub(crate) fn ensure_issuers(&mut self, now: SimTime) -> Result<(), SimError> {
+    pub(crate) fn ensure_issuers(&mut self, now: SimTime) -> Result<(), rcgen::Error> {
         for ca in CaName::ALL {
             let server = self.get_mut(ca);
             if server.issuer.is_none() {
-                server.issuer = Some(Issuer::create(ca, now).map_err(SimError::certificates)?);
+                server.issuer = Some(Issuer::create(ca, now)?);
             }
         }
         Ok(())
@@ -109,6 +73,20 @@ pub(crate) struct Server {
     pub(super) paused: BTreeSet<String>,
     /// The external accounts that are bound, by their key id, with the ACME account.
     pub(super) bound: BTreeMap<String, String>,
+}
+
+/// The time after its expiry for which an object is kept, in seconds of cloud time. A CA keeps its objects for some months
+/// and deletes them then.
+const KEPT_EXPIRED: f64 = 30.0 * 86_400.0;
+
+impl Server {
+    /// Deletes the orders that expired long ago, and then the authorizations that no order names.
+    pub(super) fn prune(&mut self, now: SimTime, timing: &Timing) {
+        let is_kept = |expires: SimTime| lifetime_end(timing, expires, KEPT_EXPIRED) > now;
+        self.orders.retain(|_, order| is_kept(order.expires));
+        let named: BTreeSet<&String> = self.orders.values().flat_map(|order| &order.authorizations).collect();
+        self.authorizations.retain(|id, one| named.contains(id) || is_kept(one.expires));
+    }
 }
 
 /// An account.
@@ -207,13 +185,4 @@ pub(super) struct Issued {
     pub(super) revoked: Option<SimTime>,
     /// The order that replaces it.
     pub(super) replaced_by: Option<String>,
-}
-
-/// Returns the end of a lifetime in seconds of cloud time. At instant speed it is real time: nothing that waits is
-/// late there, and nothing that lasts ends at once.
-pub(super) fn lifetime_end(timing: &Timing, now: SimTime, cloud_seconds: f64) -> SimTime {
-    match timing.speed {
-        Speed::Instant => Timing::new(Speed::Times(1.0)).after(now, cloud_seconds),
-        Speed::Times(_) => timing.after(now, cloud_seconds),
-    }
 }

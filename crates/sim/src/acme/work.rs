@@ -6,6 +6,7 @@
 
 use futures::future::join_all;
 
+use super::ca::{CaName, lifetime_end};
 use super::caa;
 use super::call::{draw, url};
 use super::csr;
@@ -16,11 +17,11 @@ use super::problem::Problem;
 use super::profile;
 use super::renewal::hex;
 use super::resolver::{AskNameServer, Resolver};
-use super::store::{CaName, Issued, Progress, Server, lifetime_end};
+use super::store::{Issued, Progress, Server};
 use crate::arm::dns::publication;
 use crate::clock::{SimTime, Timing};
-use crate::dns_server::message::kind;
 use crate::dns_server::rdata::text_of;
+use crate::dns_server::record::kind;
 use crate::state::CloudState;
 
 /// The number of places from which a name is validated: the first is the primary one (Boulder has five, Pebble three).

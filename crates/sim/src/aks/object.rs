@@ -32,16 +32,25 @@ pub(crate) fn list<'a>(object: &'a Value, pointer: &str) -> &'a [Value] {
     at(object, pointer).and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 
+/// Returns a field of the metadata. The controllers compare those of every object again and again.
+fn metadata<'a>(object: &'a Value, field: &str) -> Option<&'a Value> {
+    object.get("metadata")?.get(field)
+}
+
+fn metadata_text<'a>(object: &'a Value, field: &str) -> &'a str {
+    metadata(object, field).and_then(Value::as_str).unwrap_or_default()
+}
+
 pub(crate) fn name(object: &Value) -> &str {
-    text(object, "/metadata/name")
+    metadata_text(object, "name")
 }
 
 pub(crate) fn namespace(object: &Value) -> &str {
-    text(object, "/metadata/namespace")
+    metadata_text(object, "namespace")
 }
 
 pub(super) fn uid(object: &Value) -> &str {
-    text(object, "/metadata/uid")
+    metadata_text(object, "uid")
 }
 
 /// Returns `metadata.generation`; 1 for kinds without it.
@@ -51,15 +60,12 @@ pub(super) fn generation(object: &Value) -> i64 {
 
 /// Returns the value of a label; empty if there is none.
 pub(super) fn label<'a>(object: &'a Value, key: &str) -> &'a str {
-    at(object, "/metadata/labels")
-        .and_then(|labels| labels.get(key))
-        .and_then(Value::as_str)
-        .unwrap_or_default()
+    metadata(object, "labels").and_then(|labels| labels.get(key)).and_then(Value::as_str).unwrap_or_default()
 }
 
 /// Returns whether the object is being deleted.
 pub(super) fn is_ending(object: &Value) -> bool {
-    at(object, "/metadata/deletionTimestamp").is_some()
+    metadata(object, "deletionTimestamp").is_some()
 }
 
 /// Returns the name and uid of an object.
@@ -87,7 +93,11 @@ pub(super) fn owned_by(owner: &Value) -> Value {
 
 /// Returns whether the object has an owner with that uid.
 pub(super) fn has_owner(object: &Value, owner_uid: &str) -> bool {
-    list(object, "/metadata/ownerReferences").iter().any(|reference| text(reference, "/uid") == owner_uid)
+    let owners = metadata(object, "ownerReferences").and_then(Value::as_array);
+    owners
+        .into_iter()
+        .flatten()
+        .any(|owner| owner.get("uid").and_then(Value::as_str).unwrap_or_default() == owner_uid)
 }
 
 /// Returns whether an object's labels satisfy `matchLabels` and `matchExpressions` of a selector.

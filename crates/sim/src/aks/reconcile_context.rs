@@ -94,6 +94,11 @@ impl ReconcileContext<'_> {
         self.store.get(resource, namespace, name).cloned()
     }
 
+    /// Returns an object that outlives a write.
+    pub fn shared(&self, resource: &str, namespace: &str, name: &str) -> Option<Arc<Value>> {
+        self.store.shared_object(resource, namespace, name)
+    }
+
     /// Returns the object with that name and uid; `None` if it was deleted or replaced.
     pub fn find(&self, resource: &str, target: &super::timers::ObjectRef) -> Option<Value> {
         self.get(resource, &target.namespace, &target.name).filter(|object| object::uid(object) == target.uid)

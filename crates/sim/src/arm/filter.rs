@@ -129,7 +129,7 @@ impl ListScope {
     /// 404 if the scope does not exist.
     pub(super) fn of(state: &CloudState, call: &Call<'_>) -> Result<Self, ArmError> {
         let scope = format!("/{}", call.param("scope"));
-        super::middleware::scope_exists(state, &scope)?;
+        super::scope::scope_exists(state, &scope)?;
         let filter = call.request.query("$filter");
         let excludes_below = filter.is_some_and(|filter| filter.eq_ignore_ascii_case("atScope()"));
         Ok(Self { scope, excludes_below })

@@ -3,10 +3,10 @@
 use http::Method;
 
 use crate::arm::error::ArmError;
-use crate::arm::provider::PROVIDERS;
+use crate::arm::policies::{check, effect};
 use crate::arm::roles::Right;
-use crate::arm::routing::{self, ROUTES};
-use crate::arm::{Call, groups, id, locks, policies, provider_registration, storage, tags};
+use crate::arm::routing;
+use crate::arm::{Call, groups, id, locks, provider_registration, scope, tags, throttling};
 use crate::clock::{SimTime, Timing};
 use crate::entra::{self, Caller, TokenError};
 use crate::request::{Reply, Request, segments};
@@ -20,7 +20,11 @@ pub fn serve(state: &mut CloudState, request: &Request, now: SimTime, timing: &T
     } else {
         answer(state, request, caller.as_ref(), now, timing).unwrap_or_else(ArmError::into_reply)
     };
-    with_common_headers(state, request, now, reply)
+    let reply = with_common_headers(state, request, now, reply);
+    match &caller {
+        Ok(caller) => throttling::with_rest(state, request, caller, reply),
+        Err(_) => reply,
+    }
 }
 
 /// Responds as if the caller's token had just expired.
@@ -38,8 +42,9 @@ fn answer(
 ) -> Result<Reply, ArmError> {
     let api_version = api_version(request)?;
     let caller = caller.map_err(|refused| unauthenticated(state, request, *refused, now))?.clone();
+    throttling::admit(state, request, &caller, now, timing)?;
     let segments = request.segments();
-    let found = routing::find(&ROUTES, request.method.as_str(), &segments);
+    let found = routing::find((state.registry.routes)(), request.method.as_str(), &segments);
     let (route, params) = found.ok_or_else(|| routing::no_route(state, request, &segments))?;
     let call = Call { request, route, params, api_version, caller, now, timing: *timing };
     subscription(state, &call)?;
@@ -49,13 +54,14 @@ fn answer(
     locks::check(state, &call, &scope_of(&call))?;
     group(state, &call)?;
     registration(state, &call)?;
-    let modified = policies::modified(state, &call);
+    let modified = effect::modified(state, &call);
     let call = match &modified {
         Some(request) => Call { request, ..call },
         None => call,
     };
     tags::check(&call)?;
-    policies::check(state, &call)?;
+    check::check(state, &call)?;
+    throttling::admit_to_provider(state, &call)?;
     let handler = route.handler;
     handler(state, &call)
 }
@@ -101,14 +107,6 @@ fn unauthenticated(state: &CloudState, request: &Request, refused: TokenError, n
     ArmError::gateway(401, code, why).with_header("www-authenticate", &entra::challenge(state, refused))
 }
 
-pub(super) fn subscription_not_found(subscription: &str) -> ArmError {
-    ArmError::gateway(
-        404,
-        "SubscriptionNotFound",
-        format!("The subscription '{subscription}' could not be found."),
-    )
-}
-
 fn subscription(state: &CloudState, call: &Call<'_>) -> Result<(), ArmError> {
     let named = match call.param("subscription") {
         "" => id::part(call.param("scope"), "subscriptions").unwrap_or_default(),
@@ -121,7 +119,7 @@ fn subscription(state: &CloudState, call: &Call<'_>) -> Result<(), ArmError> {
         let why = format!("The provided subscription identifier '{named}' is malformed or invalid.");
         return Err(ArmError::gateway(400, "InvalidSubscriptionId", why));
     }
-    Err(subscription_not_found(named))
+    Err(scope::subscription_not_found(named))
 }
 
 fn supported_version(state: &CloudState, call: &Call<'_>) -> Result<(), ArmError> {
@@ -210,41 +208,9 @@ fn group(state: &CloudState, call: &Call<'_>) -> Result<(), ArmError> {
 fn registration(state: &CloudState, call: &Call<'_>) -> Result<(), ArmError> {
     let namespace = call.route.kind.split('/').next().unwrap_or_default();
     if writes(&call.request.method) && call.route.kind != provider_registration::KIND {
-        return state.providers.check_registered(namespace);
+        return provider_registration::check_registered(state, namespace);
     }
     Ok(())
-}
-
-/// Checks that the scope of a role assignment exists: the subscription, a group, a resource, a subnet.
-///
-/// # Errors
-/// The 404 of Azure for the part that is missing.
-pub(super) fn scope_exists(state: &CloudState, scope: &str) -> Result<(), ArmError> {
-    let Some(group) = id::part(scope, "resourceGroups") else { return Ok(()) };
-    if !state.groups.contains_key(&group.to_lowercase()) {
-        return Err(ArmError::group_not_found(group));
-    }
-    let Some(namespace) = id::part(scope, "providers") else { return Ok(()) };
-    let scope = without_namespace(scope);
-    let known = state.tracked.get(scope).is_some()
-        || storage::is_container(state, scope)
-        || PROVIDERS
-            .iter()
-            .flat_map(|provider| (provider.members)(state, group))
-            .any(|member| member["id"].as_str().is_some_and(|member| id::same(member, scope)));
-    if known {
-        return Ok(());
-    }
-    let kind = format!("{namespace}/{}", id::part(scope, namespace).unwrap_or_default());
-    Err(ArmError::resource_not_found(&kind, id::name(scope), group))
-}
-
-/// Returns the cluster of a scope inside of it. Azure RBAC accepts assignments at a cluster's namespaces, which
-/// Resource Manager does not know.
-fn without_namespace(scope: &str) -> &str {
-    let at = scope.to_ascii_lowercase().find("/namespaces/");
-    let at = at.filter(|_| id::part(scope, "managedClusters").is_some());
-    at.map_or(scope, |at| &scope[..at])
 }
 
 /// Adds the headers of every Resource Manager response, above all the ids for support.
@@ -262,7 +228,7 @@ pub(crate) fn with_common_headers(
     }
     reply = reply
         .with_header("x-ms-correlation-request-id", &correlation)
-        .with_header("x-ms-routing-request-id", &format!("LANDFALL:{stamp}:{id}"))
+        .with_header("x-ms-routing-request-id", &format!("{}:{stamp}:{id}", state.throttling.region()))
         .with_header("strict-transport-security", "max-age=31536000; includeSubDomains")
         .with_header("x-content-type-options", "nosniff")
         .with_header("cache-control", "no-cache")

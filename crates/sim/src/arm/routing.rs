@@ -1,16 +1,9 @@
 //! The route table: finding the route of a path, and Azure's errors for an unknown path.
 
-use std::sync::LazyLock;
-
 use crate::arm::error::ArmError;
-use crate::arm::provider::PROVIDERS;
-use crate::arm::{Route, id, middleware};
+use crate::arm::{Route, id, provider_registration, scope, unavailable};
 use crate::request::Request;
 use crate::state::CloudState;
-
-/// Every route of every family.
-pub(super) static ROUTES: LazyLock<Vec<Route>> =
-    LazyLock::new(|| PROVIDERS.iter().flat_map(|provider| (provider.routes)()).collect());
 
 /// Finds the route of a path: equal method, literals equal case-insensitively; the first row wins.
 pub(super) fn find<'a>(
@@ -51,14 +44,15 @@ fn matched<'a>(pattern: &'a str, path: &[String]) -> Option<Vec<(&'a str, String
 /// an invalid path.
 pub(super) fn no_route(state: &CloudState, request: &Request, path: &[String]) -> ArmError {
     tracing::warn!(method = %request.method, path = request.path, "no route");
-    if let Some(other) = ROUTES.iter().find(|route| matched(route.pattern, path).is_some()) {
+    if let Some(other) = (state.registry.routes)().iter().find(|route| matched(route.pattern, path).is_some())
+    {
         let why = unavailable(&format!("{} of {}", request.method, other.kind));
         return ArmError::gateway(405, "UnsupportedHttpMethod", why).with_target(other.kind);
     }
     if let Some(subscription) = id::part(&request.path, "subscriptions")
         && !subscription.eq_ignore_ascii_case(&state.subscription)
     {
-        return middleware::subscription_not_found(subscription);
+        return scope::subscription_not_found(subscription);
     }
     let Some(namespace) =
         path.iter().rposition(|part| part.eq_ignore_ascii_case("providers")).and_then(|at| path.get(at + 1))
@@ -70,7 +64,7 @@ pub(super) fn no_route(state: &CloudState, request: &Request, path: &[String]) -
         );
         return ArmError::gateway(404, "NotFound", why);
     };
-    if !state.providers.knows(namespace) {
+    if !provider_registration::knows(state, namespace) {
         let why = format!("The resource namespace '{namespace}' is invalid.");
         return ArmError::gateway(404, "InvalidResourceNamespace", why);
     }
@@ -80,25 +74,22 @@ pub(super) fn no_route(state: &CloudState, request: &Request, path: &[String]) -
     ArmError::gateway(404, "InvalidResourceType", why)
 }
 
-/// Returns the message about a part of Azure that the simulated cloud leaves out.
-pub(crate) fn unavailable(what: &str) -> String {
-    format!("{what} is not available in the simulated cloud; see docs/az.md")
-}
-
 /// Returns the api-versions that a request may have, newest last; `None` if no route takes it.
 #[cfg(test)]
 pub(crate) fn accepted_versions(method: &http::Method, path: &str) -> Option<&'static [&'static str]> {
-    let (route, _) = find(&ROUTES, method.as_str(), &crate::request::segments(path))?;
+    let (route, _) =
+        find((crate::registry::REGISTRY.routes)(), method.as_str(), &crate::request::segments(path))?;
     Some(if route.versions.is_empty() { &["2024-11-01"] } else { route.versions })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::registry::REGISTRY;
 
     #[test]
     fn no_two_rows_of_the_table_take_the_same_request() {
-        let routes = &*ROUTES;
+        let routes = (REGISTRY.routes)();
         for (at, route) in routes.iter().enumerate() {
             let path: Vec<String> = route
                 .pattern

@@ -11,7 +11,7 @@ use crate::state::{CloudState, DOMAIN};
 
 const KIND: &str = "Microsoft.Resources/subscriptions";
 
-pub(super) fn routes() -> Vec<Route> {
+pub(crate) fn routes() -> Vec<Route> {
     let versions = versions::SUBSCRIPTIONS;
     vec![
         Route::any("GET", "/subscriptions", KIND, versions, list),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::error::BlobError;
-use super::properties::metadata_of;
+use super::properties::{metadata_of, writable};
 use super::route::BlobRequest;
 use super::store::AppendBlob;
 use super::{BlobCall, new_etag};
@@ -94,9 +94,7 @@ pub(super) fn append(
     };
     let (position, most) = (header("x-ms-blob-condition-appendpos")?, header("x-ms-blob-condition-maxsize")?);
     let etag = new_etag(state);
-    let blob = state.storage.blob_mut(call.account, parsed.container(), parsed.blob());
-    let blob = blob.ok_or_else(BlobError::blob_not_found)?;
-    blob.lease.check_write(request.header("x-ms-lease-id"), call.now)?;
+    let blob = writable(state, call, parsed)?;
     if let Some(wanted) = request.header("if-match")
         && wanted.trim_matches('"') != blob.etag
     {
@@ -122,11 +120,10 @@ pub(super) fn append(
     blob.content.extend_from_slice(&request.body);
     blob.blocks += 1;
     (blob.etag, blob.modified) = (etag, call.now);
-    Ok(Reply { real_latency: APPEND_LATENCY, ..Reply::empty(201) }
+    Ok(blob
+        .describe(Reply { real_latency: APPEND_LATENCY, ..Reply::empty(201) })
         .with_header("x-ms-blob-append-offset", &offset.to_string())
         .with_header("x-ms-blob-committed-block-count", &blob.blocks.to_string())
-        .with_header("etag", &format!("\"{}\"", blob.etag))
-        .with_header("last-modified", &blob.modified.http_date())
         .with_header("x-ms-request-server-encrypted", "true"))
 }
 
@@ -137,14 +134,9 @@ pub(super) fn seal(
     parsed: &BlobRequest,
 ) -> Result<Reply, BlobError> {
     let etag = new_etag(state);
-    let blob = state.storage.blob_mut(call.account, parsed.container(), parsed.blob());
-    let blob = blob.ok_or_else(BlobError::blob_not_found)?;
-    blob.lease.check_write(call.request.header("x-ms-lease-id"), call.now)?;
+    let blob = writable(state, call, parsed)?;
     if !blob.sealed {
         (blob.sealed, blob.etag, blob.modified) = (true, etag, call.now);
     }
-    Ok(Reply::empty(200)
-        .with_header("x-ms-blob-sealed", "true")
-        .with_header("etag", &format!("\"{}\"", blob.etag))
-        .with_header("last-modified", &blob.modified.http_date()))
+    Ok(blob.describe(Reply::empty(200)).with_header("x-ms-blob-sealed", "true"))
 }

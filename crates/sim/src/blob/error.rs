@@ -2,17 +2,15 @@
 //!
 //! Source: "Status and error codes", "Blob service error codes".
 
-use crate::entra::TokenError;
 use crate::request::Reply;
-use crate::state::CloudState;
 
 /// An error of the blob service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct BlobError {
     pub(crate) status: u16,
     pub(crate) code: &'static str,
-    message: String,
-    challenge: Option<String>,
+    pub(super) message: String,
+    pub(super) challenge: Option<String>,
 }
 
 impl BlobError {
@@ -45,25 +43,6 @@ impl BlobError {
 
     pub(super) fn blob_not_found() -> Self {
         Self::new(404, "BlobNotFound", "The specified blob does not exist.")
-    }
-
-    /// Creates the 401 with the challenge that names tenant and resource.
-    pub(crate) fn unauthorized(state: &CloudState, why: TokenError) -> Self {
-        let authority = format!("{}/{}/oauth2/authorize", state.origin("login"), state.directory.tenant);
-        let challenge = format!("Bearer authorization_uri={authority} resource_id={}", super::AUDIENCE);
-        let (code, message) = match why {
-            TokenError::Missing => (
-                "NoAuthenticationInformation",
-                "Server failed to authenticate the request. Please refer to the information in the www-authenticate \
-                 header.",
-            ),
-            _ => (
-                "InvalidAuthenticationInfo",
-                "Server failed to authenticate the request. Please refer to the information in the www-authenticate \
-                 header.",
-            ),
-        };
-        Self { challenge: Some(challenge), ..Self::new(401, code, message) }
     }
 
     /// Returns the response.

@@ -3,16 +3,12 @@
 use serde::{Deserialize, Serialize};
 
 use super::error::BlobError;
-use super::route::BlobRequest;
-use super::{BlobCall, new_etag};
 use crate::clock::SimTime;
-use crate::request::{Reply, Request};
-use crate::state::CloudState;
 
 /// The longest finite lease, and the longest period of a break, in seconds.
-const SECONDS_MAX: i64 = 60;
+pub(super) const SECONDS_MAX: i64 = 60;
 /// The shortest finite lease in seconds.
-const SECONDS_MIN: i64 = 15;
+pub(super) const SECONDS_MIN: i64 = 15;
 
 /// The lease of a blob.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -106,7 +102,7 @@ impl Lease {
         *self = Self { id: id.to_ascii_lowercase(), seconds, expires: end(seconds, now), broken_at: None };
     }
 
-    fn acquire(&mut self, id: &str, seconds: i64, now: SimTime) -> Result<(), BlobError> {
+    pub(super) fn acquire(&mut self, id: &str, seconds: i64, now: SimTime) -> Result<(), BlobError> {
         match self.state(now) {
             LeaseState::Leased if self.is(id) => {}
             LeaseState::Breaking if self.is(id) => {
@@ -125,7 +121,7 @@ impl Lease {
         Ok(())
     }
 
-    fn renew(&mut self, id: &str, now: SimTime) -> Result<(), BlobError> {
+    pub(super) fn renew(&mut self, id: &str, now: SimTime) -> Result<(), BlobError> {
         match self.state(now) {
             LeaseState::Available => return Err(mismatch()),
             _ if !self.is(id) => return Err(mismatch()),
@@ -142,7 +138,7 @@ impl Lease {
         Ok(())
     }
 
-    fn change(&mut self, id: &str, proposed: &str, now: SimTime) -> Result<(), BlobError> {
+    pub(super) fn change(&mut self, id: &str, proposed: &str, now: SimTime) -> Result<(), BlobError> {
         match self.state(now) {
             LeaseState::Leased if self.is(id) || self.is(proposed) => {
                 self.id = proposed.to_ascii_lowercase();
@@ -157,7 +153,7 @@ impl Lease {
         }
     }
 
-    fn release(&mut self, id: &str) -> Result<(), BlobError> {
+    pub(super) fn release(&mut self, id: &str) -> Result<(), BlobError> {
         if self.id.is_empty() || !self.is(id) {
             return Err(mismatch());
         }
@@ -166,7 +162,7 @@ impl Lease {
     }
 
     /// Breaks the lease after at most `period` seconds; returns the seconds until it is free.
-    fn break_after(&mut self, period: Option<i64>, now: SimTime) -> Result<i64, BlobError> {
+    pub(super) fn break_after(&mut self, period: Option<i64>, now: SimTime) -> Result<i64, BlobError> {
         let left = |until: Option<SimTime>| {
             until.map(|until| i64::try_from(until.since(now).as_secs()).unwrap_or(SECONDS_MAX))
         };
@@ -235,82 +231,4 @@ fn mismatch() -> BlobError {
 
 fn not_present() -> BlobError {
     conflict("LeaseNotPresentWithLeaseOperation", "There is currently no lease on the blob.")
-}
-
-/// Answers a lease operation.
-pub(super) fn serve(
-    state: &mut CloudState,
-    call: &BlobCall<'_>,
-    parsed: &BlobRequest,
-) -> Result<Reply, BlobError> {
-    let (request, now) = (call.request, call.now);
-    let action = request.header("x-ms-lease-action").unwrap_or_default().to_ascii_lowercase();
-    let spare = new_etag(state);
-    let blob = state.storage.blob_mut(call.account, parsed.container(), parsed.blob());
-    let blob = blob.ok_or_else(BlobError::blob_not_found)?;
-    let lease = &mut blob.lease;
-    let reply = match action.as_str() {
-        "acquire" => {
-            let seconds = number(request, "x-ms-lease-duration")?
-                .filter(|seconds| *seconds == -1 || (SECONDS_MIN..=SECONDS_MAX).contains(seconds))
-                .ok_or_else(|| BlobError::invalid_header("x-ms-lease-duration"))?;
-            let proposed = match request.header("x-ms-proposed-lease-id") {
-                Some(id) => guid(id, "x-ms-proposed-lease-id")?,
-                // The service draws one.
-                None => spare_guid(&spare),
-            };
-            lease.acquire(&proposed, seconds, now)?;
-            Reply::empty(201).with_header("x-ms-lease-id", &proposed)
-        }
-        "renew" => {
-            let id = lease_id(request)?;
-            lease.renew(&id, now)?;
-            Reply::empty(200).with_header("x-ms-lease-id", &id)
-        }
-        "change" => {
-            let id = lease_id(request)?;
-            let proposed = request.header("x-ms-proposed-lease-id").unwrap_or_default();
-            let proposed = guid(proposed, "x-ms-proposed-lease-id")?;
-            lease.change(&id, &proposed, now)?;
-            Reply::empty(200).with_header("x-ms-lease-id", &proposed)
-        }
-        "release" => {
-            lease.release(&lease_id(request)?)?;
-            Reply::empty(200)
-        }
-        "break" => {
-            let period = number(request, "x-ms-lease-break-period")?;
-            if period.is_some_and(|period| !(0..=SECONDS_MAX).contains(&period)) {
-                return Err(BlobError::invalid_header("x-ms-lease-break-period"));
-            }
-            let seconds = lease.break_after(period, now)?;
-            Reply::empty(202).with_header("x-ms-lease-time", &seconds.to_string())
-        }
-        _ => return Err(BlobError::invalid_header("x-ms-lease-action")),
-    };
-    Ok(reply
-        .with_header("etag", &format!("\"{}\"", blob.etag))
-        .with_header("last-modified", &blob.modified.http_date()))
-}
-
-fn lease_id(request: &Request) -> Result<String, BlobError> {
-    guid(request.header("x-ms-lease-id").unwrap_or_default(), "x-ms-lease-id")
-}
-
-fn guid(text: &str, header: &str) -> Result<String, BlobError> {
-    let parsed = uuid::Uuid::parse_str(text).map_err(|_| BlobError::invalid_header(header))?;
-    Ok(parsed.to_string())
-}
-
-/// Turns drawn hexadecimal digits into a GUID.
-fn spare_guid(etag: &str) -> String {
-    let digits: String = etag.trim_start_matches("0x").chars().cycle().take(32).collect();
-    uuid::Uuid::parse_str(&digits).map(|id| id.to_string()).unwrap_or_default()
-}
-
-fn number(request: &Request, header: &str) -> Result<Option<i64>, BlobError> {
-    match request.header(header) {
-        Some(text) => text.parse().map(Some).map_err(|_| BlobError::invalid_header(header)),
-        None => Ok(None),
-    }
 }

@@ -71,16 +71,15 @@ fn parsed_range(text: &str, length: usize) -> Option<(usize, usize)> {
 
 fn with_properties(blob: &AppendBlob, now: SimTime, mut reply: Reply) -> Reply {
     let lease = blob.lease.state(now);
-    reply = reply
+    reply = blob
+        .describe(reply)
         .with_header("x-ms-blob-type", "AppendBlob")
         .with_header("x-ms-blob-committed-block-count", &blob.blocks.to_string())
         .with_header("x-ms-lease-state", lease.as_str())
         .with_header("x-ms-lease-status", lease.status())
         .with_header("x-ms-creation-time", &blob.created.http_date())
         .with_header("x-ms-server-encrypted", "true")
-        .with_header("accept-ranges", "bytes")
-        .with_header("etag", &format!("\"{}\"", blob.etag))
-        .with_header("last-modified", &blob.modified.http_date());
+        .with_header("accept-ranges", "bytes");
     if let Some(word) = blob.lease.duration_word(now) {
         reply = reply.with_header("x-ms-lease-duration", word);
     }
@@ -96,6 +95,18 @@ fn with_properties(blob: &AppendBlob, now: SimTime, mut reply: Reply) -> Reply {
     reply
 }
 
+/// Returns a blob that the request may change, as far as its lease is concerned.
+pub(super) fn writable<'a>(
+    state: &'a mut CloudState,
+    call: &BlobCall<'_>,
+    parsed: &BlobRequest,
+) -> Result<&'a mut AppendBlob, BlobError> {
+    let blob = state.storage.blob_mut(call.account, parsed.container(), parsed.blob());
+    let blob = blob.ok_or_else(BlobError::blob_not_found)?;
+    blob.lease.check_write(call.request.header("x-ms-lease-id"), call.now)?;
+    Ok(blob)
+}
+
 /// Replaces all metadata. The ETag changes, and the position for appends does not.
 pub(super) fn set_metadata(
     state: &mut CloudState,
@@ -103,14 +114,10 @@ pub(super) fn set_metadata(
     parsed: &BlobRequest,
 ) -> Result<Reply, BlobError> {
     let etag = new_etag(state);
-    let blob = state.storage.blob_mut(call.account, parsed.container(), parsed.blob());
-    let blob = blob.ok_or_else(BlobError::blob_not_found)?;
-    blob.lease.check_write(call.request.header("x-ms-lease-id"), call.now)?;
+    let blob = writable(state, call, parsed)?;
     blob.metadata = metadata_of(call.request);
     (blob.etag, blob.modified) = (etag, call.now);
-    Ok(Reply::empty(200)
-        .with_header("etag", &format!("\"{}\"", blob.etag))
-        .with_header("last-modified", &blob.modified.http_date()))
+    Ok(blob.describe(Reply::empty(200)))
 }
 
 /// Deletes a blob.
@@ -119,9 +126,7 @@ pub(super) fn delete(
     call: &BlobCall<'_>,
     parsed: &BlobRequest,
 ) -> Result<Reply, BlobError> {
-    let blob = state.storage.blob_mut(call.account, parsed.container(), parsed.blob());
-    let blob = blob.ok_or_else(BlobError::blob_not_found)?;
-    blob.lease.check_write(call.request.header("x-ms-lease-id"), call.now)?;
+    writable(state, call, parsed)?;
     state.storage.remove_blob(call.account, parsed.container(), parsed.blob());
     Ok(Reply::empty(202).with_header("x-ms-delete-type-permanent", "true"))
 }

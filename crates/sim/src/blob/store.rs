@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::lease::Lease;
 use crate::clock::SimTime;
+use crate::request::Reply;
 
 /// The data of all accounts, by name.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,10 +41,28 @@ pub(crate) struct AppendBlob {
     pub(super) lease: Lease,
 }
 
+impl AppendBlob {
+    /// Adds its ETag and the time of its last change to a response.
+    pub(super) fn describe(&self, reply: Reply) -> Reply {
+        reply
+            .with_header("etag", &format!("\"{}\"", self.etag))
+            .with_header("last-modified", &self.modified.http_date())
+    }
+}
+
 impl Accounts {
     /// Adds an account without data, if it is unknown.
     pub(crate) fn add(&mut self, account: &str) {
         self.0.entry(account.to_owned()).or_default();
+    }
+
+    /// Replaces the first occurrence of a text in a blob, as a program that ignores leases does; returns whether there is one.
+    pub fn damage(&mut self, account: &str, container: &str, blob: &str, text: &str, by: &str) -> bool {
+        let Some(blob) = self.blob_mut(account, container, blob) else { return false };
+        let content = String::from_utf8_lossy(&blob.content).into_owned();
+        let damaged = content.replacen(text, by, 1);
+        blob.content = damaged.clone().into_bytes();
+        damaged != content
     }
 
     /// Removes an account with its data.

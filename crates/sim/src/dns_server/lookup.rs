@@ -2,9 +2,10 @@
 //!
 //! Source: RFC 1034 §4.3.2 (algorithm), RFC 4592 (wildcards), RFC 2308 (negative answers), RFC 6891 (EDNS).
 
-use super::message::{INTERNET, Message, Record, kind, rcode};
+use super::message::{Message, rcode};
 use super::published::{PublishedSet, PublishedZone};
 use super::rdata;
+use super::record::{INTERNET, Record, kind};
 use super::wire::name_in;
 
 /// The maximum number of CNAME records that one answer follows.

@@ -2,6 +2,7 @@
 //!
 //! Source: RFC 1035 §4 (format), RFC 6891 (EDNS), RFC 3597 (unknown types).
 
+use super::record::{INTERNET, Record, kind};
 use super::wire::{Reader, Writer};
 
 /// The maximum number of records that a section of a received message may have.
@@ -10,25 +11,6 @@ const RECORDS_MAX: u16 = 256;
 ///
 /// The simulated CA asks when a validation was due, not when the next request arrived.
 const AS_OF_OPTION: u16 = 65_001;
-
-/// The numbers of record types.
-pub(crate) mod kind {
-    pub(crate) const A: u16 = 1;
-    pub(crate) const NS: u16 = 2;
-    pub(crate) const CNAME: u16 = 5;
-    pub(crate) const SOA: u16 = 6;
-    pub(crate) const TXT: u16 = 16;
-    pub(crate) const AAAA: u16 = 28;
-    pub(crate) const OPT: u16 = 41;
-    pub(crate) const DS: u16 = 43;
-    pub(crate) const CAA: u16 = 257;
-    pub(crate) const IXFR: u16 = 251;
-    pub(crate) const AXFR: u16 = 252;
-    pub(crate) const ANY: u16 = 255;
-}
-
-/// The class Internet.
-pub(crate) const INTERNET: u16 = 1;
 
 /// The response codes.
 pub(crate) mod rcode {
@@ -48,16 +30,6 @@ pub(crate) struct Question {
     pub(crate) name: String,
     pub(crate) kind: u16,
     pub(crate) class: u16,
-}
-
-/// A resource record of the class Internet.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Record {
-    pub(crate) name: String,
-    pub(crate) kind: u16,
-    pub(crate) ttl: u32,
-    /// The data; names in the data of NS and CNAME records are uncompressed.
-    pub(crate) data: Vec<u8>,
 }
 
 /// The OPT record.

@@ -6,9 +6,11 @@
 
 mod lookup;
 pub(crate) mod message;
-mod published;
+pub(crate) mod published;
 pub(crate) mod rdata;
-mod sockets;
+pub(crate) mod record;
+pub(crate) mod server_names;
+pub(crate) mod sockets;
 #[cfg(test)]
 mod tests;
 pub(crate) mod wire;
@@ -19,24 +21,7 @@ use crate::arm::dns::publication;
 use crate::clock::SimTime;
 use crate::state::CloudState;
 
-pub(crate) use published::{PublishedSet, PublishedZone};
-pub use sockets::NameServers;
-pub(crate) use sockets::Sockets;
-
-/// The number of sets of name servers.
-pub(crate) const SETS: u32 = 10;
-/// The top-level domains of the servers of a set, in the order of their numbers.
-const TOPS: [&str; 4] = ["com", "net", "org", "info"];
-
-/// Returns the names of the servers of a set, without a trailing dot; sets count from 1.
-pub(crate) fn set(number: u32) -> impl Iterator<Item = String> {
-    TOPS.iter().zip(1..).map(move |(top, n)| format!("ns{n}-{number:02}.azure-dns.{top}"))
-}
-
-/// Returns the names of all servers.
-fn names() -> impl Iterator<Item = String> {
-    (1..=SETS).flat_map(set)
-}
+pub use server_names::NameServers;
 
 /// Answers a message to a server at `now`, or at the earlier time that the message names. `None` for a message that
 /// deserves no answer: one without an id, or a response.

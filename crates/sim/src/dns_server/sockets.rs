@@ -1,8 +1,7 @@
 //! The sockets of the name servers. Messages, connections and waits are bounded.
 
-use std::collections::BTreeMap;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener as StdTcpListener, UdpSocket as StdUdpSocket};
+use std::net::{Ipv4Addr, TcpListener as StdTcpListener, UdpSocket as StdUdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,11 +12,8 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::names;
+use super::server_names::{NameServers, names};
 use crate::server_state::ServerState;
-
-/// The addresses of name servers by host name, in lower case and without a trailing dot.
-pub type NameServers = BTreeMap<String, SocketAddr>;
 
 /// The port range of the name servers, below that of the HTTPS servers.
 const PORTS: std::ops::Range<u16> = 10_000..15_000;

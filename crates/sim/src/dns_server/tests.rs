@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::message::{Edns, Message, kind, rcode};
+use super::message::{Edns, Message, rcode};
+use super::record::kind;
 use super::respond;
 use super::wire::name_in;
 use crate::arm::dns::publication::delegations;

@@ -2,7 +2,7 @@
 //!
 //! Source: RFC 1035 §4.1.
 
-use super::message::{INTERNET, Record, kind};
+use super::record::{INTERNET, Record, kind};
 
 /// The maximum length of a name in bytes (RFC 1035 §2.3.4).
 const NAME_MAX: usize = 255;

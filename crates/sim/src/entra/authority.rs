@@ -6,6 +6,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use crate::clock::SimTime;
+use crate::entra::error::{Tenant, unknown_tenant};
 use crate::entra::grant;
 use crate::request::{Reply, Request};
 use crate::state::{CloudState, DOMAIN};
@@ -23,7 +24,7 @@ pub fn serve(state: &mut CloudState, request: &Request, now: SimTime) -> Reply {
             | [tenant, ".well-known", "openid-configuration"],
         ) => match Tenant::read(state, tenant) {
             Some(_) => Reply::json(200, &metadata(state, tenant)),
-            None => grant::unknown_tenant(tenant).into_reply(state, request, now),
+            None => unknown_tenant(tenant).into_reply(state, request, now),
         },
         (&Method::GET, [_, "discovery", "v2.0", "keys"]) => Reply::json(200, &json!({ "keys": [] })),
         (&Method::POST, [tenant, "oauth2", "v2.0", "token"]) => token(state, tenant, request, now),
@@ -35,7 +36,7 @@ pub fn serve(state: &mut CloudState, request: &Request, now: SimTime) -> Reply {
 }
 
 fn token(state: &mut CloudState, tenant: &str, request: &Request, now: SimTime) -> Reply {
-    let known = Tenant::read(state, tenant).ok_or_else(|| grant::unknown_tenant(tenant));
+    let known = Tenant::read(state, tenant).ok_or_else(|| unknown_tenant(tenant));
     let granted = known.and_then(|known| grant::answer(state, known, request, now));
     match granted {
         Ok(body) => Reply::json(200, &body),
@@ -43,24 +44,6 @@ fn token(state: &mut CloudState, tenant: &str, request: &Request, now: SimTime) 
     }
     .with_header("cache-control", "no-store, no-cache")
     .with_header("pragma", "no-cache")
-}
-
-/// The tenant in a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Tenant {
-    /// An id or a domain.
-    Named,
-    /// `common` or `organizations`: the tenant of the user who signs in.
-    Any,
-}
-
-impl Tenant {
-    pub(super) fn read(state: &CloudState, text: &str) -> Option<Self> {
-        if text.eq_ignore_ascii_case(&state.directory.tenant) || text.eq_ignore_ascii_case(DOMAIN) {
-            return Some(Self::Named);
-        }
-        matches!(text, "common" | "organizations").then_some(Self::Any)
-    }
 }
 
 fn metadata(state: &CloudState, tenant: &str) -> Value {

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::SimTime;
-use crate::state::{CloudState, DOMAIN};
+use crate::names::DOMAIN;
 
 /// The application id of the Azure CLI, the same in every tenant.
 pub const AZURE_CLI: &str = "04b07795-8ddb-461a-bbee-02f9e1bf7b46";
@@ -96,11 +96,11 @@ impl std::fmt::Debug for Directory {
 }
 
 impl Directory {
-    /// Creates a tenant with an application and a user, each with its own secret.
-    pub fn new(state: &mut CloudState, token_lifetime_real: f64) -> Self {
+    /// Creates a tenant with an application and a user, each with its own secret. `uuid` draws an id for a purpose.
+    pub fn new(mut uuid: impl FnMut(&str) -> String, token_lifetime_real: f64) -> Self {
         let application = Principal {
-            object_id: state.uuid("application-object"),
-            client_id: state.uuid("application"),
+            object_id: uuid("application-object"),
+            client_id: uuid("application"),
             name: "landfall".to_owned(),
             sign_in_name: None,
             kind: PrincipalKind::ServicePrincipal,
@@ -109,7 +109,7 @@ impl Directory {
             visible_from: SimTime(0),
         };
         let person = Principal {
-            object_id: state.uuid("user-object"),
+            object_id: uuid("user-object"),
             client_id: String::new(),
             name: "Demo".to_owned(),
             sign_in_name: Some(format!("demo@{DOMAIN}")),
@@ -119,7 +119,7 @@ impl Directory {
             visible_from: SimTime(0),
         };
         Self {
-            tenant: state.uuid("tenant"),
+            tenant: uuid("tenant"),
             principals: vec![application, person],
             groups: BTreeMap::new(),
             signing_key: random_text(32),

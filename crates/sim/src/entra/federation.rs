@@ -7,23 +7,12 @@
 use http::StatusCode;
 use serde_json::Value;
 
-use super::authority::Tenant;
-use super::grant::{OAuthError, unknown_application, unknown_tenant};
+use super::caller::Assertion;
+use super::directory::Principal;
+use super::error::{OAuthError, Tenant, unknown_application, unknown_tenant};
 use crate::clock::SimTime;
-use crate::entra::Principal;
 use crate::kubernetes::service_accounts::claims_of;
 use crate::state::CloudState;
-
-/// The claims of a token that stands in for an identity.
-#[derive(Debug, Clone, Copy)]
-pub struct Assertion<'a> {
-    /// The issuer, `iss`.
-    pub issuer: &'a str,
-    /// The subject, `sub`.
-    pub subject: &'a str,
-    /// The audience, `aud`.
-    pub audience: &'a str,
-}
 
 /// The type of an assertion that is a JSON Web Token (RFC 7523 §2.2).
 pub(super) const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";

@@ -7,74 +7,10 @@ use serde_json::{Value, json};
 
 use crate::blob;
 use crate::clock::SimTime;
-use crate::entra::authority::Tenant;
+use crate::entra::error::{OAuthError, Tenant, unknown_application};
 use crate::entra::{AKS_SERVER, AZURE_CLI, Principal, federation, token};
-use crate::request::{Reply, Request};
-use crate::state::{CloudState, DOMAIN, uuid_from};
-
-/// An error of the token endpoint (RFC 6749 §5.2, with Entra's numbers).
-#[derive(Debug)]
-pub(super) struct OAuthError {
-    status: StatusCode,
-    error: &'static str,
-    number: u32,
-    description: String,
-}
-
-impl OAuthError {
-    pub(super) fn new(
-        status: StatusCode,
-        error: &'static str,
-        number: u32,
-        description: impl Into<String>,
-    ) -> Self {
-        Self { status, error, number, description: description.into() }
-    }
-
-    pub(super) fn bad(error: &'static str, number: u32, description: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, error, number, description)
-    }
-
-    /// Returns the status and the body, without the ids and the time of a request.
-    pub(super) fn without_request(self) -> (u16, Value) {
-        let body = json!({
-            "error": self.error,
-            "error_description": format!("AADSTS{}: {}", self.number, self.description),
-            "error_codes": [self.number],
-        });
-        (self.status.as_u16(), body)
-    }
-
-    pub(super) fn into_reply(self, state: &CloudState, request: &Request, now: SimTime) -> Reply {
-        let trace = uuid_from(state.seed, "trace", request.number);
-        let correlation = request.header("client-request-id").unwrap_or(&trace).to_owned();
-        let stamp = now.timestamp().strftime("%Y-%m-%d %H:%M:%SZ").to_string();
-        let number = self.number;
-        let body = json!({
-            "error": self.error,
-            "error_description": format!(
-                "AADSTS{number}: {} Trace ID: {trace} Correlation ID: {correlation} Timestamp: {stamp}",
-                self.description
-            ),
-            "error_codes": [number],
-            "timestamp": stamp,
-            "trace_id": trace,
-            "correlation_id": correlation,
-            "error_uri": format!("{}/error?code={number}", state.origin("login")),
-        });
-        Reply::json(self.status.as_u16(), &body).with_header("x-ms-request-id", &trace)
-    }
-}
-
-/// Returns the 400 of an unknown tenant.
-pub(super) fn unknown_tenant(tenant: &str) -> OAuthError {
-    let why = format!(
-        "Tenant '{tenant}' not found. Check to make sure you have the correct tenant ID and are signing into the correct \
-         cloud. Check with your subscription administrator, this may happen if there are no active subscriptions for the \
-         tenant."
-    );
-    OAuthError::bad("invalid_request", 90002, why)
-}
+use crate::request::Request;
+use crate::state::{CloudState, DOMAIN};
 
 /// Answers a token request.
 pub(super) fn answer(
@@ -169,16 +105,6 @@ fn federated<'a>(
     let found = state.directory.by_client_id(client).ok_or_else(|| unknown_application(state, client))?;
     federation::check(state, found, assertion, now)?;
     Ok(found)
-}
-
-pub(super) fn unknown_application(state: &CloudState, client: &str) -> OAuthError {
-    let why = format!(
-        "Application with identifier '{client}' was not found in the directory '{}'. This can happen if the application \
-         has not been installed by the administrator of the tenant or consented to by any user in the tenant. You may have \
-         sent your authentication request to the wrong tenant.",
-        state.directory.tenant
-    );
-    OAuthError::bad("unauthorized_client", 700_016, why)
 }
 
 fn known_client(state: &CloudState, client: &str) -> Result<(), OAuthError> {

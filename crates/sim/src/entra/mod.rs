@@ -1,12 +1,13 @@
 //! Entra ID: one tenant, its principals and their tokens.
 
-mod authority;
-mod directory;
-mod federation;
+pub(crate) mod authority;
+pub(crate) mod caller;
+pub(crate) mod directory;
+mod error;
+pub(crate) mod federation;
 mod grant;
 mod token;
 
-pub use authority::serve;
+pub use caller::{Assertion, Caller, TokenError};
 pub use directory::{AKS_CLIENT, AKS_SERVER, AZURE_CLI, Directory, Principal, PrincipalKind};
-pub use federation::{Assertion, exchange};
-pub use token::{Caller, TokenError, bearer, challenge, signer, token_for};
+pub use token::{bearer, challenge, signer, token_for};

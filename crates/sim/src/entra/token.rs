@@ -5,40 +5,11 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
+use super::caller::{Caller, TokenError};
+use super::directory::{AZURE_CLI, Principal, PrincipalKind};
 use crate::clock::SimTime;
-use crate::entra::{AZURE_CLI, Principal, PrincipalKind};
 use crate::request::Request;
 use crate::state::CloudState;
-
-/// The authenticated caller of a request.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Caller {
-    /// The object id (`oid`).
-    pub object_id: String,
-    /// The tenant (`tid`).
-    pub tenant: String,
-    /// The client application (`appid`).
-    pub app_id: String,
-    /// True for a user (`idtyp` is `user`).
-    pub is_user: bool,
-    /// The display name.
-    pub name: String,
-}
-
-/// The reason for the rejection of a token.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TokenError {
-    /// There is no `Authorization: Bearer` header.
-    Missing,
-    /// It is not a token of this directory: not three parts, not JSON, or an unknown principal.
-    Malformed,
-    /// The signature does not match.
-    BadSignature,
-    /// It is for another audience.
-    WrongAudience,
-    /// It expired at that instant.
-    Expired(SimTime),
-}
 
 /// Creates a token for a principal and an audience, as the token endpoint issues it.
 pub fn token_for(state: &CloudState, object_id: &str, audience: &str, now: SimTime) -> String {

@@ -1,12 +1,11 @@
 //! Faults of certificate authorities and of name servers.
 
-use super::inject::{Injection, RequestContext};
-use super::{Fault, Kind, Row};
+use super::row::{Injection, Kind, RequestContext, Row};
+use super::variants::Fault;
 use crate::acme::fault_hooks as hooks;
 use crate::arm::dns::publication;
 use crate::arm::error::ArmError;
-use crate::arm::operation::with_retry_after;
-use crate::request::Reply;
+use crate::request::{Reply, with_retry_after};
 use crate::state::CloudState;
 
 /// The `Retry-After` of a rate limit in seconds of cloud time.

@@ -1,9 +1,9 @@
 //! Faults of the blob service: lost answers, busy partitions, lost rights and lost leases. All of them concern
 //! appends, because those are what a journal consists of.
 
-use super::inject::{Injection, RequestContext};
-use super::{Fault, Kind, Row};
-use crate::blob::{self, BlobError};
+use super::row::{Injection, Kind, RequestContext, Row};
+use super::variants::Fault;
+use crate::blob::{BlobError, fault_hooks as hooks, serve};
 use crate::request::{Delivery, Reply};
 use crate::state::CloudState;
 
@@ -55,7 +55,7 @@ pub(super) const ROWS: &[Row] = &[
         "the holder of a blob's lease was paused until the lease expired: 412 `LeaseLost`",
         "renews it, since no other client took it, and appends again",
         true,
-        Injection::Before(|state, context| blob::expire_lease(state, context.request, context.now)),
+        Injection::Before(|state, context| hooks::expire_lease(state, context.request, context.now)),
     ),
     row(
         Fault::LeaseBroken,
@@ -64,7 +64,7 @@ pub(super) const ROWS: &[Row] = &[
         "another client breaks the lease of a blob: 412 `LeaseNotPresentWithBlobOperation`",
         "starts nothing new and ends, with exit code 4",
         true,
-        Injection::Before(|state, context| blob::break_lease(state, context.request, context.now)),
+        Injection::Before(|state, context| hooks::break_lease(state, context.request, context.now)),
     ),
     row(
         Fault::LeaseTaken,
@@ -73,12 +73,12 @@ pub(super) const ROWS: &[Row] = &[
         "the lease of a blob expired and another client holds it: 412 `LeaseIdMismatchWithBlobOperation`",
         "starts nothing new and ends, with exit code 4",
         true,
-        Injection::Before(|state, context| blob::take_lease(state, context.request, context.now)),
+        Injection::Before(|state, context| hooks::take_lease(state, context.request, context.now)),
     ),
 ];
 
 fn answer_lost(_: &mut CloudState, context: &RequestContext<'_>, reply: &mut Reply) -> bool {
-    let applies = blob::is_append(context.request) && reply.status.is_success();
+    let applies = hooks::is_append(context.request) && reply.status.is_success();
     if applies {
         reply.delivery = Delivery::Cut;
     }
@@ -86,6 +86,6 @@ fn answer_lost(_: &mut CloudState, context: &RequestContext<'_>, reply: &mut Rep
 }
 
 fn refuse(state: &CloudState, context: &RequestContext<'_>, error: &BlobError) -> Option<Reply> {
-    let reply = blob::is_append(context.request).then(|| error.reply())?;
-    Some(blob::with_common_headers(state, context.request, context.now, reply))
+    let reply = hooks::is_append(context.request).then(|| error.reply())?;
+    Some(serve::with_common_headers(state, context.request, context.now, reply))
 }

@@ -2,12 +2,13 @@
 
 use serde_json::Value;
 
-use super::inject::{Injection, RequestContext};
+use super::row::{Injection, Kind, RequestContext, Row};
 use super::transport::writes;
-use super::{Fault, Kind, Row};
+use super::variants::Fault;
 use crate::arm::clusters::fault_hooks;
 use crate::arm::error::ArmError;
 use crate::arm::locks::{Level, Lock};
+use crate::arm::throttling::store::RequestLimits;
 use crate::arm::{groups, resource_type};
 use crate::request::Reply;
 use crate::state::CloudState;
@@ -62,6 +63,29 @@ pub(super) const ROWS: &[Row] = &[
         client: "waits for `Retry-After`, then retries",
         heals: true,
         injection: Injection::Respond(cluster_throttled),
+    },
+    Row {
+        fault: Fault::RequestsLimited,
+        name: "requests-limited",
+        kind: Kind::StateChange,
+        method: "",
+        path: "management.",
+        what: "from now on there are token buckets of Azure's sizes: for each principal and region 250 reads and 25/s, 200 writes \
+               and 10/s, 200 deletes and 10/s, and those of AKS; 429 with `Retry-After` when one is empty",
+        client: "follows the headers with the rest of each bucket, and waits for `Retry-After`",
+        heals: true,
+        injection: Injection::Before(|state, _| state.throttling.set(Some(RequestLimits::default()))),
+    },
+    Row {
+        fault: Fault::RequestsFew,
+        name: "requests-few",
+        kind: Kind::StateChange,
+        method: "",
+        path: "management.",
+        what: "the same with small buckets: 50 reads and 1/s, 40 writes and 0.4/s, 40 deletes and 0.4/s",
+        client: "learns the rate from the headers, and waits",
+        heals: true,
+        injection: Injection::Before(|state, _| state.throttling.set(Some(RequestLimits::few()))),
     },
     Row {
         fault: Fault::AnotherOperation,
@@ -126,7 +150,7 @@ fn etag_mismatch(state: &mut CloudState, context: &RequestContext<'_>) -> Option
     let id = cluster(context).filter(|_| writes(context.request))?;
     let is_there = fault_hooks::touch(state, &id);
     if is_there && context.request.header("if-match").is_some() {
-        return Some(state.serve(context.request, context.now, context.timing));
+        return Some(context.serve(state));
     }
     Some(fault_hooks::etag_mismatch().into_reply())
 }
@@ -134,7 +158,7 @@ fn etag_mismatch(state: &mut CloudState, context: &RequestContext<'_>) -> Option
 fn operation_not_allowed(state: &mut CloudState, context: &RequestContext<'_>) -> Option<Reply> {
     let id = cluster(context).filter(|_| writes(context.request))?;
     if fault_hooks::start_noop_write(state, &id, context.now, context.timing) {
-        return Some(state.serve(context.request, context.now, context.timing));
+        return Some(context.serve(state));
     }
     Some(fault_hooks::busy().into_reply())
 }
@@ -153,8 +177,8 @@ fn cluster_throttled(state: &mut CloudState, context: &RequestContext<'_>) -> Op
 
 fn another_operation(state: &mut CloudState, context: &RequestContext<'_>) -> Option<Reply> {
     let id = context.id();
-    if resource_type::start_noop_write(state, &id, context.now, context.timing) {
-        return Some(state.serve(context.request, context.now, context.timing));
+    if resource_type::test_hooks::start_noop_write(state, &id, context.now, context.timing) {
+        return Some(context.serve(state));
     }
     let operation = state.uuid("another-operation");
     let why = format!(

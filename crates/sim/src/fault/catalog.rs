@@ -2,63 +2,12 @@
 
 use std::fmt::Write as _;
 
-use serde::Serialize;
-
-use super::inject::Injection;
+use super::row::{Kind, Row};
+use super::variants::Fault;
 use super::{
-    Fault, acme, blobs, busy, cluster, dns, identities, kubernetes, operations, providers, quota_and_policy,
-    roles, transport, unreadable, vaults,
+    acme, blobs, busy, cluster, dns, identities, kubernetes, operations, providers, quota_and_policy, roles,
+    transport, unreadable, vaults,
 };
-
-/// The kind of a fault.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Kind {
-    /// A request or its response is lost, late or rejected, whatever its target.
-    Transport,
-    /// A service refuses this request now.
-    Refusal,
-    /// A long-running operation does not go as planned.
-    Operation,
-    /// The state has changed: another client, or the cloud itself, modified it.
-    #[serde(rename = "world")]
-    StateChange,
-}
-
-impl Kind {
-    /// Returns the name of the kind.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Transport => "transport",
-            Self::Refusal => "refusal",
-            Self::Operation => "operation",
-            Self::StateChange => "world",
-        }
-    }
-}
-
-/// A row of the fault table.
-#[derive(Debug)]
-pub struct Row {
-    /// The fault.
-    pub fault: Fault,
-    /// The name in texts.
-    pub name: &'static str,
-    /// The kind.
-    pub kind: Kind,
-    /// The default method of matching requests; any if empty.
-    pub method: &'static str,
-    /// The default part of host and path of matching requests; any if empty.
-    pub path: &'static str,
-    /// The effect, as text for users.
-    pub what: &'static str,
-    /// The correct reaction of a client, as text for users.
-    pub client: &'static str,
-    /// True if another run of `up` alone recovers in the end.
-    pub heals: bool,
-    /// The injection.
-    pub(super) injection: Injection,
-}
 
 /// The rows by topic.
 const TOPICS: &[&[Row]] = &[
@@ -88,18 +37,6 @@ pub fn names() -> String {
     table().map(|row| row.name).collect::<Vec<_>>().join(", ")
 }
 
-impl Row {
-    /// Returns the default place in the format after the `@`; `any request` if it matches everything.
-    pub fn place(&self) -> String {
-        match (self.method, self.path) {
-            ("", "") => "any request".to_owned(),
-            ("", path) => path.to_owned(),
-            (method, "") => method.to_owned(),
-            (method, path) => format!("{method} {path}"),
-        }
-    }
-}
-
 /// Returns the table as Markdown for the documentation.
 pub fn markdown() -> String {
     let mut text = String::from(
@@ -112,6 +49,43 @@ pub fn markdown() -> String {
             writeln!(text, "| `{name}` | {kind} | `{place}` | {} | {} | {enough} |", row.what, row.client);
     }
     text
+}
+
+impl Fault {
+    /// Returns the table row of the fault.
+    pub fn row(self) -> &'static Row {
+        table().find(|row| row.fault == self).expect("every fault has its row, which a test looks after")
+    }
+
+    /// Returns the name of the fault in texts.
+    pub fn name(self) -> &'static str {
+        self.row().name
+    }
+
+    /// Returns the kind of the fault.
+    pub fn kind(self) -> Kind {
+        self.row().kind
+    }
+
+    /// Returns whether only a client that orders certificates meets the fault.
+    pub fn concerns_orders(self) -> bool {
+        acme::ROWS.iter().any(|row| row.fault == self)
+    }
+
+    /// Returns whether only a client of the application routing operator meets the fault.
+    pub fn concerns_operator(self) -> bool {
+        matches!(self, Self::OperatorLate | Self::ExternalDnsEarly)
+    }
+
+    /// Returns whether only a client with its journal in a blob meets the fault.
+    pub fn concerns_blobs(self) -> bool {
+        blobs::ROWS.iter().any(|row| row.fault == self)
+    }
+
+    /// Returns whether another run of `up` alone recovers in the end; the other faults need manual action.
+    pub fn heals(self) -> bool {
+        self.row().heals
+    }
 }
 
 #[cfg(test)]

@@ -4,8 +4,8 @@ use std::net::Ipv4Addr;
 
 use serde_json::Value;
 
-use super::inject::{Injection, RequestContext};
-use super::{Fault, Kind, Row};
+use super::row::{Injection, Kind, RequestContext, Row};
+use super::variants::Fault;
 use crate::arm::dns::{RecordWrite, change_record_set};
 use crate::state::CloudState;
 

@@ -3,9 +3,9 @@
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::inject::{Injection, RequestContext};
-use super::{Fault, Kind, Row};
-use crate::arm::resource_type::postpone;
+use super::row::{Injection, Kind, RequestContext, Row};
+use super::variants::Fault;
+use crate::arm::resource_type::test_hooks::postpone;
 use crate::request::Reply;
 use crate::state::CloudState;
 

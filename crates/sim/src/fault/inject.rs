@@ -1,66 +1,21 @@
 //! Fault injection around the handling of a request.
 
-use super::{Fault, delay};
-use crate::arm;
-use crate::clock::{SimTime, Timing};
-use crate::request::{Reply, Request};
+use super::delay;
+use super::row::{Injection, RequestContext};
+use super::variants::Fault;
+use crate::arm::middleware;
+use crate::names::is_resource_manager;
+use crate::request::Reply;
 use crate::state::CloudState;
 
-/// The request with its context for faults.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct RequestContext<'a> {
-    /// The request.
-    pub(crate) request: &'a Request,
-    /// The current time.
-    pub(crate) now: SimTime,
-    /// The scaling of durations.
-    pub(crate) timing: &'a Timing,
-}
-
-impl RequestContext<'_> {
-    /// Returns the path segment after the one with that name, decoded, in its original case.
-    pub(crate) fn after(&self, name: &str) -> Option<String> {
-        let segments = self.request.segments();
-        let at = segments.iter().rposition(|segment| segment.eq_ignore_ascii_case(name))?;
-        segments.get(at + 1).cloned()
-    }
-
-    /// Returns the decoded path without a trailing slash, like an id.
-    pub(crate) fn id(&self) -> String {
-        format!("/{}", self.request.segments().join("/"))
-    }
-}
-
-/// The way to inject a fault. If a fault has no effect on a request, the request passes and the fault stays
-/// armed.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Injection {
-    /// Responds in place of the service.
-    Respond(fn(&mut CloudState, &RequestContext<'_>) -> Option<Reply>),
-    /// Changes the state before the request is handled normally.
-    Before(fn(&mut CloudState, &RequestContext<'_>) -> bool),
-    /// Changes the effect of the request, and optionally the response.
-    After(fn(&mut CloudState, &RequestContext<'_>, &mut Reply) -> bool),
-    /// Changes only the delivery of the response.
-    Disrupt(fn(&mut Reply)),
-}
-
 /// Handles a request and injects at most one matching fault.
-pub(crate) fn inject(
-    state: &mut CloudState,
-    context: &RequestContext<'_>,
-    serve: impl FnOnce(&mut CloudState, &RequestContext<'_>) -> Reply,
-) -> Reply {
-    let reply = inject_one(state, context, serve);
+pub(crate) fn inject(state: &mut CloudState, context: &RequestContext<'_>) -> Reply {
+    let reply = inject_one(state, context);
     delay::count(state, &reply, context.now);
     reply
 }
 
-fn inject_one(
-    state: &mut CloudState,
-    context: &RequestContext<'_>,
-    serve: impl FnOnce(&mut CloudState, &RequestContext<'_>) -> Reply,
-) -> Reply {
+fn inject_one(state: &mut CloudState, context: &RequestContext<'_>) -> Reply {
     let matching = state.faults.matching(context.request, context.now);
     if !matching.is_empty() {
         state.touch();
@@ -71,7 +26,7 @@ fn inject_one(
             Injection::After(_) => later.push((at, fault)),
             Injection::Disrupt(disrupt) => {
                 state.faults.record_injection(at, context.now, context.timing);
-                let mut reply = serve(state, context);
+                let mut reply = context.serve(state);
                 disrupt(&mut reply);
                 return reply.with_fault(fault.name());
             }
@@ -84,12 +39,12 @@ fn inject_one(
             Injection::Before(plant) => {
                 if plant(state, context) {
                     state.faults.record_injection(at, context.now, context.timing);
-                    return serve(state, context).with_fault(fault.name());
+                    return context.serve(state).with_fault(fault.name());
                 }
             }
         }
     }
-    let mut reply = serve(state, context);
+    let mut reply = context.serve(state);
     for (at, fault) in later {
         if let Injection::After(change) = fault.row().injection
             && change(state, context, &mut reply)
@@ -103,8 +58,8 @@ fn inject_one(
 
 /// Adds the common headers of Resource Manager to a response in its place.
 fn with_arm_headers(state: &CloudState, context: &RequestContext<'_>, reply: Reply) -> Reply {
-    match CloudState::is_resource_manager(context.request) && reply.delivery.is_answered() {
-        true => arm::with_common_headers(state, context.request, context.now, reply),
+    match is_resource_manager(context.request) && reply.delivery.is_answered() {
+        true => middleware::with_common_headers(state, context.request, context.now, reply),
         false => reply,
     }
 }
@@ -112,7 +67,7 @@ fn with_arm_headers(state: &CloudState, context: &RequestContext<'_>, reply: Rep
 #[cfg(test)]
 mod tests {
     use super::super::fixture::{arm, group};
-    use super::Fault;
+    use crate::fault::Fault;
     use crate::request_log::RequestRecord;
     use crate::test_cloud::TestCloud;
     use http::Method;

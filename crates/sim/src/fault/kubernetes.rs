@@ -6,12 +6,13 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use super::cluster::uid;
-use super::delay::{self, DelaySubject};
-use super::inject::{Injection, RequestContext};
-use super::{Fault, Kind, Row};
+use super::delay;
+use super::row::{Injection, Kind, RequestContext, Row};
+use super::variants::Fault;
 use crate::aks;
 use crate::arm::clusters::fault_hooks;
 use crate::clock::SimTime;
+use crate::delays::DelaySubject;
 use crate::kubernetes::{self, Store};
 use crate::request::{Reply, Request, Streaming};
 use crate::state::CloudState;

@@ -2,9 +2,9 @@
 
 use serde_json::json;
 
-use super::inject::{Injection, RequestContext};
+use super::row::{Injection, Kind, RequestContext, Row};
 use super::transport::writes;
-use super::{Fault, Kind, Row};
+use super::variants::Fault;
 use crate::arm::clusters::{WriteOutcome, fault_hooks};
 use crate::arm::operation::{self, Operation, Outcome, Style};
 use crate::arm::{groups, resource_type};
@@ -109,7 +109,7 @@ fn end(
     let (id, resource) = (&operation.id, &operation.resource);
     let took = match operation.provider.as_str() {
         "Microsoft.ContainerService" => fault_hooks::set_outcome(state, resource, outcome_of(&outcome)),
-        "Microsoft.Network" => resource_type::fail_operation(state, resource),
+        "Microsoft.Network" => resource_type::test_hooks::fail_operation(state, resource),
         "Microsoft.Resources" => groups::fail_operation(state, resource),
         "Microsoft.KeyVault" => state.vaults.fail_purge(&operation),
         _ => false,

@@ -1,7 +1,7 @@
 //! Changes of resource providers and preview features.
 
-use super::inject::{Injection, RequestContext};
-use super::{Fault, Kind, Row};
+use super::row::{Injection, Kind, RequestContext, Row};
+use super::variants::Fault;
 use crate::arm::provider_registration;
 use crate::state::CloudState;
 

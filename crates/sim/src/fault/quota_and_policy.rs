@@ -1,7 +1,7 @@
 //! Limits on the subscription and on the rights of the caller.
 
-use super::inject::{Injection, RequestContext};
-use super::{Fault, Kind, Row};
+use super::row::{Injection, Kind, RequestContext, Row};
+use super::variants::Fault;
 use crate::arm::policies::{self, Operator, Policy};
 use crate::arm::quota::PUBLIC_ADDRESSES;
 use crate::arm::{clusters, roles};
@@ -47,7 +47,7 @@ pub(super) const ROWS: &[Row] = &[
             "the subscription may use 10 cores of each family in the region: a cluster that needs more gets 400 `ErrCode_InsufficientVCPUQuota`",
             "checks the usage first, and reports how many nodes fit",
         ),
-        |state, context| limited(state, context, clusters::limit_families, FEW_CORES),
+        |state, context| limited(state, context, clusters::compute::limit_families, FEW_CORES),
     ),
     row(
         Fault::AddressesFew,
@@ -96,7 +96,7 @@ pub(super) const ROWS: &[Row] = &[
                 "a policy of the subscription has the effect modify and sets the tag `Environment` of every resource to `Production`",
                 "compares the answer with the request, names the policy, and does not write the tag again",
             ),
-            |state, _| policies::assign_tag(state, MODIFY_POLICY, "Environment", "Production"),
+            |state, _| policies::test_hooks::assign_tag(state, MODIFY_POLICY, "Environment", "Production"),
         )
     },
     row(
@@ -109,7 +109,7 @@ pub(super) const ROWS: &[Row] = &[
         ),
         |state, context| {
             let caller = entra::bearer(state, context.request, &state.arm_audience(), context.now);
-            caller.is_ok_and(|caller| roles::demote(state, &caller.object_id))
+            caller.is_ok_and(|caller| roles::test_hooks::demote(state, &caller.object_id))
         },
     ),
 ];

@@ -2,10 +2,11 @@
 
 use serde_json::Value;
 
-use super::delay::{self, DelaySubject};
-use super::inject::{Injection, RequestContext};
-use super::{Fault, Kind, Row};
+use super::delay;
+use super::row::{Injection, Kind, RequestContext, Row};
+use super::variants::Fault;
 use crate::arm::roles;
+use crate::delays::DelaySubject;
 use crate::request::Reply;
 use crate::state::CloudState;
 
@@ -66,7 +67,7 @@ fn grants_late(state: &mut CloudState, context: &RequestContext<'_>, reply: &mut
 fn principal_not_found(state: &mut CloudState, context: &RequestContext<'_>) -> Option<Reply> {
     let body = context.request.json::<Value>().ok()?;
     let principal = body["properties"]["principalId"].as_str()?;
-    Some(roles::principal_not_found(principal, &state.directory.tenant).into_reply())
+    Some(roles::assignments::principal_not_found(principal, &state.directory.tenant).into_reply())
 }
 
 fn role_exists(state: &mut CloudState, context: &RequestContext<'_>) -> bool {
@@ -74,7 +75,7 @@ fn role_exists(state: &mut CloudState, context: &RequestContext<'_>) -> bool {
     let at = id.to_ascii_lowercase().find("/providers/microsoft.authorization/roleassignments/");
     let (Some(at), Ok(body)) = (at, context.request.json::<Value>()) else { return false };
     let scope = if at == 0 { "/" } else { &id[..at] };
-    roles::create_competing(state, scope, &body, context.now, context.timing)
+    roles::test_hooks::create_competing(state, scope, &body, context.now, context.timing)
 }
 
 #[cfg(test)]

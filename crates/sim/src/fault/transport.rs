@@ -2,19 +2,18 @@
 
 use http::Method;
 
-use super::inject::{Injection, RequestContext};
-use super::{Fault, Kind, Row};
+use super::armed::RETRY_AFTER;
+use super::row::{Injection, Kind, RequestContext, Row};
+use super::variants::Fault;
 use crate::acme::fault_hooks as acme;
-use crate::arm::{self, error::ArmError, operation::with_retry_after};
+use crate::arm::{error::ArmError, middleware};
 use crate::blob::BlobError;
 use crate::entra::TokenError;
 use crate::kubernetes::{self, status::StatusError as StatusRefusal};
-use crate::request::{Delivery, Reply, Request};
+use crate::request::{Delivery, Reply, Request, with_retry_after};
 use crate::state::CloudState;
 use crate::vault::error::VaultError as VaultRefusal;
 
-/// The `Retry-After` of a throttled request in seconds of cloud time.
-pub(super) const RETRY_AFTER: f64 = 5.0;
 /// The duration of a slow response in seconds of cloud time.
 const SLOW: f64 = 30.0;
 /// The provider timeout of Resource Manager in seconds of cloud time (Resource Provider Contract).
@@ -243,7 +242,7 @@ fn undelivered(delivery: Delivery) -> Reply {
 
 fn expired(state: &CloudState, context: &RequestContext<'_>) -> Reply {
     match Service::of(context.request) {
-        Service::Arm => arm::expired(state, context.request, context.now),
+        Service::Arm => middleware::expired(state, context.request, context.now),
         Service::Vault => {
             VaultRefusal::unauthorized(state, TokenError::Expired(context.now.plus_ms(-1))).reply()
         }

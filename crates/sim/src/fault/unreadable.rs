@@ -4,9 +4,9 @@
 use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, LOCATION};
 
-use super::inject::{Injection, RequestContext};
+use super::row::{Injection, Kind, RequestContext, Row};
 use super::transport::writes;
-use super::{Fault, Kind, Row};
+use super::variants::Fault;
 use crate::request::Reply;
 use crate::state::CloudState;
 

@@ -3,11 +3,12 @@
 
 use serde_json::{Value, json};
 
-use super::delay::{self, DelaySubject};
-use super::inject::{Injection, RequestContext};
-use super::{Fault, Kind, Row};
+use super::delay;
+use super::row::{Injection, Kind, RequestContext, Row};
+use super::variants::Fault;
 use crate::arm::roles;
 use crate::arm::vaults::test_hooks;
+use crate::delays::DelaySubject;
 use crate::entra;
 use crate::state::CloudState;
 use crate::vault;
@@ -127,7 +128,7 @@ fn not_effective_yet(state: &mut CloudState, context: &RequestContext<'_>) -> bo
     let caller = entra::bearer(state, context.request, &state.vault_audience(), context.now);
     let (Some(id), Ok(caller)) = (id, caller) else { return false };
     let from = context.timing.delayed_until(context.now, delay::GRANT);
-    let postponed = roles::delay_grants(state, &caller.object_id, &id, context.now, from);
+    let postponed = roles::test_hooks::delay_grants(state, &caller.object_id, &id, context.now, from);
     for name in &postponed {
         let subject = DelaySubject::Grant(name.to_ascii_lowercase());
         state.delays.hold(subject, delay::GRANT, context.now, context.timing);
@@ -137,7 +138,7 @@ fn not_effective_yet(state: &mut CloudState, context: &RequestContext<'_>) -> bo
 
 fn certificate(state: &mut CloudState, context: &RequestContext<'_>) -> bool {
     let (Some(vault), Some(name)) = (vault_of(context), context.after("certificates")) else { return false };
-    vault::soft_delete_certificate(state, &vault, &name, context.now)
+    vault::fault_hooks::soft_delete_certificate(state, &vault, &name, context.now)
 }
 
 #[cfg(test)]

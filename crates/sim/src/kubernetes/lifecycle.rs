@@ -1,5 +1,7 @@
 //! Creation and deletion of objects: ids and times, finalizers, owners and namespaces.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 use uuid::Uuid;
 

@@ -77,12 +77,16 @@ impl ResponseFormat {
             }),
             Self::Object => {
                 let items = objects.iter().map(|object| {
-                    let mut item = conversion::converted(definition, object).into_owned();
+                    let item = conversion::converted(definition, object);
                     // Items of a built-in list have no apiVersion and kind; the list implies them.
-                    if let (false, Some(map)) = (definition.custom, item.as_object_mut()) {
-                        map.retain(|field, _| field != "kind" && field != "apiVersion");
+                    match item.as_object().filter(|_| !definition.custom) {
+                        Some(fields) => {
+                            let own =
+                                fields.iter().filter(|(field, _)| *field != "kind" && *field != "apiVersion");
+                            Value::Object(own.map(|(field, value)| (field.clone(), value.clone())).collect())
+                        }
+                        None => item.into_owned(),
                     }
-                    item
                 });
                 json!({
                     "kind": format!("{}List", definition.kind), "apiVersion": definition.api_version(),

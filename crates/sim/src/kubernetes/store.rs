@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::definition::{self, Definition};
 use super::lifecycle::Propagation;
@@ -100,6 +100,11 @@ impl Store {
         self.objects.get(resource)?.get(&key(namespace, name)).map(Arc::as_ref)
     }
 
+    /// Like [`Store::get`], with an object that outlives a write.
+    pub(crate) fn shared_object(&self, resource: &str, namespace: &str, name: &str) -> Option<Arc<Value>> {
+        self.objects.get(resource)?.get(&key(namespace, name)).cloned()
+    }
+
     /// Returns all objects.
     pub(crate) fn objects(&self) -> &Objects {
         &self.objects
@@ -138,7 +143,7 @@ impl Store {
         lifecycle::complete_identity(&mut object, &definition);
         let (namespace, name) = names(&object);
         assert!(!name.is_empty(), "a controller names what it writes");
-        let live = self.get(resource, &namespace, &name).cloned();
+        let live = self.shared_object(resource, &namespace, &name);
         if let (None, Some(status)) =
             (object.get("status"), live.as_ref().and_then(|live| live.get("status")))
         {
@@ -159,20 +164,20 @@ impl Store {
         manager: &str,
         at: SimTime,
     ) -> bool {
-        let (Some(definition), Some(live)) = (self.definition(resource), self.get(resource, namespace, name))
+        let (Some(definition), Some(live)) =
+            (self.definition(resource), self.shared_object(resource, namespace, name))
         else {
             return false;
         };
-        let live = live.clone();
-        let mut object = live.clone();
-        object["status"] = status;
+        // A write of the status takes everything else from the live object.
+        let object = json!({ "status": status });
         let draft = Draft::by_controller(definition, Some(live), manager, at).on_status();
         write::finish(self, draft, object)
     }
 
     /// Removes an object at once, despite its finalizers, with everything that only it owns. Returns its last
     /// version.
-    pub fn remove(&mut self, resource: &str, namespace: &str, name: &str, at: SimTime) -> Option<Value> {
+    pub fn remove(&mut self, resource: &str, namespace: &str, name: &str, at: SimTime) -> Option<Arc<Value>> {
         let removed = self.commit(resource, namespace, name, None, at)?;
         lifecycle::collect_dependents(self, &removed, at);
         Some(removed)
@@ -328,7 +333,7 @@ impl Store {
         name: &str,
         object: Option<Value>,
         at: SimTime,
-    ) -> Option<Value> {
+    ) -> Option<Arc<Value>> {
         let slot = key(namespace, name);
         let objects = self.objects.entry(resource.to_owned()).or_default();
         let before = objects.get(&slot).cloned();
@@ -351,7 +356,7 @@ impl Store {
             None => objects.remove(&slot),
         };
         self.changed_by_next_write.remove(&format!("{resource}/{slot}"));
-        let last = object.as_ref().or(before.as_ref()).map(|object| Value::clone(object));
+        let last = object.as_ref().or(before.as_ref()).cloned();
         self.log.push_back(Change {
             revision: self.revision,
             resource: resource.to_owned(),

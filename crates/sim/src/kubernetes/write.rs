@@ -1,5 +1,6 @@
 //! The common steps of every write: server-managed fields, defaults, ownership, generation, and storing.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -42,7 +43,7 @@ pub(super) struct Draft {
     /// The kind.
     pub definition: Arc<Definition>,
     /// The live object; `None` for a create.
-    pub live: Option<Value>,
+    pub live: Option<Arc<Value>>,
     /// The field manager.
     pub manager: String,
     /// The part that the write can change.
@@ -57,7 +58,7 @@ impl Draft {
     /// Creates the draft of a controller's write.
     pub fn by_controller(
         definition: Arc<Definition>,
-        live: Option<Value>,
+        live: Option<Arc<Value>>,
         manager: &str,
         at: SimTime,
     ) -> Self {
@@ -97,13 +98,19 @@ pub(super) fn finish(store: &mut Store, draft: Draft, object: Value) -> bool {
 /// Restores server-managed fields and the parts this write cannot change, and fills in defaults.
 pub(super) fn prepare(store: &Store, addresses: &mut Addresses, draft: &Draft, object: Value) -> Prepared {
     let mut object = match (&draft.live, draft.part) {
-        (Some(live), WriteScope::Status) => with_status_of(live.clone(), &object, draft.applied),
+        (Some(live), WriteScope::Status) => with_status_of(Value::clone(live), &object, draft.applied),
         _ => object,
     };
     lifecycle::copy_server_fields(store, draft, &mut object);
     if matches!(draft.part, WriteScope::Main | WriteScope::Scale) && draft.definition.has_status {
         let status = draft.live.as_ref().and_then(|live| live.get("status")).cloned();
         replace(&mut object, "status", status);
+    }
+    // Everything but the status of a built-in kind is as it is stored.
+    let is_settled = draft.part == WriteScope::Status && draft.live.is_some() && !draft.definition.custom;
+    if is_settled && object["status"].is_object() {
+        defaults::fill_field(&draft.definition.schema, &mut object, "status");
+        return Prepared { object, allocated: FieldSet::default() };
     }
     if !draft.definition.custom {
         canonical::drop_zeros(&draft.definition.group, &draft.definition.schema, &mut object);
@@ -144,7 +151,7 @@ pub(super) fn record_changes(draft: &Draft, prepared: Prepared) -> Value {
     if !draft.applied {
         ownership::record_update(
             &draft.definition,
-            draft.live.as_ref(),
+            draft.live.as_deref(),
             &mut object,
             &draft.owner(),
             &allocated,
@@ -179,20 +186,23 @@ fn is_equal_without(fields: &[&str], a: &Value, b: &Value) -> bool {
 
 /// Stores an object unless nothing changed. Returns the current object, and whether anything changed. Removes
 /// an object being deleted if this write removed its last finalizer.
-pub(super) fn persist(store: &mut Store, draft: &Draft, object: Value) -> (Value, bool) {
+pub(super) fn persist(store: &mut Store, draft: &Draft, object: Value) -> (Arc<Value>, bool) {
     let resource = draft.definition.resource();
     let (namespace, name) = names(&object);
     if let Some(live) = &draft.live
         && is_same(live, &object)
         && !(draft.part != WriteScope::Whole && store.is_next_write_forced(&resource, &namespace, &name))
     {
-        return (live.clone(), false);
+        return (Arc::clone(live), false);
     }
     let at = draft.at;
     let in_storage_version = conversion::stored(&draft.definition, object);
     let stored = store.commit(&resource, &namespace, &name, Some(in_storage_version), at);
-    let stored =
-        conversion::converted(&draft.definition, &stored.expect("a write stores an object")).into_owned();
+    let stored = stored.expect("a write stores an object");
+    let stored = match conversion::converted(&draft.definition, &stored) {
+        Cow::Borrowed(_) => stored,
+        Cow::Owned(converted) => Arc::new(converted),
+    };
     if lifecycle::is_finished(&stored) {
         store.remove(&resource, &namespace, &name, at);
         return (stored, true);
@@ -209,5 +219,10 @@ pub(super) fn persist(store: &mut Store, draft: &Draft, object: Value) -> (Value
 fn is_same(a: &Value, b: &Value) -> bool {
     is_equal_without(&["metadata"], a, b)
         && is_equal_without(&["managedFields", "resourceVersion"], &a["metadata"], &b["metadata"])
-        && Owners::of(a).without_times() == Owners::of(b).without_times()
+        && has_same_owners(a, b)
+}
+
+fn has_same_owners(a: &Value, b: &Value) -> bool {
+    a["metadata"]["managedFields"] == b["metadata"]["managedFields"]
+        || Owners::of(a).without_times() == Owners::of(b).without_times()
 }

@@ -4,21 +4,18 @@ use std::net::Ipv4Addr;
 
 use serde_json::{Value, json};
 
-use crate::admin_api::AdminCall;
 use crate::aks::object::{list, name, namespace, text};
 use crate::arm::operation::Operation;
-use crate::arm::provider::PROVIDERS;
 use crate::clock::{SimTime, Timing};
 use crate::kubernetes::store::Store;
 use crate::state::CloudState;
-use crate::traffic::{self, claimed_hosts::hosts, listeners::Listeners};
+use crate::traffic::{self, addresses::Listeners, claimed_hosts::hosts};
 
 const GATEWAYS: &str = "gateways.gateway.networking.k8s.io";
 const ROUTES: &str = "httproutes.gateway.networking.k8s.io";
 
 /// Returns the body of `/_sim/world`.
-pub(crate) fn of(state: &CloudState, sockets: &Listeners, call: &AdminCall<'_>) -> Value {
-    let now = call.now;
+pub(crate) fn of(state: &CloudState, sockets: &Listeners, now: SimTime, timing: &Timing) -> Value {
     let groups: Vec<Value> =
         state.groups.values().map(|one| group(state, &one.name, &one.location)).collect();
     let operations: Vec<Value> = state.operations.values().map(|one| operation(one, now)).collect();
@@ -32,7 +29,7 @@ pub(crate) fn of(state: &CloudState, sockets: &Listeners, call: &AdminCall<'_>) 
     json!({
         "now": now.rfc3339(),
         "aheadSeconds": state.clock_offset_ms as f64 / 1000.0,
-        "speed": speed(call.timing),
+        "speed": speed(timing),
         "nextDue": state.next_due().map(SimTime::rfc3339),
         "seed": state.seed,
         "tenant": state.directory.tenant,
@@ -59,8 +56,7 @@ fn speed(timing: &Timing) -> Value {
 }
 
 fn group(state: &CloudState, name: &str, location: &str) -> Value {
-    let resources: Vec<Value> =
-        PROVIDERS.iter().flat_map(|provider| (provider.members)(state, name)).collect();
+    let resources: Vec<Value> = state.registry.members(state, name).collect();
     json!({ "name": name, "location": location, "resources": resources })
 }
 

@@ -8,8 +8,8 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-use super::{Body, ProxyError};
-use crate::server::ServerContext;
+use super::error::{Body, ProxyError};
+use crate::server::connection::ServerContext;
 
 /// The hop-by-hop headers, besides those that `Connection` names (RFC 9110 §7.6.1).
 const HOP_HEADERS: [HeaderName; 7] = [

@@ -5,8 +5,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use http::StatusCode;
 
-use super::ProxyError;
-use crate::server::ServerContext;
+use super::error::ProxyError;
+use crate::server::connection::ServerContext;
 use crate::state::DOMAIN;
 use crate::traffic::claimed_hosts;
 

@@ -13,12 +13,13 @@ use crate::clock::{SimTime, Speed, Timing};
 use crate::options::Options;
 use crate::persistence::Persistence;
 use crate::request_log::RequestLog;
-use crate::server::{ServerContext, serve};
+use crate::server::connection::ServerContext;
+use crate::server::serve;
 use crate::server_state::ServerState;
 use crate::state::CloudState;
 use crate::test_cloud::TestCloud;
 use crate::tls::Authority;
-use crate::traffic::listeners::Listeners;
+use crate::traffic::addresses::Listeners;
 
 const GATEWAY: Ipv4Addr = Ipv4Addr::new(127, 83, 0, 1);
 

@@ -8,7 +8,7 @@ use futures::{Stream, stream};
 use hyper::body::Frame;
 use tokio_util::sync::CancellationToken;
 
-use super::Cut;
+use super::body::Cut;
 use crate::request::Streaming;
 use crate::server_state::ServerState;
 
@@ -95,8 +95,10 @@ mod tests {
             let new: Vec<String> =
                 state.groups.keys().filter(|name| !self.0.contains(name)).cloned().collect();
             self.0.extend(new.clone());
-            let done = state.providers.check_registered("Microsoft.ContainerService").is_ok()
-                && state.next_due().is_none();
+            let done =
+                crate::arm::provider_registration::check_registered(state, "Microsoft.ContainerService")
+                    .is_ok()
+                    && state.next_due().is_none();
             (new.into_iter().map(Bytes::from).collect(), done)
         }
 

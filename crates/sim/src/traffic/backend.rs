@@ -6,12 +6,43 @@
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::view::BackendKind;
+use super::spec::Backend;
+use super::table::RouteMatch;
 
 /// The maximum duration of `/delay`, the limit of go-httpbin.
 const DELAY_MAX: f64 = 10.0;
+
+/// The workload behind a Service port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum BackendKind {
+    /// go-httpbin.
+    Httpbin,
+    /// http-echo with its fixed text.
+    Echo(String),
+    /// Another workload, which responds with its name.
+    Named(String),
+    /// No pod is ready.
+    Unavailable,
+}
+
+/// The workloads of a cluster, by namespace, name and port of their Service.
+pub(crate) type Backends = BTreeMap<(String, String, u16), BackendKind>;
+
+/// Returns the backend that a route references; `None` if the reference is invalid.
+pub(super) fn find<'a>(
+    backends: &'a Backends,
+    route_match: &RouteMatch,
+    backend: &Backend,
+) -> Option<&'a BackendKind> {
+    if backend.kind != "Service" || !backend.group.is_empty() {
+        return None;
+    }
+    let place = backend.namespace.clone().unwrap_or_else(|| route_match.route.0.clone());
+    backends.get(&(place, backend.name.clone(), backend.port?))
+}
 
 /// A request, as a workload receives it.
 pub(crate) struct BackendRequest<'a> {

@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 use serde_json::Value;
 
 use super::host::Host;
-use super::view::{GATEWAYS, ROUTES};
+use super::spec::{GATEWAYS, ROUTES};
 use crate::aks::object::{list, name, namespace, text};
 use crate::state::CloudState;
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::view::GATEWAYS;
+use super::spec::GATEWAYS;
 use crate::aks::object::{list, name, namespace, text};
 use crate::clock::SimTime;
 use crate::kubernetes::store::Store;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,7 +21,8 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-use super::proxy;
+use super::addresses::Listeners;
+use super::proxy::{self, GatewayConnection, Views};
 use super::view::{GatewayPort, View};
 use crate::server::accept::{CONNECTIONS_MAX, Slots};
 use crate::server_state::ServerState;
@@ -36,9 +37,6 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
 const DEBOUNCE: Duration = Duration::from_millis(5);
 /// The fallback port range on a machine that does not allow ports 80 and 443.
 const FALLBACK_PORTS: std::ops::Range<u16> = 30_000..32_000;
-
-/// The real socket of each listener, by address and port of the gateway.
-pub type Listeners = BTreeMap<(Ipv4Addr, u16), SocketAddr>;
 
 /// Serves the gateways until `stop` is cancelled.
 pub(crate) async fn serve(
@@ -98,25 +96,25 @@ pub(crate) async fn serve(
     }
 }
 
+/// The number of fallback ports to try. A process that serves many clouds uses up the range.
+const FALLBACK_TRIES: u16 = 16;
+
 /// Binds the gateway's own port, or a high port if the machine does not allow that.
 async fn bind((address, port): (Ipv4Addr, u16)) -> io::Result<TcpListener> {
-    let mut last = match TcpListener::bind((address, port)).await {
-        Ok(listener) => return Ok(listener),
-        Err(error) => error,
-    };
+    if let Ok(listener) = TcpListener::bind((address, port)).await {
+        return Ok(listener);
+    }
     // The same address and port map to the same high port while it is free.
     let count = FALLBACK_PORTS.end - FALLBACK_PORTS.start;
     let first = (u16::from(address.octets()[3]) * 31).wrapping_add(port) % count;
-    for step in 0..count {
-        match TcpListener::bind((address, FALLBACK_PORTS.start + (first + step) % count)).await {
-            Ok(listener) => return Ok(listener),
-            Err(error) => last = error,
+    for step in 0..FALLBACK_TRIES {
+        let fallback = FALLBACK_PORTS.start + (first + step) % count;
+        if let Ok(listener) = TcpListener::bind((address, fallback)).await {
+            return Ok(listener);
         }
     }
-    Err(last)
+    TcpListener::bind((address, 0)).await
 }
-
-type Views = watch::Receiver<Arc<View>>;
 
 async fn accept_connections(
     listener: TcpListener,
@@ -180,15 +178,6 @@ async fn connection(
     };
     let server_name = tls.get_ref().1.server_name().map(str::to_ascii_lowercase);
     serve_http(tls, GatewayConnection { place, views, server_name, scheme: "https" }, close).await;
-}
-
-/// The entry point of a connection.
-#[derive(Clone)]
-pub(super) struct GatewayConnection {
-    pub place: (Ipv4Addr, u16),
-    pub views: Views,
-    pub server_name: Option<String>,
-    pub scheme: &'static str,
 }
 
 pub(super) async fn serve_http<S>(stream: S, context: GatewayConnection, close: CancellationToken)

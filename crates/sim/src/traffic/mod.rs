@@ -5,6 +5,7 @@
 //! conformance cases for matching, precedence, weights, redirects, rewrites and header changes are next to
 //! the code, with their original names.
 
+pub(crate) mod addresses;
 mod backend;
 pub(crate) mod claimed_hosts;
 pub(crate) mod filter;

@@ -5,19 +5,31 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, Version, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
+use tokio::sync::watch;
 
-use super::backend::{self, BackendRequest, BackendResponse};
+use super::backend::{self, BackendRequest, BackendResponse, Backends, find};
 use super::filter::{self, RequestOrigin};
-use super::listeners::GatewayConnection;
 use super::request_target::{is_known_method, normalize_path, query_parameters, split_authority};
-use super::spec::{Backend, RouteFilter};
+use super::spec::RouteFilter;
 use super::split;
 use super::table::{RequestHead, RouteMatch};
-use super::view::{BackendKind, Backends, GatewayPort, Listener};
+use super::view::{GatewayPort, Listener, View};
 
 /// The maximum size of a request body in bytes.
 const BODY_MAX: usize = 1024 * 1024;
+
+pub(super) type Views = watch::Receiver<Arc<View>>;
+
+/// The entry point of a connection.
+#[derive(Clone)]
+pub(super) struct GatewayConnection {
+    pub place: (Ipv4Addr, u16),
+    pub views: Views,
+    pub server_name: Option<String>,
+    pub scheme: &'static str,
+}
 
 /// Returns the listener for a name: the most specific match. A client without a name, for example one that
 /// connects by address, gets the first one.
@@ -134,19 +146,6 @@ async fn respond<'a>(
         tokio::time::sleep(backend_response.after).await;
     }
     response_from(backend_response, method == "HEAD")
-}
-
-/// Returns the backend that a route references; `None` if the reference is invalid.
-pub(super) fn find<'a>(
-    backends: &'a Backends,
-    route_match: &RouteMatch,
-    backend: &Backend,
-) -> Option<&'a BackendKind> {
-    if backend.kind != "Service" || !backend.group.is_empty() {
-        return None;
-    }
-    let place = backend.namespace.clone().unwrap_or_else(|| route_match.route.0.clone());
-    backends.get(&(place, backend.name.clone(), backend.port?))
 }
 
 /// Adds the headers that Envoy adds for its backends.

@@ -4,6 +4,11 @@
 
 use serde::Deserialize;
 
+/// The kind of gateways in a store.
+pub(super) const GATEWAYS: &str = "gateways.gateway.networking.k8s.io";
+/// The kind of routes in a store.
+pub(super) const ROUTES: &str = "httproutes.gateway.networking.k8s.io";
+
 /// The part of a route spec that traffic uses.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]

@@ -13,17 +13,15 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use serde_json::Value;
 
-use super::backend::{self, BackendRequest};
+use super::backend::{self, BackendKind, BackendRequest, Backends};
 use super::host::Host;
-use super::spec::{RouteFilter, Spec};
+use super::spec::{GATEWAYS, ROUTES, RouteFilter, Spec};
 use super::table::{RequestHead, RouteSource, Table};
-use super::{filter, kept_certificate, proxy};
+use super::{filter, kept_certificate};
 use crate::aks::object::{list, name, namespace, number, selects_plain, text};
 use crate::kubernetes::store::Store;
 use crate::state::CloudState;
 
-pub(super) const GATEWAYS: &str = "gateways.gateway.networking.k8s.io";
-pub(super) const ROUTES: &str = "httproutes.gateway.networking.k8s.io";
 const GATEWAY_NAME: &str = "gateway.networking.k8s.io/gateway-name";
 /// The port and path of Envoy's readiness probe.
 const READY: (&str, &str) = ("15021", "/healthz/ready");
@@ -53,22 +51,6 @@ pub(crate) struct Listener {
     /// The certificate; `None` without TLS.
     pub certificate: Option<Arc<CertifiedKey>>,
     pub table: Table,
-}
-
-/// The workloads of a cluster, by namespace, name and port of their Service.
-pub(crate) type Backends = BTreeMap<(String, String, u16), BackendKind>;
-
-/// The workload behind a Service port.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum BackendKind {
-    /// go-httpbin.
-    Httpbin,
-    /// http-echo with its fixed text.
-    Echo(String),
-    /// Another workload, which responds with its name.
-    Named(String),
-    /// No pod is ready.
-    Unavailable,
 }
 
 impl View {
@@ -204,7 +186,7 @@ fn probe_listeners(
                 headers: &headers,
                 body: &[],
             };
-            proxy::find(backends, route_match, backend)
+            backend::find(backends, route_match, backend)
                 .is_some_and(|workload| backend::respond(workload, &request).status == StatusCode::OK)
         })
 }

@@ -3,32 +3,14 @@
 //! Source: "About Azure Key Vault certificates" and the `CertificateBundle`, `CertificateItem` and
 //! `DeletedCertificateBundle` of the data plane, api-version 7.4 and later.
 
-use std::collections::BTreeMap;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::create::{self, PendingCertificate};
 use super::material::Material;
 use super::policy::CertificateInfo;
 use crate::clock::SimTime;
-
-/// The certificates of one vault by lower-case name.
-#[derive(Clone, Default, Serialize, Deserialize)]
-pub(crate) struct Certificates {
-    /// Certificates that can be read.
-    pub(crate) live: BTreeMap<String, Certificate>,
-    /// Certificates that are deleted, being deleted or being recovered.
-    pub(crate) deleted: BTreeMap<String, DeletedCertificate>,
-    /// Certificate operations, running or completed.
-    #[serde(default)]
-    pub(crate) pending: BTreeMap<String, PendingCertificate>,
-    /// Secrets that belong to no certificate.
-    #[serde(default)]
-    pub(crate) plain_secrets: BTreeMap<String, super::plain_secret::PlainSecret>,
-}
 
 /// One certificate with all its versions.
 #[derive(Clone, Serialize, Deserialize)]
@@ -247,32 +229,5 @@ impl DeletedCertificate {
             json!(format!("{}deletedcertificates/{}", vault_info.uri, self.certificate.name));
         value["deletedDate"] = json!(self.at.unix_seconds());
         value["scheduledPurgeDate"] = json!(self.purge.unix_seconds());
-    }
-}
-
-impl Certificates {
-    /// Returns the time of the earliest timed change.
-    pub(crate) fn next_due(&self) -> Option<SimTime> {
-        let deletions = self.deleted.values().map(|deleted| deleted.recovered.unwrap_or(deleted.purge));
-        let completions = self.pending.values().filter_map(PendingCertificate::due);
-        deletions.chain(completions).min()
-    }
-
-    /// Applies the changes due by `due`: recoveries, purges and created versions.
-    pub(crate) fn advance_to(&mut self, due: SimTime) {
-        create::advance_to(self, due);
-        let is_due = |deleted: &DeletedCertificate| deleted.recovered.unwrap_or(deleted.purge) <= due;
-        let names: Vec<_> = self
-            .deleted
-            .iter()
-            .filter(|(_, deleted)| is_due(deleted))
-            .map(|(name, _)| name.clone())
-            .collect();
-        for name in names {
-            let Some(deleted) = self.deleted.remove(&name) else { continue };
-            if deleted.recovered.is_some() {
-                self.live.insert(name, deleted.certificate);
-            }
-        }
     }
 }

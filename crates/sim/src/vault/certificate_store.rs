@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::certificate::{Certificate, VaultInfo, Version};
 use super::error::VaultError;
-use super::{VaultCall, page, plain_secret};
+use super::{VaultCall, page, plain_secret, vault};
 use crate::arm::vaults::Vault;
 use crate::request::Reply;
 use crate::state::CloudState;
@@ -200,9 +200,4 @@ pub(super) fn update(
     }
     let body = read(vault, &uri, "certificates", name, Some(&wanted))?;
     Ok(Reply::json(200, &body))
-}
-
-/// Returns the vault of the request, whose existence is already checked.
-pub(super) fn vault<'a>(state: &'a CloudState, call: &VaultCall<'_>) -> &'a Vault {
-    state.vaults.reachable(call.vault, call.now).expect("a request is served for a vault that is there")
 }

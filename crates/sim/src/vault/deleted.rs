@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::certificate::{DeletedCertificate, VaultInfo};
 use super::error::VaultError;
-use super::{VaultCall, certificate_store, page};
+use super::{VaultCall, page, vault};
 use crate::arm::vaults::Vault;
 use crate::clock::SimTime;
 use crate::durations;
@@ -36,7 +36,7 @@ pub(super) fn free(vault: &Vault, name: &str, now: SimTime) -> Result<(), VaultE
 /// Soft-deletes a certificate.
 pub(super) fn delete(state: &mut CloudState, call: &VaultCall<'_>, name: &str) -> Result<Reply, VaultError> {
     let uri = state.vault_uri(call.vault);
-    free(certificate_store::vault(state, call), name, call.now)?;
+    free(vault(state, call), name, call.now)?;
     let vault =
         state.vaults.reachable_mut(call.vault, call.now).expect("the request is for a vault that is there");
     let key = name.to_ascii_lowercase();
@@ -61,7 +61,7 @@ pub(super) fn delete(state: &mut CloudState, call: &VaultCall<'_>, name: &str) -
 /// Lists the deleted certificates.
 pub(super) fn list(state: &CloudState, call: &VaultCall<'_>) -> Result<Reply, VaultError> {
     let uri = state.vault_uri(call.vault);
-    let vault = certificate_store::vault(state, call);
+    let vault = vault(state, call);
     let vault_info = vault.vault_info(&uri);
     let all = vault.certificates.deleted.values().filter(|deleted| listed(deleted, call.now));
     let items: Vec<Value> = all.map(|deleted| deleted.item(&vault_info)).collect();
@@ -86,7 +86,7 @@ fn find<'a>(vault: &'a Vault, name: &str, now: SimTime) -> Result<&'a DeletedCer
 /// Returns a deleted certificate.
 pub(super) fn get(state: &CloudState, call: &VaultCall<'_>, name: &str) -> Result<Reply, VaultError> {
     let uri = state.vault_uri(call.vault);
-    let vault = certificate_store::vault(state, call);
+    let vault = vault(state, call);
     let vault_info: VaultInfo<'_> = vault.vault_info(&uri);
     Ok(Reply::json(200, &find(vault, name, call.now)?.bundle(&vault_info)))
 }
@@ -94,7 +94,7 @@ pub(super) fn get(state: &CloudState, call: &VaultCall<'_>, name: &str) -> Resul
 /// Starts a recovery; it responds at once, and the certificate exists shortly after.
 pub(super) fn recover(state: &mut CloudState, call: &VaultCall<'_>, name: &str) -> Result<Reply, VaultError> {
     let uri = state.vault_uri(call.vault);
-    find(certificate_store::vault(state, call), name, call.now)?;
+    find(vault(state, call), name, call.now)?;
     let vault =
         state.vaults.reachable_mut(call.vault, call.now).expect("its certificate has just been found");
     let deleted =
@@ -120,7 +120,7 @@ pub(super) fn check_purge(vault: &Vault) -> Result<(), VaultError> {
 
 /// Purges a deleted certificate.
 pub(super) fn purge(state: &mut CloudState, call: &VaultCall<'_>, name: &str) -> Result<Reply, VaultError> {
-    let vault = certificate_store::vault(state, call);
+    let vault = vault(state, call);
     find(vault, name, call.now)?;
     check_purge(vault)?;
     let vault =

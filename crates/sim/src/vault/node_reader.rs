@@ -10,7 +10,7 @@ use super::firewall::{self, ClientLocation};
 use crate::aks::{TokenExchange, TokenExchangeError, VaultObject, VaultReadError, VaultReader};
 use crate::arm::{identities, roles};
 use crate::clock::SimTime;
-use crate::entra::{self, Assertion, Caller};
+use crate::entra::{Assertion, Caller, federation};
 use crate::state::CloudState;
 
 /// The vaults, roles and directory of the simulated cloud.
@@ -20,7 +20,7 @@ impl VaultReader for NodeVaultReader<'_> {
     fn exchange(&self, at: SimTime, wanted: TokenExchange<'_>) -> Result<(), TokenExchangeError> {
         let TokenExchange { tenant, client_id, issuer, subject, audience } = wanted;
         let presented = Assertion { issuer, subject, audience };
-        entra::exchange(self.0, tenant, client_id, presented, at).map_err(|(status, body)| {
+        federation::exchange(self.0, tenant, client_id, presented, at).map_err(|(status, body)| {
             let url = format!("{}/{tenant}/oauth2/v2.0/token", self.0.origin("login"));
             TokenExchangeError { url, status, body: body.to_string() }
         })

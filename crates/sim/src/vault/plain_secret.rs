@@ -2,65 +2,14 @@
 //!
 //! Source: the operations of "Secrets" of the data plane, api-version 7.4 and later.
 
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::certificate::{Certificates, VaultInfo};
+use super::certificate::VaultInfo;
 use super::error::VaultError;
-use super::{VaultCall, page};
+use super::store::{Certificates, PlainSecret};
+use super::{VaultCall, page, vault};
 use crate::request::Reply;
 use crate::state::CloudState;
-
-/// A secret in its newest version.
-#[derive(Clone, Serialize, Deserialize)]
-pub(crate) struct PlainSecret {
-    name: String,
-    version: String,
-    value: String,
-    content_type: Option<String>,
-    tags: Option<Value>,
-    created: i64,
-    updated: i64,
-    /// True while it can only be recovered or purged.
-    deleted: bool,
-    /// The earlier versions, oldest first; they have none themselves.
-    #[serde(default)]
-    earlier: Vec<PlainSecret>,
-}
-
-impl PlainSecret {
-    /// Returns an item of a list.
-    fn item(&self, vault_info: &VaultInfo<'_>, versioned: bool) -> Value {
-        let mut item = self.bundle(vault_info, false);
-        if !versioned {
-            item["id"] = json!(format!("{}secrets/{}", vault_info.uri, self.name));
-        }
-        if self.deleted {
-            item["recoveryId"] = json!(format!("{}deletedsecrets/{}", vault_info.uri, self.name));
-        }
-        item
-    }
-
-    fn bundle(&self, vault_info: &VaultInfo<'_>, with_value: bool) -> Value {
-        let mut bundle = json!({
-            "id": format!("{}secrets/{}/{}", vault_info.uri, self.name, self.version),
-            "attributes": {
-                "enabled": true, "created": self.created, "updated": self.updated,
-                "recoveryLevel": "Recoverable+Purgeable", "recoverableDays": vault_info.days,
-            },
-        });
-        if with_value {
-            bundle["value"] = json!(self.value);
-        }
-        if let Some(content_type) = &self.content_type {
-            bundle["contentType"] = json!(content_type);
-        }
-        if let Some(tags) = &self.tags {
-            bundle["tags"] = tags.clone();
-        }
-        bundle
-    }
-}
 
 fn not_found(name: &str) -> VaultError {
     let message = format!("A secret with (name/id) {name} was not found in this key vault.");
@@ -82,7 +31,7 @@ pub(super) fn get(
     name: &str,
     version: Option<&str>,
 ) -> Option<Result<Reply, VaultError>> {
-    let vault = super::certificate_store::vault(state, call);
+    let vault = vault(state, call);
     let uri = state.vault_uri(call.vault);
     let secret = live(&vault.certificates, name)?;
     let mut versions = std::iter::once(secret).chain(&secret.earlier);
@@ -110,7 +59,7 @@ pub(super) fn versions(certificates: &Certificates, vault_info: &VaultInfo<'_>, 
 /// # Errors
 /// 400 if the page is invalid.
 pub(super) fn list_deleted(state: &CloudState, call: &VaultCall<'_>) -> Result<Reply, VaultError> {
-    let vault = super::certificate_store::vault(state, call);
+    let vault = vault(state, call);
     let uri = state.vault_uri(call.vault);
     let vault_info = vault.vault_info(&uri);
     let deleted = vault.certificates.plain_secrets.values().filter(|secret| secret.deleted);
@@ -123,7 +72,7 @@ pub(super) fn list_deleted(state: &CloudState, call: &VaultCall<'_>) -> Result<R
 /// # Errors
 /// 404 if none is deleted.
 pub(super) fn get_deleted(state: &CloudState, call: &VaultCall<'_>, name: &str) -> Result<Reply, VaultError> {
-    let vault = super::certificate_store::vault(state, call);
+    let vault = vault(state, call);
     let uri = state.vault_uri(call.vault);
     let found = vault.certificates.plain_secrets.get(&name.to_ascii_lowercase());
     let found = found.filter(|secret| secret.deleted).ok_or_else(|| not_found(name))?;

@@ -4,8 +4,8 @@ use http::Method;
 use p12_keystore::Pkcs12Archive;
 use serde_json::{Value, json};
 
-use super::NodeVaultReader;
 use super::material::tests::fixture;
+use super::node_reader::NodeVaultReader;
 use crate::aks::VaultReader as _;
 use crate::entra;
 use crate::request::{Delivery, Reply};

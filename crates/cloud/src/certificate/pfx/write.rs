@@ -7,6 +7,9 @@ use crate::certificate::leaf::hex;
 /// The length of the random password in bytes, before its hex encoding.
 const PASSWORD_BYTES: usize = 16;
 
+/// The key derivation rounds, as OpenSSL writes them. They protect nothing: the password has 128 random bits.
+const ROUNDS: u32 = 2_048;
+
 /// Writes a key with its certificates, the leaf first. Returns the file and its random password.
 pub(in crate::certificate) fn write<'a>(
     name: &str,
@@ -19,7 +22,8 @@ pub(in crate::certificate) fn write<'a>(
     let mut store = KeyStore::new();
     store.add_entry(name, KeyStoreEntry::PrivateKeyChain(chain));
     let password = password()?;
-    let bytes = store.writer(&password).write().map_err(|error| error.to_string())?;
+    let writer = store.writer(&password).encryption_iterations(ROUNDS).mac_iterations(ROUNDS);
+    let bytes = writer.write().map_err(|error| error.to_string())?;
     Ok((bytes, password))
 }
 

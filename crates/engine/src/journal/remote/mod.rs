@@ -2,16 +2,21 @@
 //!
 //! One process at a time holds the lease of the store. Every append names that lease and its position, so a process
 //! that was paused or replaced writes nothing. `lease` renews it, `writer` appends the lines, `rollover` begins the
-//! next part, `lease_ids` lets a machine take its own dead process's lease at once, and `transfer` moves a journal.
+//! next part, `accept` takes a damaged journal over, `lease_ids` lets a machine take its own dead process's lease at
+//! once, `log` is the same for lines of another format, and `transfer` moves a journal.
 
+mod accept;
 mod lease;
 mod lease_ids;
+mod log;
 mod open;
 mod rollover;
 mod store;
 mod transfer;
 mod writer;
 
+pub(in crate::journal) use open::{Located, locate};
+pub use log::RemoteLog;
 pub use open::{RemoteContent, RemoteOptions, Unlocked};
 pub use store::{LEASE, PartContent, RemoteStore, StoreError, StoreErrorKind, StoreResult};
 pub use transfer::{Moved, moved_to};
@@ -129,6 +134,16 @@ impl Session {
             LeaseState::Ending => Some(LeaseEnd::Ended),
             LeaseState::Lost => Some(LeaseEnd::Lost),
         }
+    }
+
+    /// Replaces the summary in the store, after the queued lines; returns whether it is there.
+    pub(super) async fn set_summary(&self, text: &str) -> bool {
+        let written = async {
+            self.flushed().await.is_ok()
+                && self.lease.state() != LeaseState::Lost
+                && self.store.set_summary(self.lease.part(), &self.lease.id, text).await.is_ok()
+        };
+        timeout(CLOSE_TIMEOUT, written).await.unwrap_or(false)
     }
 
     /// Writes the queued lines and releases the lease.

@@ -23,7 +23,7 @@ use std::{
 };
 
 /// The number of appends after which the next part begins; a store refuses more than 50,000.
-const APPENDS_MAX: u32 = 40_000;
+pub(super) const APPENDS_MAX: u32 = 40_000;
 /// The number of attempts to find the last part while another process begins a new one.
 const LOCATE_MAX: u32 = 4;
 
@@ -38,12 +38,14 @@ pub struct RemoteOptions {
     pub run: Option<String>,
     /// The number of appends after which the next part begins.
     pub appends_max: u32,
+    /// True on a machine without other users, such as a container; see [`Journal::secure_alone`].
+    pub is_alone: bool,
 }
 
 impl RemoteOptions {
     /// Returns the defaults for that lease id.
     pub fn new(lease_id: impl Into<String>) -> Self {
-        Self { lease_id: lease_id.into(), user: None, run: None, appends_max: APPENDS_MAX }
+        Self { lease_id: lease_id.into(), user: None, run: None, appends_max: APPENDS_MAX, is_alone: false }
     }
 }
 
@@ -72,9 +74,9 @@ pub struct Unlocked {
 }
 
 /// The last part and its content.
-pub(super) struct Located {
-    pub(super) part: u32,
-    pub(super) content: PartContent,
+pub(in crate::journal) struct Located {
+    pub(in crate::journal) part: u32,
+    pub(in crate::journal) content: PartContent,
 }
 
 impl OpenError {
@@ -84,7 +86,7 @@ impl OpenError {
 }
 
 /// Finds the last part; `None` if there is no journal.
-pub(super) async fn locate(store: &dyn RemoteStore) -> Result<Option<Located>, OpenError> {
+pub(in crate::journal) async fn locate(store: &dyn RemoteStore) -> Result<Option<Located>, OpenError> {
     let mut part = 1;
     loop {
         match store.read(part, 0).await.map_err(OpenError::store)? {
@@ -226,7 +228,7 @@ impl Journal {
         landfall_version: &str,
         options: RemoteOptions,
     ) -> Result<Journal, OpenError> {
-        Self::secure(dir)?;
+        if options.is_alone { Self::secure_alone(dir) } else { Self::secure(dir) }?;
         let lock = lock::Lock::take(dir, command)?;
         let local = dir.join(JOURNAL);
         if local.exists() && transfer::moved_to(dir).is_none() {

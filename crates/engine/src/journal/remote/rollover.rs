@@ -23,7 +23,17 @@ pub(super) async fn begin_next_part(
         let message = format!("continue {address}: it has {} bytes, not {}", lines.len(), end.bytes);
         return Err(StoreError::new(StoreErrorKind::Other, message));
     }
-    let part = end.part + 1;
+    replace_part(store, lease, end.part, &lines).await
+}
+
+/// Begins the part after another one with these lines, and seals that one; returns the new end.
+pub(super) async fn replace_part(
+    store: &dyn RemoteStore,
+    lease: &Lease,
+    before: u32,
+    lines: &[u8],
+) -> Result<End, StoreError> {
+    let part = before + 1;
     let exists = match store.create(part).await {
         Ok(()) => false,
         Err(error) if error.kind == StoreErrorKind::Exists => true,
@@ -46,11 +56,11 @@ pub(super) async fn begin_next_part(
         append_at(store, lease, next, piece).await?;
         next.bytes += piece.len() as u64;
     }
-    if read_again(store, part, 0).await?.as_deref() != Some(&lines) {
+    if read_again(store, part, 0).await?.as_deref() != Some(lines) {
         let message = format!("copy the lines to {}: it has other ones", store.address(part));
         return Err(StoreError::new(StoreErrorKind::Other, message));
     }
-    store.seal(end.part, &lease.id).await?;
+    store.seal(before, &lease.id).await?;
     lease.move_to(part, began);
     Ok(next)
 }

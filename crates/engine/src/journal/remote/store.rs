@@ -49,6 +49,9 @@ pub trait RemoteStore: fmt::Debug + Send + Sync + 'static {
 
     /// Marks the part as moved to another place, or removes that mark.
     fn mark_moved<'a>(&'a self, part: u32, lease: &'a str, to: Option<&'a str>) -> StoreResult<'a, ()>;
+
+    /// Replaces the summary of the part: a short ASCII text that lists of the store show.
+    fn set_summary<'a>(&'a self, part: u32, lease: &'a str, text: &'a str) -> StoreResult<'a, ()>;
 }
 
 /// The duration of a lease, in real time: the longest that a store grants.

@@ -142,7 +142,7 @@ fn a_name_server_fails_or_is_late() {
                 let query = crate::dns_server::message::Message::query(
                     1,
                     &format!("_acme-challenge.{ZONE}"),
-                    crate::dns_server::message::kind::TXT,
+                    crate::dns_server::record::kind::TXT,
                     cloud.now.0,
                 );
                 let response =

@@ -132,14 +132,14 @@ fn roll(cx: &mut ReconcileContext<'_>, deployment: &Value, current: &Value, old:
 }
 
 fn update_status(cx: &mut ReconcileContext<'_>, deployment: &Value, current: &Value, old: &[Arc<Value>]) {
-    let Some(current) = cx.get(REPLICA_SETS, namespace(current), name(current)) else { return };
+    let Some(current) = cx.shared(REPLICA_SETS, namespace(current), name(current)) else { return };
     if text(deployment, "/metadata/annotations/deployment.kubernetes.io~1revision")
         != text(&current, "/metadata/annotations/deployment.kubernetes.io~1revision")
     {
         annotate(cx, DEPLOYMENTS, deployment, revision(&current));
     }
     let total = |field: &str| -> i64 {
-        std::iter::once(&current)
+        std::iter::once(&*current)
             .chain(old.iter().map(Arc::as_ref))
             .map(|set| number(set, field).unwrap_or(0))
             .sum()

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::put::{self, OperationTarget, today};
+use super::operations::{self, OperationTarget, today};
 use super::{
     Identities, ManagedCluster, ManagedIdentityIds, PendingWrite, Work, WriteOutcome, api_access, credential,
     defaults, id_of, version_support,
@@ -44,7 +44,7 @@ pub(super) fn begin(state: &mut CloudState, call: &Call<'_>, desired: &Value) ->
     cluster.set_state(Work::Create.state());
     create_dependents(state, call, &cluster);
     let named = OperationTarget { id: &id, location: cluster.location(), work: Work::Create };
-    let operation = put::operation(state, &named, Style::AsyncOperation, call.now, due);
+    let operation = operations::operation(state, &named, Style::AsyncOperation, call.now, due);
     stage(state, &operation.id, call.now, due);
     let reply = operation.announce(state, &call.timing, Reply::json(201, &first_answer(&cluster)));
     cluster.latest = operation.id;

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::put::{self, OperationTarget};
+use super::operations::{self, OperationTarget};
 use super::{PendingWrite, Work, WriteOutcome, etag, find};
 use crate::arm::error::ArmError;
 use crate::arm::operation::{Outcome, Style};
@@ -36,7 +36,7 @@ pub(super) fn begin(state: &mut CloudState, key: &str, now: SimTime, timing: &Ti
         (cluster.id().to_owned(), cluster.location().to_owned(), cluster.latest.clone());
     let due = timing.after(now, durations::CLUSTER_DELETE);
     let named = OperationTarget { id: &id, location: &location, work: Work::Delete };
-    let operation = put::operation(state, &named, Style::Both, now, due);
+    let operation = operations::operation(state, &named, Style::Both, now, due);
     if let Some(running) = state.operations.get_mut(&before).filter(|running| !running.is_over(now)) {
         let message =
             format!("This operation has been preempted by another operation with ID {}.", operation.id);

@@ -3,7 +3,7 @@
 
 use serde_json::json;
 
-use super::put::{self, OperationTarget};
+use super::operations::{self, OperationTarget};
 use super::{ManagedCluster, PendingWrite, Work, WriteOutcome, error, power};
 use crate::aks::Controllers;
 use crate::arm::error::ArmError;
@@ -20,7 +20,9 @@ fn by_id<'a>(state: &'a mut CloudState, cluster: &str) -> Option<&'a mut Managed
 
 fn by_uid<'a>(state: &'a mut CloudState, uid: &str) -> Option<&'a mut ManagedCluster> {
     let mut all = state.clusters.all.values_mut();
-    all.find(|cluster| cluster.uid() == uid && cluster.cluster_info.is_some() && !power::is_stopped(cluster))
+    all.find(|cluster| {
+        cluster.uid() == uid && cluster.cluster_info.is_some() && !operations::is_stopped(cluster)
+    })
 }
 
 /// Sets how the write in progress ends; returns whether one is in progress.
@@ -33,12 +35,12 @@ pub(crate) fn set_outcome(state: &mut CloudState, cluster: &str, outcome: WriteO
 /// changes. Returns whether the cluster exists and was idle.
 pub(crate) fn start_noop_write(state: &mut CloudState, cluster: &str, now: SimTime, timing: &Timing) -> bool {
     let found =
-        by_id(state, cluster).filter(|cluster| cluster.pending.is_none() && !power::is_stopped(cluster));
+        by_id(state, cluster).filter(|cluster| cluster.pending.is_none() && !operations::is_stopped(cluster));
     let Some(found) = found else { return false };
     let (id, location) = (found.id().to_owned(), found.location().to_owned());
     let due = timing.after(now, durations::CLUSTER_UPDATE).max(now.plus_ms(1));
     let named = OperationTarget { id: &id, location: &location, work: Work::Update };
-    let operation = put::operation(state, &named, Style::AsyncOperation, now, due);
+    let operation = operations::operation(state, &named, Style::AsyncOperation, now, due);
     if let Some(cluster) = by_id(state, &id) {
         cluster.pending = Some(PendingWrite { kind: Work::Update, due, outcome: WriteOutcome::Succeeds });
         cluster.latest = operation.id;
@@ -55,7 +57,7 @@ pub(crate) fn preempt(state: &mut CloudState, cluster: &str, now: SimTime) -> bo
     let Some((work, due)) = running.map(|pending| (pending.kind, pending.due)) else { return false };
     let (id, location, before) = (found.id().to_owned(), found.location().to_owned(), found.latest.clone());
     let named = OperationTarget { id: &id, location: &location, work };
-    let competing = put::operation(state, &named, Style::AsyncOperation, now, due);
+    let competing = operations::operation(state, &named, Style::AsyncOperation, now, due);
     if let Some(preempted) = state.operations.get_mut(&before) {
         let message =
             format!("This operation has been preempted by another operation with ID {}.", competing.id);
@@ -77,7 +79,7 @@ pub(crate) fn touch(state: &mut CloudState, cluster: &str) -> bool {
 /// Stops an idle cluster, as another client does to save money at night; returns whether it was running.
 pub(crate) fn stop(state: &mut CloudState, cluster: &str) -> bool {
     let rests = |cluster: &&mut ManagedCluster| {
-        cluster.pending.is_none() && cluster.cluster_info.is_some() && !power::is_stopped(cluster)
+        cluster.pending.is_none() && cluster.cluster_info.is_some() && !operations::is_stopped(cluster)
     };
     by_id(state, cluster).filter(rests).map(|cluster| power::set(cluster, "Stopped")).is_some()
 }

@@ -7,11 +7,10 @@ use super::{
 use crate::aks;
 use crate::arm::dns::external_dns;
 use crate::clock::{SimTime, Timing};
-use crate::fault::DelaySubject;
+use crate::delays::DelaySubject;
 use crate::kubernetes::{self, ANONYMOUS, Store, authorization::User, service_accounts, unauthorized};
 use crate::request::{Delivery, Reply, Request};
 use crate::state::CloudState;
-use crate::vault::NodeVaultReader;
 
 /// Answers a request to the Kubernetes API of the cluster with that resource UID; `request.path` is below its
 /// prefix.
@@ -19,13 +18,7 @@ use crate::vault::NodeVaultReader;
 /// The API server exists from the first successful write of the cluster on. Before that, and after the
 /// deletion, its real name does not resolve; the simulated cloud closes the connection instead. It does the same
 /// to a client outside of the networks that the cluster admits.
-pub fn serve_kubernetes(
-    state: &mut CloudState,
-    uid: &str,
-    request: &Request,
-    now: SimTime,
-    timing: &Timing,
-) -> Reply {
+pub fn serve(state: &mut CloudState, uid: &str, request: &Request, now: SimTime, timing: &Timing) -> Reply {
     let mut all = state.clusters.all.values();
     let is_reachable =
         |cluster: &ManagedCluster| answers(cluster) && api_access::admits_client(cluster.properties());
@@ -61,7 +54,7 @@ pub fn store<'a>(state: &'a CloudState, uid: &str) -> Option<&'a Store> {
 /// Returns whether the API server of a cluster responds: from the first successful write on, unless it is
 /// stopped.
 fn answers(cluster: &ManagedCluster) -> bool {
-    cluster.cluster_info.is_some() && !power::is_stopped(cluster)
+    cluster.cluster_info.is_some() && !operations::is_stopped(cluster)
 }
 
 /// Returns the user of a request: a local account, an Entra principal, or the anonymous user without a token. `None` for a
@@ -94,8 +87,8 @@ pub(super) fn advance_to(state: &mut CloudState, key: &str, until: SimTime, timi
     container_runtime::adapt(state, &mut cluster);
     let before = cluster.controllers.addresses_revision();
     if let Some(cluster_info) = &cluster.cluster_info {
-        let vaults = NodeVaultReader(state);
-        aks::advance_to(&mut cluster.store, &mut cluster.controllers, cluster_info, &vaults, timing, until);
+        let vaults = (state.registry.vault_reader)(state);
+        aks::advance_to(&mut cluster.store, &mut cluster.controllers, cluster_info, &*vaults, timing, until);
     }
     for run in cluster.controllers.record_syncs.take() {
         if !external_dns::sync(state, &run, timing) {

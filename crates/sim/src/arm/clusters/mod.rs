@@ -17,42 +17,35 @@ mod etag;
 pub(crate) mod fault_hooks;
 mod features;
 mod finish;
-mod issuer;
-mod kubernetes_api;
-mod node_resources;
-mod operation_status;
+pub(crate) mod issuer;
+mod kubeconfig;
+pub(crate) mod kubernetes_api;
+pub(crate) mod node_resources;
+pub(crate) mod operation_status;
+mod operations;
 mod pool_validation;
 mod pool_write;
 mod power;
-mod public_addresses;
+pub(crate) mod provider;
+pub(crate) mod public_addresses;
 mod put;
 mod read;
 mod sizes;
+pub(crate) mod store;
 mod update;
 mod upgrades;
 mod validation;
 mod version_support;
 
-use std::collections::BTreeMap;
+pub use operation_status::fail;
 
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
-
-use crate::aks::{self, ClusterInfo, Controllers};
 use crate::arm::error::ArmError;
-use crate::arm::provider::Provider;
-use crate::arm::versions::{self, CLUSTERS as VERSIONS};
-use crate::arm::{Call, Route, id};
-use crate::clock::{SimTime, Timing};
-use crate::kubernetes::store::{Objects, Store};
+use crate::arm::{Call, id};
 use crate::state::CloudState;
 
-pub(crate) use compute::limit_families;
-pub use issuer::serve as serve_issuer;
-pub use kubernetes_api::{serve_kubernetes, store};
-pub use node_resources::SCALE_SET;
-pub use operation_status::fail;
-pub(crate) use public_addresses::public_addresses;
+pub use store::Clusters;
+pub(crate) use store::WriteOutcome;
+use store::{Identities, ManagedCluster, ManagedIdentityIds, PendingWrite, Work};
 
 /// The resource type.
 const KIND: &str = "Microsoft.ContainerService/managedClusters";
@@ -221,59 +214,6 @@ impl ManagedIdentityIds {
     }
 }
 
-impl ManagedCluster {
-    fn text(&self, pointer: &str) -> &str {
-        self.resource.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
-    }
-
-    fn id(&self) -> &str {
-        self.text("/id")
-    }
-
-    fn name(&self) -> &str {
-        self.text("/name")
-    }
-
-    fn location(&self) -> &str {
-        self.text("/location")
-    }
-
-    fn node_group(&self) -> &str {
-        self.text("/properties/nodeResourceGroup")
-    }
-
-    fn uid(&self) -> &str {
-        self.text("/properties/resourceUID")
-    }
-
-    /// Returns the part of the UID that is in the names of its nodes' resources.
-    fn short_uid(&self) -> &str {
-        self.uid().get(..8).unwrap_or_default()
-    }
-
-    /// Returns the name of the scale set of a node pool.
-    fn scale_set(&self, pool: &str) -> String {
-        format!("aks-{pool}-{}-vmss", self.short_uid())
-    }
-
-    fn properties(&self) -> &Value {
-        &self.resource["properties"]
-    }
-
-    /// Writes the state of the cluster and of all its pools.
-    fn set_state(&mut self, state: &str) {
-        let properties = &mut self.resource["properties"];
-        properties["provisioningState"] = json!(state);
-        for pool in properties["agentPoolProfiles"].as_array_mut().into_iter().flatten() {
-            pool["provisioningState"] = json!(state);
-        }
-    }
-
-    fn in_group(&self, group: &str) -> bool {
-        id::part(self.id(), "resourceGroups").is_some_and(|own| own.eq_ignore_ascii_case(group))
-    }
-}
-
 /// The id in the provider's responses: its `resourcegroups` is lower case.
 fn id_of(call: &Call<'_>) -> String {
     format!(
@@ -293,135 +233,10 @@ fn find<'a>(state: &'a CloudState, call: &Call<'_>) -> Result<&'a ManagedCluster
         .ok_or_else(|| ArmError::resource_not_found(KIND, call.param("cluster"), call.param("group")))
 }
 
-/// The resource family of managed clusters.
-pub const PROVIDER: Provider =
-    Provider { members, delete_members, next_due, advance_to, ..Provider::stateless("clusters", routes) };
-
-fn routes() -> Vec<Route> {
-    macro_rules! one {
-        ($rest:literal) => {
-            concat!(
-                "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.ContainerService/managedClusters",
-                $rest
-            )
-        };
-    }
-    const ALL: &str = "/subscriptions/{subscription}/providers/Microsoft.ContainerService/managedClusters";
-    const OFFERED: &str = "/subscriptions/{subscription}/providers/Microsoft.ContainerService/locations/{location}/kubernetesVersions";
-    const POOL: &str = "Microsoft.ContainerService/managedClusters/agentPools";
-    const UPGRADES: &str = "Microsoft.ContainerService/managedClusters/upgradeProfiles";
-    const POOL_UPGRADES: &str = "Microsoft.ContainerService/managedClusters/agentPools/upgradeProfiles";
-    const SKUS: &str = "/subscriptions/{subscription}/providers/Microsoft.Compute/skus";
-    const USAGES: &str =
-        "/subscriptions/{subscription}/providers/Microsoft.Compute/locations/{location}/usages";
-    vec![
-        Route::any("GET", SKUS, "Microsoft.Compute/skus", versions::COMPUTE, compute::skus),
-        Route::any("GET", USAGES, "Microsoft.Compute/locations/usages", versions::COMPUTE, compute::usages),
-        Route::new("PUT", one!("/{cluster}"), KIND, VERSIONS, put::put),
-        Route::new("PATCH", one!("/{cluster}"), KIND, VERSIONS, update::patch),
-        Route::new("GET", one!("/{cluster}"), KIND, VERSIONS, read::get),
-        Route::new("DELETE", one!("/{cluster}"), KIND, VERSIONS, delete::delete),
-        Route::new("GET", one!(""), KIND, VERSIONS, read::list),
-        Route::new("GET", ALL, KIND, VERSIONS, read::list),
-        Route::new("GET", one!("/{cluster}/agentPools"), POOL, VERSIONS, read::pools),
-        Route::new("GET", one!("/{cluster}/agentPools/{pool}"), POOL, VERSIONS, read::pool),
-        Route::new("PUT", one!("/{cluster}/agentPools/{pool}"), POOL, VERSIONS, pool_write::put),
-        Route::new("DELETE", one!("/{cluster}/agentPools/{pool}"), POOL, VERSIONS, pool_write::delete),
-        Route::new("GET", one!("/{cluster}/upgradeProfiles/default"), UPGRADES, VERSIONS, upgrades::get),
-        Route::new(
-            "GET",
-            one!("/{cluster}/agentPools/{pool}/upgradeProfiles/default"),
-            POOL_UPGRADES,
-            VERSIONS,
-            upgrades::of_pool,
-        ),
-        Route::new("POST", one!("/{cluster}/listClusterUserCredential"), KIND, VERSIONS, credential::user),
-        Route::new("POST", one!("/{cluster}/listClusterAdminCredential"), KIND, VERSIONS, credential::admin),
-        Route::new("POST", one!("/{cluster}/start"), KIND, VERSIONS, power::start),
-        Route::new("POST", one!("/{cluster}/stop"), KIND, VERSIONS, power::stop),
-        Route::new("POST", one!("/{cluster}/abort"), KIND, VERSIONS, operation_status::abort),
-        Route::new("GET", one!("/{cluster}/operations/{operation}"), KIND, VERSIONS, operation_status::get),
-        Route::any(
-            "GET",
-            OFFERED,
-            "Microsoft.ContainerService/locations/kubernetesVersions",
-            VERSIONS,
-            read::versions,
-        ),
-    ]
-}
-
 /// Returns the ids of the IP configurations that clusters hold in a subnet; empty if it is unused.
 pub fn using_subnet(state: &CloudState, subnet: &str) -> Vec<String> {
     let clusters = state.clusters.all.values();
     clusters.flat_map(|cluster| cluster.configurations_in(subnet)).collect()
-}
-
-impl ManagedCluster {
-    fn configurations_in(&self, subnet: &str) -> Vec<String> {
-        let pools = self.properties()["agentPoolProfiles"].as_array().map(Vec::as_slice).unwrap_or_default();
-        let here = pools
-            .iter()
-            .filter(|pool| pool["vnetSubnetID"].as_str().is_some_and(|own| id::same(own, subnet)));
-        let subscription = id::part(self.id(), "subscriptions").unwrap_or_default();
-        here.flat_map(|pool| {
-            let set = self.scale_set(pool["name"].as_str().unwrap_or_default());
-            (0..pool["count"].as_u64().unwrap_or(0)).map(move |node| {
-                format!(
-                    "/subscriptions/{subscription}/resourceGroups/{}/providers/Microsoft.Compute/\
-                     virtualMachineScaleSets/{set}/virtualMachines/{node}/networkInterfaces/{set}/ipConfigurations/ipconfig1",
-                    self.node_group()
-                )
-            })
-        })
-        .collect()
-    }
-}
-
-fn members(state: &CloudState, group: &str) -> Vec<Value> {
-    state
-        .clusters
-        .all
-        .values()
-        .filter(|cluster| cluster.in_group(group))
-        .map(|cluster| cluster.resource.clone())
-        .collect()
-}
-
-fn delete_members(state: &mut CloudState, group: &str, from: SimTime, timing: &Timing) -> SimTime {
-    let keys: Vec<String> = state
-        .clusters
-        .all
-        .iter()
-        .filter(|(_, own)| own.in_group(group))
-        .map(|(key, _)| key.clone())
-        .collect();
-    keys.iter().map(|key| delete::begin(state, key, from, timing)).max().unwrap_or(from)
-}
-
-/// Returns the end of the next operation on a cluster.
-pub(crate) fn next_operation(state: &CloudState) -> Option<SimTime> {
-    state.clusters.all.values().filter_map(|cluster| Some(cluster.pending.as_ref()?.due)).min()
-}
-
-fn next_due(state: &CloudState) -> Option<SimTime> {
-    let of_one = |cluster: &ManagedCluster| {
-        let pending = cluster.pending.as_ref().map(|pending| pending.due);
-        pending.into_iter().chain(aks::next_due(&cluster.store, &cluster.controllers)).min()
-    };
-    state.clusters.all.values().filter_map(of_one).min()
-}
-
-fn advance_to(state: &mut CloudState, due: SimTime, timing: &Timing) {
-    let keys: Vec<String> = state.clusters.all.keys().cloned().collect();
-    for key in keys {
-        let is_due =
-            |cluster: &ManagedCluster| cluster.pending.as_ref().is_some_and(|pending| pending.due <= due);
-        if state.clusters.all.get(&key).is_some_and(is_due) {
-            finish::finish(state, &key, due, timing);
-        }
-        kubernetes_api::advance_to(state, &key, due, timing);
-    }
 }
 
 #[cfg(test)]

@@ -2,12 +2,11 @@
 
 use serde_json::json;
 
-use super::put::{self, OperationTarget};
+use super::operations::{self, OperationTarget};
 use super::{KIND, ManagedCluster, Work, error, find};
 use crate::arm::error::ArmError;
 use crate::arm::operation::{Operation, Outcome, Style};
 use crate::arm::{Call, id};
-use crate::clock::SimTime;
 use crate::request::Reply;
 use crate::state::CloudState;
 
@@ -42,7 +41,13 @@ pub(super) fn get(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmE
 /// in progress.
 ///
 /// The cluster stays `Failed` with what was created so far, and the same PUT repairs it.
-pub fn fail(state: &mut CloudState, cluster: &str, code: &str, message: &str, now: SimTime) -> bool {
+pub fn fail(
+    state: &mut CloudState,
+    cluster: &str,
+    code: &str,
+    message: &str,
+    now: crate::clock::SimTime,
+) -> bool {
     let running =
         |cluster: &&mut ManagedCluster| cluster.pending.as_ref().is_some_and(|own| own.kind != Work::Delete);
     let Some(cluster) = state.clusters.all.get_mut(&id::key(cluster)).filter(running) else { return false };
@@ -79,7 +84,7 @@ pub(super) fn abort(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, Ar
         running.end(call.now, Outcome::Canceled);
     }
     let named = OperationTarget { id: &id, location: &location, work };
-    let operation = put::operation(state, &named, Style::Both, call.now, call.now);
+    let operation = operations::operation(state, &named, Style::Both, call.now, call.now);
     if let Some(own) = state.operations.get_mut(&operation.id) {
         own.result = (204, None);
     }

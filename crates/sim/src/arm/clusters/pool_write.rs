@@ -4,7 +4,7 @@
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::{ManagedCluster, find, put, read, update};
+use super::{ManagedCluster, find, operations, put, read, update};
 use crate::arm::Call;
 use crate::arm::error::ArmError;
 use crate::request::Reply;
@@ -14,7 +14,7 @@ use crate::state::CloudState;
 pub(super) fn put(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
     let mut desired = call.body()?["properties"].clone();
     let existing = find(state, call)?;
-    put::free(existing)?;
+    operations::free(existing)?;
     let name = call.param("pool").to_ascii_lowercase();
     if !desired.is_object() {
         desired = json!({});
@@ -42,7 +42,7 @@ pub(super) fn delete(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, A
     if read::pool_body(existing, call.param("pool")).is_err() {
         return Ok(Reply::empty(204));
     }
-    put::free(existing)?;
+    operations::free(existing)?;
     let mut body = existing.resource.clone();
     pools_of(&mut body).retain(|pool| {
         pool["name"].as_str().is_some_and(|own| !own.eq_ignore_ascii_case(call.param("pool")))

@@ -3,7 +3,7 @@
 
 use serde_json::json;
 
-use super::put::{self, OperationTarget};
+use super::operations::{self, OperationTarget};
 use super::{ManagedCluster, PendingWrite, Work, WriteOutcome, error, find};
 use crate::arm::error::ArmError;
 use crate::arm::operation::Style;
@@ -12,11 +12,6 @@ use crate::durations;
 use crate::request::Reply;
 use crate::state::CloudState;
 
-/// Returns whether a cluster is stopped.
-pub(super) fn is_stopped(cluster: &ManagedCluster) -> bool {
-    cluster.text("/properties/powerState/code") == "Stopped"
-}
-
 /// Writes the power state of the cluster and of all its pools.
 pub(super) fn set(cluster: &mut ManagedCluster, code: &str) {
     let properties = &mut cluster.resource["properties"];
@@ -24,15 +19,6 @@ pub(super) fn set(cluster: &mut ManagedCluster, code: &str) {
     for pool in properties["agentPoolProfiles"].as_array_mut().into_iter().flatten() {
         pool["powerState"] = json!({"code": code});
     }
-}
-
-/// Returns the error of a write on a stopped cluster.
-pub(super) fn stopped_error(cluster: &ManagedCluster) -> ArmError {
-    let message = format!(
-        "Operation is not allowed: managed cluster {} is in the stopped power state. Start it before any other operation.",
-        cluster.name()
-    );
-    ArmError::aks(409, "OperationNotAllowed", message)
 }
 
 /// Starts the start operation: 202 with both headers, or 204 if the cluster is running.
@@ -50,13 +36,13 @@ fn turn(state: &mut CloudState, call: &Call<'_>, work: Work, from_stopped: bool)
     if let Some(pending) = &cluster.pending {
         return Err(error::busy(pending.kind.state()));
     }
-    if is_stopped(cluster) != from_stopped {
+    if operations::is_stopped(cluster) != from_stopped {
         return Ok(Reply::empty(204));
     }
     let (id, location) = (cluster.id().to_owned(), cluster.location().to_owned());
     let due = call.timing.after(call.now, durations::CLUSTER_UPDATE);
     let named = OperationTarget { id: &id, location: &location, work };
-    let operation = put::operation(state, &named, Style::Both, call.now, due);
+    let operation = operations::operation(state, &named, Style::Both, call.now, due);
     if let Some(own) = state.operations.get_mut(&operation.id) {
         own.result = (204, None);
     }

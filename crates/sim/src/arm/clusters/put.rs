@@ -3,20 +3,16 @@
 use serde_json::Value;
 
 use super::address_plan::SubnetPlan;
+use super::operations::{free, today};
 use super::validation::{self, Case};
 use super::{
-    KIND, ManagedCluster, Work, WriteOutcome, compute, create, error, etag, fault_hooks, features, id_of,
-    power, public_addresses, update,
+    KIND, ManagedCluster, WriteOutcome, compute, create, etag, fault_hooks, features, id_of,
+    public_addresses, update,
 };
 use crate::arm::error::ArmError;
-use crate::arm::operation::{self, Operation, Plan, Style};
 use crate::arm::{Call, id, networks, subscriptions};
-use crate::clock::SimTime;
 use crate::request::Reply;
 use crate::state::CloudState;
-
-/// The api-version in the operation URLs of the provider, independent of the write's.
-const OPERATION_VERSION: &str = "2025-03-01";
 
 /// Creates or replaces a cluster.
 pub(super) fn put(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
@@ -51,21 +47,6 @@ pub(super) fn put(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmE
     Ok(reply)
 }
 
-/// Checks that no other write is in progress and that the cluster is not stopped.
-///
-/// # Errors
-/// 409, in one of the two forms of the provider.
-pub(super) fn free(existing: &ManagedCluster) -> Result<(), ArmError> {
-    if existing.pending.is_none() && power::is_stopped(existing) {
-        return Err(power::stopped_error(existing));
-    }
-    match existing.pending.as_ref().map(|pending| pending.kind) {
-        None => Ok(()),
-        Some(Work::Create) => Err(error::etag_mismatch()),
-        Some(running) => Err(error::busy(running.state())),
-    }
-}
-
 pub(super) fn validate(
     state: &CloudState,
     call: &Call<'_>,
@@ -85,11 +66,6 @@ pub(super) fn validate(
         group_exists: &group_exists,
     };
     validation::check(&case)
-}
-
-/// Returns the day in UTC, which selects the versions in the calendar.
-pub(super) fn today(now: SimTime) -> jiff::civil::Date {
-    now.timestamp().to_zoned(jiff::tz::TimeZone::UTC).date()
 }
 
 fn subnet(state: &CloudState, id: &str) -> Option<SubnetPlan> {
@@ -127,35 +103,4 @@ fn same_location(existing: &ManagedCluster, desired: &Value) -> Result<(), ArmEr
         desired["location"]
     );
     Err(ArmError::gateway(409, "InvalidResourceLocation", message))
-}
-
-/// Starts the operation of a write. The provider sends no `Retry-After`.
-pub(super) fn operation(
-    state: &mut CloudState,
-    cluster: &OperationTarget<'_>,
-    style: Style,
-    now: SimTime,
-    ends: SimTime,
-) -> Operation {
-    let plan = Plan {
-        resource: cluster.id,
-        provider: "Microsoft.ContainerService",
-        location: cluster.location,
-        name: cluster.work.state(),
-        style,
-        api_version: OPERATION_VERSION,
-        retry_after: None,
-        signed: true,
-    };
-    operation::begin(state, &plan, now, ends)
-}
-
-/// The target of an operation.
-pub(super) struct OperationTarget<'a> {
-    /// The id of the cluster.
-    pub(super) id: &'a str,
-    /// The region of the cluster.
-    pub(super) location: &'a str,
-    /// The kind of the write.
-    pub(super) work: Work,
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::put::today;
+use super::operations::today;
 use super::{ManagedCluster, find, version_support};
 use crate::arm::error::ArmError;
 use crate::arm::{Call, subscriptions};

@@ -283,7 +283,7 @@ fn the_kubeconfig_has_the_api_server_and_a_valid_token() {
     let mut send = |uid: &str, token: &str| {
         let request = Request::new(Method::GET, "127.0.0.1", "/api/v1/namespaces/kube-system")
             .with_header("authorization", &format!("Bearer {token}"));
-        super::serve_kubernetes(&mut cloud.state, uid, &request, cloud.now, &cloud.timing)
+        super::kubernetes_api::serve(&mut cloud.state, uid, &request, cloud.now, &cloud.timing)
     };
     assert_eq!(send(&uid, &token).value()["metadata"]["name"], "kube-system");
     assert_eq!(send(&uid, "other").status, 401);
@@ -303,11 +303,11 @@ fn a_cluster_creation_resumes_from_the_state_file() {
 #[test]
 fn the_members_of_a_deleted_group_are_deleted_as_by_a_client() {
     let mut cloud = created();
-    let deleted_at = super::delete_members(&mut cloud.state, "RG", cloud.now, &cloud.timing);
+    let deleted_at = super::provider::delete_members(&mut cloud.state, "RG", cloud.now, &cloud.timing);
     assert_eq!(deleted_at, cloud.timing.after(cloud.now, crate::durations::CLUSTER_DELETE));
-    assert_eq!(super::members(&cloud.state, "rg").len(), 1);
+    assert_eq!(super::provider::members(&cloud.state, "rg").len(), 1);
     cloud.advance(301.0);
-    assert!(super::members(&cloud.state, "rg").is_empty());
+    assert!(super::provider::members(&cloud.state, "rg").is_empty());
 }
 
 #[test]
@@ -336,8 +336,20 @@ fn a_failed_creation_is_repaired_by_the_same_put() {
     let accepted = put(&mut cloud, &body());
     cloud.advance(10.0);
     let id = accepted.value()["id"].as_str().unwrap().to_owned();
-    assert!(super::fail(&mut cloud.state, &id, "AllocationFailed", "no machines left", cloud.now));
-    assert!(!super::fail(&mut cloud.state, &id, "AllocationFailed", "no machines left", cloud.now));
+    assert!(super::operation_status::fail(
+        &mut cloud.state,
+        &id,
+        "AllocationFailed",
+        "no machines left",
+        cloud.now
+    ));
+    assert!(!super::operation_status::fail(
+        &mut cloud.state,
+        &id,
+        "AllocationFailed",
+        "no machines left",
+        cloud.now
+    ));
     let ended = follow(&mut cloud, &accepted, "azure-asyncoperation");
     assert_eq!(ended.status, 200);
     assert_eq!(ended.value()["error"]["code"], "AllocationFailed");
@@ -459,7 +471,7 @@ fn a_secret_appears_in_the_cluster_once_the_add_on_may_read_the_vault() {
     own.store.put("deployments.apps", holder, "test", now);
     cloud.advance(60.0);
     let secret = |cloud: &TestCloud| {
-        super::store(&cloud.state, &uid).unwrap().get("secrets", "default", "tls").cloned()
+        super::kubernetes_api::store(&cloud.state, &uid).unwrap().get("secrets", "default", "tls").cloned()
     };
     assert_eq!(secret(&cloud), None);
     let scope = "/resourceGroups/rg/providers/Microsoft.KeyVault/vaults/kv-demo";

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::error::{bad, change, parameter};
 use super::features::{self, KEY_VAULT_ADDON};
-use super::put::{self, OperationTarget, free, today};
+use super::operations::{self, OperationTarget, free, today};
 use super::{
     ManagedCluster, PendingWrite, Work, WriteOutcome, api_access, create, defaults, etag, find,
     version_support,
@@ -273,7 +273,7 @@ fn write(state: &mut CloudState, call: &Call<'_>, body: Value, work: Work, lasts
         location: location.as_str().unwrap_or_default(),
         work,
     };
-    let operation = put::operation(state, &named, Style::AsyncOperation, call.now, due);
+    let operation = operations::operation(state, &named, Style::AsyncOperation, call.now, due);
     create::stage(state, &operation.id, call.now, due);
     let cluster = state.clusters.all.get_mut(&key).expect("its body was made from the cluster that is there");
     cluster.resource = body;

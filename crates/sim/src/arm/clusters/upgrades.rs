@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::put::today;
+use super::operations::today;
 use super::{find, read, version_support};
 use crate::arm::Call;
 use crate::arm::error::ArmError;

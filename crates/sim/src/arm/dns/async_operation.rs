@@ -6,7 +6,7 @@ use crate::arm::error::ArmError;
 use crate::arm::operation::{self, Operation, Plan, Style};
 use crate::arm::{Call, Route, id, versions};
 use crate::durations;
-use crate::request::Reply;
+use crate::request::{Reply, with_retry_after};
 use crate::state::CloudState;
 
 const STATUS: &str = "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.Network/dnsOperationStatuses/{operation}";
@@ -52,7 +52,7 @@ fn announced(state: &CloudState, call: &Call<'_>, operation: &Operation) -> Repl
     let reply = Reply::empty(202)
         .with_header("azure-asyncoperation", &target("dnsOperationStatuses"))
         .with_header("location", &target("dnsOperationResults"));
-    operation::with_retry_after(reply, &call.timing, operation.retry_after)
+    with_retry_after(reply, &call.timing, operation.retry_after)
 }
 
 fn status(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {

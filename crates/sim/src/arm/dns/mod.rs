@@ -4,133 +4,27 @@ mod async_operation;
 pub(crate) mod external_dns;
 mod kinds;
 mod page;
+pub(crate) mod provider;
 pub(crate) mod publication;
 mod record_sets;
 mod resolve;
+pub(crate) mod store;
 #[cfg(test)]
 mod tests;
-mod zones;
+pub(crate) mod zones;
 
-pub(crate) use zones::add_zone;
-pub use zones::is_zone_name;
-
-use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::arm::error::{ArmError, Shape};
-use crate::arm::provider::Provider;
-use crate::arm::{Call, Route, id, roles};
-use crate::clock::{SimTime, Timing};
+use crate::arm::{Call, id};
 use crate::state::CloudState;
 
+pub use store::Zones;
+use store::{RecordSet, Zone, key};
+
 const ZONE_KIND: &str = "Microsoft.Network/dnszones";
-
-/// A record set.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct RecordSet {
-    /// The type, such as `CNAME`.
-    #[serde(default = "address_kind")]
-    kind: String,
-    /// The name relative to the zone; `@` for the zone itself.
-    name: String,
-    etag: String,
-    ttl: u32,
-    /// The records of a set of type A.
-    #[serde(default)]
-    addresses: Vec<Ipv4Addr>,
-    /// The records of a set of another type, as in the body.
-    #[serde(default)]
-    data: Vec<Value>,
-    /// The id of the resource that an alias set follows.
-    #[serde(default)]
-    target: Option<String>,
-    metadata: Map<String, Value>,
-}
-
-/// Returns the type of the sets of earlier versions.
-fn address_kind() -> String {
-    "A".to_owned()
-}
-
-impl RecordSet {
-    /// Returns a set without records.
-    fn new(kind: &str, name: impl Into<String>, etag: String) -> Self {
-        let (kind, name) = (kind.to_owned(), name.into());
-        let (addresses, data) = (Vec::new(), Vec::new());
-        Self { kind, name, etag, ttl: 3600, addresses, data, target: None, metadata: Map::new() }
-    }
-
-    /// Returns the records as in the body.
-    fn records(&self) -> Vec<Value> {
-        let addresses = self.addresses.iter().map(|address| json!({ "ipv4Address": address.to_string() }));
-        addresses.chain(self.data.iter().cloned()).collect()
-    }
-
-    /// Sets the records, which are valid.
-    fn set_records(&mut self, records: Vec<Value>) {
-        let address = |record: &Value| record["ipv4Address"].as_str()?.parse().ok();
-        match self.kind == "A" {
-            true => self.addresses = records.iter().filter_map(address).collect(),
-            false => self.data = records,
-        }
-    }
-}
-
-/// Returns the key of a set in its zone. Keys sort by name, then by type; the key of an A set is its name.
-fn key(kind: &str, name: &str) -> String {
-    let name = name.to_ascii_lowercase();
-    if kind == "A" { name } else { format!("{name} {kind}") }
-}
-
-/// A DNS zone.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Zone {
-    /// The full id, in the case of its creation.
-    id: String,
-    /// The name in lower case.
-    name: String,
-    etag: String,
-    tags: Map<String, Value>,
-    name_servers: Vec<String>,
-    /// The record sets that clients wrote, by [`key`].
-    records: BTreeMap<String, RecordSet>,
-}
-
-impl Zone {
-    /// Returns a set; the NS and SOA sets of the apex always exist.
-    fn set(&self, kind: &str, name: &str) -> Option<RecordSet> {
-        let written = self.records.get(&key(kind, name)).cloned();
-        written.or_else(|| self.apex_sets().into_iter().find(|set| set.kind == kind && set.name == name))
-    }
-
-    /// Returns all sets, by name and type.
-    fn sets(&self) -> Vec<RecordSet> {
-        let apex = self.apex_sets().into_iter().map(|set| (key(&set.kind, &set.name), set));
-        let mut all: BTreeMap<String, RecordSet> = apex.collect();
-        all.extend(self.records.clone());
-        all.into_values().collect()
-    }
-
-    /// Returns the sets with which Azure creates a zone.
-    fn apex_sets(&self) -> [RecordSet; 2] {
-        let servers = self.name_servers.iter().map(|server| json!({ "nsdname": server })).collect();
-        let authority = json!({
-            "email": "azuredns-hostmaster.microsoft.com", "expireTime": 2_419_200, "host": self.name_servers.first(),
-            "minimumTTL": 300, "refreshTime": 3600, "retryTime": 300, "serialNumber": 1,
-        });
-        let set = |kind, ttl, data| RecordSet { ttl, data, ..RecordSet::new(kind, "@", self.etag.clone()) };
-        [set("NS", 172_800, servers), set("SOA", 3600, vec![authority])]
-    }
-}
-
-/// The DNS zones, by the key of their id.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub struct Zones {
-    zones: BTreeMap<String, Zone>,
-}
 
 /// Changes a record set as another client, under a new etag. `change` receives `None` if the set does not
 /// exist. Returns whether a set was created or changed.
@@ -178,16 +72,6 @@ pub(crate) struct RecordWrite {
     pub(crate) metadata: Map<String, Value>,
 }
 
-/// The resource family of DNS zones. All its writes complete at once.
-pub const PROVIDER: Provider = Provider { members, delete_members, ..Provider::stateless("dns", routes) };
-
-fn routes() -> Vec<Route> {
-    let mut routes = zones::routes();
-    routes.extend(record_sets::routes());
-    routes.extend(async_operation::routes());
-    routes
-}
-
 /// Returns the id of the zone in a call's URL, in the case of the call.
 fn requested_id(call: &Call<'_>) -> String {
     format!(
@@ -227,27 +111,6 @@ fn check_etag(call: &Call<'_>, current: Option<&str>) -> Result<(), ArmError> {
         }
         _ => Ok(()),
     }
-}
-
-fn members(state: &CloudState, group: &str) -> Vec<Value> {
-    state.dns.zones.values().filter(|zone| in_group(&zone.id, group)).map(zones::body).collect()
-}
-
-/// Deletes the zones of a group at once, without an intermediate state.
-fn delete_members(state: &mut CloudState, group: &str, from: SimTime, _timing: &Timing) -> SimTime {
-    let mut deleted_ids = Vec::new();
-    state.dns.zones.retain(|_, zone| {
-        let dies = in_group(&zone.id, group);
-        if dies {
-            deleted_ids.push(zone.id.clone());
-        }
-        !dies
-    });
-    for scope in deleted_ids {
-        publication::forget_zone(state, &id::key(&scope));
-        roles::drop_scope(state, &scope);
-    }
-    from
 }
 
 /// Reads a property case-insensitively, as the service does.

@@ -3,47 +3,17 @@
 //! Resource Manager's answer says nothing about the name servers. They usually follow within seconds; the documented
 //! maximum is 60 s. <https://learn.microsoft.com/azure/dns/dns-faq>
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{RecordSet, Zone};
+use super::store::{Publication, RecordSet, Superseded, Zone};
 use crate::arm::id;
 use crate::clock::{SimTime, Timing};
-use crate::dns_server::{PublishedSet, PublishedZone};
+use crate::dns_server::published::{PublishedSet, PublishedZone};
 use crate::durations;
 use crate::state::{CloudState, uuid_from};
 
 /// The name server of a zone that its parent delegates elsewhere.
 const ELSEWHERE: &str = "ns1.registrar.example.";
-
-/// The differences between the zones and their name servers.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Publication {
-    /// The instant from which each server of a new zone serves it, by the key of the zone.
-    created: BTreeMap<String, Vec<SimTime>>,
-    /// Earlier contents that some servers still have, in the order of the writes, by the key of the zone.
-    superseded: BTreeMap<String, Vec<Superseded>>,
-    /// The servers that fail, with the end of the outage.
-    outages: BTreeMap<String, SimTime>,
-    /// The zones whose next write reaches one server late, with the instant of its arrival.
-    late: BTreeMap<String, SimTime>,
-    /// The zones whose parent delegates to other name servers, by their keys.
-    #[serde(default)]
-    undelegated: BTreeSet<String>,
-}
-
-/// The content of a record set before a write.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Superseded {
-    /// The key of the set in its zone.
-    key: String,
-    /// `None` if the set did not exist.
-    before: Option<RecordSet>,
-    /// The instant at which each server gets the new content.
-    until: Vec<SimTime>,
-}
 
 impl Publication {
     /// Lets a server fail until an instant.

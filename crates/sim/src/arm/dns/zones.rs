@@ -11,7 +11,7 @@ use crate::arm::dns::{
 use crate::arm::error::ArmError;
 use crate::arm::{Call, Route, id, roles, versions};
 use crate::clock::SimTime;
-use crate::dns_server;
+use crate::dns_server::server_names;
 use crate::durations;
 use crate::request::Reply;
 use crate::state::CloudState;
@@ -173,8 +173,9 @@ fn patch(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
 /// Draws the name servers of a zone. Azure spreads zones over sets of four servers, so that two zones of the
 /// same name can coexist.
 fn name_servers(state: &mut CloudState) -> Vec<String> {
-    let number = u32::from_str_radix(&state.hex("name-servers")[..2], 16).unwrap_or(0) % dns_server::SETS + 1;
-    dns_server::set(number).map(|name| format!("{name}.")).collect()
+    let number =
+        u32::from_str_radix(&state.hex("name-servers")[..2], 16).unwrap_or(0) % server_names::SETS + 1;
+    server_names::set(number).map(|name| format!("{name}.")).collect()
 }
 
 /// Deletes a zone with its record sets. The zone is gone at once; the operation ends a moment later.

@@ -5,7 +5,7 @@
 
 use serde_json::Value;
 
-use super::check_chars;
+use super::names::check_chars;
 use crate::arm::Call;
 use crate::arm::error::ArmError;
 use crate::arm::resource_type::{

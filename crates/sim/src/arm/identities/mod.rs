@@ -4,13 +4,12 @@
 //! for the identity; the token endpoint asks [`CloudState::trusts_assertion`].
 
 mod federated_credentials;
+mod names;
 
 use serde_json::{Value, json};
 
 use crate::arm::error::ArmError;
-use crate::arm::resource_type::{
-    Action, Draft, Hooks, Properties, Resource, ResourceType, Write, requested_id,
-};
+use crate::arm::resource_type::{Action, Draft, Hooks, Properties, Resource, ResourceType, Write, id_of};
 use crate::arm::{Call, groups, id, versions};
 use crate::clock::{SimTime, Timing};
 use crate::durations;
@@ -22,7 +21,7 @@ pub use federated_credentials::{CREDENTIAL, credential_due};
 /// The type of identities.
 pub const IDENTITY: ResourceType = ResourceType {
     versions: versions::IDENTITIES,
-    check_name,
+    check_name: names::check_name,
     properties: |_| Ok(Properties::new()),
     read_only: &["tenantId", "principalId", "clientId"],
     put: Write::in_response(durations::IDENTITY_PUT),
@@ -41,25 +40,6 @@ pub const IDENTITY: ResourceType = ResourceType {
     },
     ..ResourceType::new("Microsoft.ManagedIdentity/userAssignedIdentities")
 };
-
-/// Checks a name: it starts with a letter or digit, then letters, digits, hyphens and underscores.
-fn check_chars(name: &str, lengths: std::ops::RangeInclusive<usize>) -> Result<(), ArmError> {
-    let allowed = |letter: char| letter.is_ascii_alphanumeric() || "-_".contains(letter);
-    let starts = name.starts_with(|letter: char| letter.is_ascii_alphanumeric());
-    if lengths.contains(&name.len()) && starts && name.chars().all(allowed) {
-        return Ok(());
-    }
-    let (least, most) = (lengths.start(), lengths.end());
-    let why = format!(
-        "The resource name '{name}' is invalid. It must have {least} to {most} letters, digits, hyphens and underscores, \
-         and start with a letter or digit."
-    );
-    Err(ArmError::new(400, "BadRequest", why))
-}
-
-fn check_name(name: &str) -> Result<(), ArmError> {
-    check_chars(name, 3..=128)
-}
 
 /// Draws the ids of a new identity.
 fn draw_principal(state: &mut CloudState, _: &Call<'_>, draft: &mut Draft) -> Result<(), ArmError> {
@@ -94,7 +74,7 @@ fn add_principal(state: &mut CloudState, identity: &Resource, now: SimTime, timi
 
 /// Lists the resources that use an identity.
 fn associated_resources(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
-    let wanted = requested_id(call);
+    let wanted = id_of(&IDENTITY, call);
     if state.tracked.get(&wanted).is_none() {
         return Err(ArmError::resource_not_found(IDENTITY.kind, call.param("name"), call.param("group")));
     }

@@ -3,21 +3,23 @@
 
 mod defaults;
 mod delegations;
+mod kinds;
 mod node_types;
 mod quota_usages;
 mod ranges;
+mod subnet_use;
 mod subnets;
 mod whole_network;
 
 use crate::arm::error::ArmError;
-use crate::arm::operation::{self, Style};
-use crate::arm::provider::Provider;
-use crate::arm::resource_type::{Hooks, Location, Progress, Resource, ResourceType, Write, parent_id};
-use crate::arm::{Call, clusters, id, versions};
-use crate::durations::{NETWORK_DELETE, NETWORK_PUT, NETWORK_RETRY_AFTER};
+use crate::arm::operation;
+use crate::arm::resource_type::{Hooks, Location, Progress, Resource, ResourceType};
+use crate::arm::{Call, Provider, versions};
 use crate::state::CloudState;
 
+use kinds::{delete, put};
 pub use node_types::{LOAD_BALANCER, PUBLIC_ADDRESS, ROUTE_TABLE, SECURITY_GROUP};
+pub use subnet_use::{Subnet, neighbours, subnet};
 
 /// The type of virtual networks.
 pub const NETWORK: ResourceType = ResourceType {
@@ -36,7 +38,7 @@ pub const NETWORK: ResourceType = ResourceType {
         show: whole_network::show,
         ..Hooks::NONE
     },
-    ..ResourceType::new("Microsoft.Network/virtualNetworks")
+    ..ResourceType::new(kinds::NETWORK)
 };
 
 /// The type of subnets.
@@ -58,53 +60,11 @@ pub const SUBNET: ResourceType = ResourceType {
         show: subnets::show,
         ..Hooks::NONE
     },
-    ..ResourceType::new("Microsoft.Network/virtualNetworks/subnets")
+    ..ResourceType::new(kinds::SUBNET)
 };
-
-const fn put(name: &'static str) -> Write {
-    Write::operation(name, Style::AsyncOperation, NETWORK_PUT, NETWORK_RETRY_AFTER)
-}
-
-const fn delete(name: &'static str) -> Write {
-    Write::operation(name, Style::Both, NETWORK_DELETE, NETWORK_RETRY_AFTER)
-}
 
 /// The resource family of the namespace's other routes.
 pub const PROVIDER: Provider = Provider::stateless("networks", quota_usages::routes);
-
-/// A subnet, as clusters see it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Subnet {
-    /// The full id.
-    pub id: String,
-    /// The address ranges in CIDR notation.
-    pub prefixes: Vec<String>,
-    /// `Succeeded`, `Updating`, `Deleting`.
-    pub state: String,
-    /// The region of the network.
-    pub location: String,
-    /// True if it is delegated to a service.
-    pub delegated: bool,
-}
-
-/// Returns the subnet with that id, compared case-insensitively.
-pub fn subnet(state: &CloudState, subnet_id: &str) -> Option<Subnet> {
-    let found = state.tracked.get(subnet_id).filter(|one| one.kind() == SUBNET.kind)?;
-    let network = state.tracked.get(parent_id(&found.id))?;
-    Some(Subnet {
-        id: found.id.clone(),
-        prefixes: ranges::of_subnet(&found.properties),
-        state: found.progress().as_str().to_owned(),
-        location: network.location.clone(),
-        delegated: !delegations::services(&found.properties).is_empty(),
-    })
-}
-
-/// Returns the address ranges of every subnet in the network of a subnet.
-pub fn neighbours(state: &CloudState, subnet_id: &str) -> Vec<String> {
-    let below = state.tracked.below(parent_id(subnet_id));
-    below.iter().flat_map(|subnet| ranges::of_subnet(&subnet.properties)).collect()
-}
 
 /// Returns the error of a write while another one is in progress on the same network. Like the provider, it is a
 /// retryable 429.
@@ -124,18 +84,4 @@ fn busy(state: &CloudState, call: &Call<'_>, network: &Resource) -> ArmError {
         .with_detail("RetryableErrorDueToAnotherOperation", why)
         .with_header("retry-after", &seconds.to_string())
         .with_header("retry-after-ms", &left_ms.to_string())
-}
-
-/// Refuses the removal of a subnet (or its range) that contains an address in use.
-fn check_unused(state: &CloudState, subnet_id: &str, code: &str) -> Result<(), ArmError> {
-    let Some(holder) = clusters::using_subnet(state, subnet_id).into_iter().next() else { return Ok(()) };
-    let name = id::name(subnet_id);
-    Err(ArmError::new(
-        400,
-        code,
-        format!(
-            "Subnet {name} is in use by {holder} and cannot be deleted. In order to delete the subnet, delete all the \
-             resources within the subnet. See aka.ms/deletesubnet."
-        ),
-    ))
 }

@@ -5,7 +5,7 @@
 
 use serde_json::{Value, json};
 
-use super::{SUBNET, delete, put};
+use super::kinds::{SUBNET, delete, put};
 use crate::arm::error::ArmError;
 use crate::arm::resource_type::{Draft, Hooks, Progress, Properties, Resource, ResourceType};
 use crate::arm::{Call, id, versions};
@@ -96,7 +96,7 @@ fn subnets_of(state: &CloudState, group: &Resource) -> Vec<Value> {
         let used = subnet.properties.get("networkSecurityGroup").and_then(|used| used["id"].as_str());
         used.is_some_and(|used| id::same(used, &group.id))
     };
-    state.tracked.of_kind(SUBNET.kind).filter(uses).map(|subnet| json!({ "id": subnet.id })).collect()
+    state.tracked.of_kind(SUBNET).filter(uses).map(|subnet| json!({ "id": subnet.id })).collect()
 }
 
 fn check_unused(state: &CloudState, group: &Resource) -> Result<(), ArmError> {
@@ -115,7 +115,7 @@ fn show(state: &CloudState, group: &Resource, body: &mut Value) {
         let mut properties = properties;
         properties.insert("provisioningState".to_owned(), json!(group.progress().as_str()));
         json!({
-            "name": name, "id": format!("{}/{list}/{name}", group.id), "etag": group.shown_etag(),
+            "name": name, "id": format!("{}/{list}/{name}", group.id), "etag": group.shown_etag(state),
             "type": format!("{}/{list}", SECURITY_GROUP.kind), "properties": properties,
         })
     };

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::NETWORK;
+use super::kinds::NETWORK;
 use crate::arm::error::ArmError;
 use crate::arm::quota::{self, PUBLIC_ADDRESSES};
 use crate::arm::{Call, Route, clusters, subscriptions, versions};
@@ -25,8 +25,8 @@ fn list(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
         "/subscriptions/{}/providers/Microsoft.Network/locations/{location}/usages",
         state.subscription
     );
-    let networks = state.tracked.of_kind(NETWORK.kind).filter(|network| network.location == location).count();
-    let addresses = clusters::public_addresses(state, &location);
+    let networks = state.tracked.of_kind(NETWORK).filter(|network| network.location == location).count();
+    let addresses = clusters::public_addresses::public_addresses(state, &location);
     let limit = state.limits.of(&location, PUBLIC_ADDRESSES);
     // Basic addresses are retired, so all existing addresses count in both rows.
     let value = [

@@ -4,6 +4,7 @@ use ipnet::IpNet;
 use serde_json::{Map, Value};
 
 use crate::arm::error::ArmError;
+use crate::arm::resource_type::Resource;
 
 /// Returns the address ranges of a subnet: `addressPrefix`, or the list `addressPrefixes`.
 pub fn of_subnet(properties: &Map<String, Value>) -> Vec<String> {
@@ -63,6 +64,34 @@ pub fn check(network: &str, spaces: &[IpNet], subnets: &[NamedRanges]) -> Result
         }
     }
     Ok(())
+}
+
+/// Checks all ranges of a network and its subnets.
+pub(super) fn check_ranges(network: &Resource, subnets: &[Resource]) -> Result<(), ArmError> {
+    let listed = network.properties.get("addressSpace").and_then(|space| space["addressPrefixes"].as_array());
+    let listed: Vec<&str> = listed.into_iter().flatten().filter_map(Value::as_str).collect();
+    if listed.is_empty() {
+        let why = format!(
+            "Virtual network {} must have at least one address prefix in its address space.",
+            network.id
+        );
+        return Err(ArmError::new(400, "VnetAddressSpaceRequired", why));
+    }
+    let spaces = listed.iter().map(|range| parse(range, &network.id)).collect::<Result<Vec<_>, _>>()?;
+    for (at, space) in spaces.iter().enumerate() {
+        if let Some(other) = spaces[..at].iter().find(|other| overlap(space, other)) {
+            let why =
+                format!("Address prefixes {other} and {space} of virtual network {} overlap.", network.id);
+            return Err(ArmError::new(400, "VnetAddressSpacesOverlap", why));
+        }
+    }
+    let mut named = Vec::new();
+    for subnet in subnets {
+        let of_subnet = of_subnet(&subnet.properties);
+        let parsed = of_subnet.iter().map(|range| parse(range, &subnet.id)).collect::<Result<Vec<_>, _>>()?;
+        named.push((subnet.name().to_owned(), parsed));
+    }
+    check(network.name(), &spaces, &named)
 }
 
 #[cfg(test)]

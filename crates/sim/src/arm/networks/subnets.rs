@@ -2,10 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::{check_unused, clusters, defaults, delegations, ranges, whole_network};
-use crate::arm::Call;
+use super::subnet_use::{check_change, check_unused};
+use super::{defaults, delegations, ranges};
 use crate::arm::error::ArmError;
 use crate::arm::resource_type::{Draft, Properties, Resource, parent_id};
+use crate::arm::{Call, clusters};
 use crate::state::CloudState;
 
 /// The properties that a caller cannot set.
@@ -47,13 +48,13 @@ pub(super) fn check_prefixes(subnet: &Resource) -> Result<(), ArmError> {
 pub(super) fn prepare(state: &mut CloudState, _: &Call<'_>, draft: &mut Draft) -> Result<(), ArmError> {
     check_prefixes(&draft.desired)?;
     if let Some(existing) = &draft.existing {
-        whole_network::check_change(state, existing, &draft.desired)?;
+        check_change(state, existing, &draft.desired)?;
     }
     let Some(network) = state.tracked.get(parent_id(&draft.desired.id)) else { return Ok(()) };
     let others = state.tracked.below(&network.id).into_iter();
     let others = others.filter(|other| other.id != draft.desired.id).cloned();
     let after: Vec<Resource> = others.chain([draft.desired.clone()]).collect();
-    whole_network::check_ranges(network, &after)
+    ranges::check_ranges(network, &after)
 }
 
 pub(super) fn check_delete(state: &CloudState, subnet: &Resource) -> Result<(), ArmError> {

@@ -2,7 +2,9 @@
 
 use serde_json::Value;
 
-use super::{SUBNET, check_unused, defaults, delegations, ranges, subnets};
+use super::kinds::SUBNET;
+use super::subnet_use::{check_change, check_unused};
+use super::{defaults, ranges, subnets};
 use crate::arm::error::ArmError;
 use crate::arm::resource_type::{Draft, Properties, Resource};
 use crate::arm::{Call, id, versions};
@@ -57,7 +59,7 @@ pub(super) fn prepare(state: &mut CloudState, call: &Call<'_>, draft: &mut Draft
         }
         Some(_) => return Err(ArmError::invalid_body("properties.subnets is not an array")),
     };
-    check_ranges(&draft.desired, &after)?;
+    ranges::check_ranges(&draft.desired, &after)?;
     for old in &before {
         match after.iter().find(|new| id::same(&new.id, &old.id)) {
             None => {
@@ -83,50 +85,12 @@ fn listed_subnet(
     let given = listed["properties"].as_object().cloned().unwrap_or_default();
     let id = format!("{network}/subnets/{name}");
     let id = state.tracked.get(&id).map_or(id, |existing| existing.id.clone());
-    let mut subnet = Resource::new(&SUBNET, id, call.now);
+    let mut subnet = Resource::new(SUBNET, id, call.now);
     subnet.properties = subnets::properties(subnets::without_read_only(given))?;
     subnets::check_prefixes(&subnet)?;
     subnet.etag = state.uuid("etag");
     subnet.position = position;
     Ok(subnet)
-}
-
-/// Checks a change of a subnet: one in use keeps its ranges and its delegations.
-pub(super) fn check_change(state: &CloudState, old: &Resource, new: &Resource) -> Result<(), ArmError> {
-    if ranges::of_subnet(&new.properties) != ranges::of_subnet(&old.properties) {
-        return check_unused(state, &old.id, "InUsePrefixCannotBeDeleted");
-    }
-    delegations::check_change(state, &old.id, &old.properties, &new.properties)
-}
-
-/// Checks all ranges of a network and its subnets.
-pub(super) fn check_ranges(network: &Resource, subnets: &[Resource]) -> Result<(), ArmError> {
-    let listed = network.properties.get("addressSpace").and_then(|space| space["addressPrefixes"].as_array());
-    let listed: Vec<&str> = listed.into_iter().flatten().filter_map(Value::as_str).collect();
-    if listed.is_empty() {
-        let why = format!(
-            "Virtual network {} must have at least one address prefix in its address space.",
-            network.id
-        );
-        return Err(ArmError::new(400, "VnetAddressSpaceRequired", why));
-    }
-    let spaces =
-        listed.iter().map(|range| ranges::parse(range, &network.id)).collect::<Result<Vec<_>, _>>()?;
-    for (at, space) in spaces.iter().enumerate() {
-        if let Some(other) = spaces[..at].iter().find(|other| ranges::overlap(space, other)) {
-            let why =
-                format!("Address prefixes {other} and {space} of virtual network {} overlap.", network.id);
-            return Err(ArmError::new(400, "VnetAddressSpacesOverlap", why));
-        }
-    }
-    let mut named = Vec::new();
-    for subnet in subnets {
-        let of_subnet = ranges::of_subnet(&subnet.properties);
-        let parsed =
-            of_subnet.iter().map(|range| ranges::parse(range, &subnet.id)).collect::<Result<Vec<_>, _>>()?;
-        named.push((subnet.name().to_owned(), parsed));
-    }
-    ranges::check(network.name(), &spaces, &named)
 }
 
 /// Refuses the deletion of a network whose subnets are in use.

@@ -6,7 +6,7 @@ use super::definitions;
 use crate::arm::error::ArmError;
 use crate::arm::filter::ListScope;
 use crate::arm::versions::POLICIES as API_VERSIONS;
-use crate::arm::{Call, Route, id, middleware};
+use crate::arm::{Call, Route, id, scope};
 use crate::request::Reply;
 use crate::state::CloudState;
 
@@ -51,7 +51,7 @@ fn get(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
 
 fn put(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
     let scope = format!("/{}", call.param("scope"));
-    middleware::scope_exists(state, &scope)?;
+    scope::scope_exists(state, &scope)?;
     let (given, name) = (call.body()?, call.param("assignment"));
     let invalid = |why: String| {
         let why = format!("The policy assignment '{name}' request is invalid. {why}");

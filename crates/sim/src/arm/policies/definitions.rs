@@ -4,7 +4,8 @@
 use serde_json::{Value, json};
 
 use super::expression::{Scope, evaluate};
-use super::{Subject, rule};
+use super::rule;
+use super::subject::Subject;
 use crate::arm::error::ArmError;
 use crate::arm::versions::POLICIES as API_VERSIONS;
 use crate::arm::{Call, Route, id};

@@ -3,9 +3,10 @@
 use http::Method;
 use serde_json::{Map, Value, json};
 
-use super::expression::{Scope, evaluate, evaluate_value, property};
-use super::{Subject, assignments, definitions, field, rule};
-use crate::arm::provider::PROVIDERS;
+use super::expression::{Scope, evaluate, evaluate_value};
+use super::field::property;
+use super::subject::{Subject, is_whole};
+use super::{assignments, definitions, field, rule};
 use crate::arm::{Call, groups, id};
 use crate::request::Request;
 use crate::state::CloudState;
@@ -63,7 +64,7 @@ fn applied(state: &CloudState, subject: &Subject<'_>, target: &str) -> Vec<Appli
 pub(in crate::arm) fn modified(state: &CloudState, call: &Call<'_>) -> Option<Request> {
     let method = &call.request.method;
     let is_write = *method == Method::PUT || *method == Method::PATCH;
-    if !is_write || state.assigned_policies.assignments.is_empty() || !super::is_whole(call) {
+    if !is_write || state.assigned_policies.assignments.is_empty() || !is_whole(call) {
         return None;
     }
     // The provider refuses an invalid body.
@@ -152,7 +153,7 @@ fn existing(state: &CloudState, call: &Call<'_>) -> Value {
     if call.route.kind == groups::KIND {
         return groups::body(state, group);
     }
-    let members = PROVIDERS.iter().flat_map(|provider| (provider.members)(state, group));
+    let members = state.registry.members(state, group);
     let is_target =
         |member: &Value| member["id"].as_str().is_some_and(|member| id::same(member, &call.request.path));
     members.into_iter().find(is_target).unwrap_or_default()

@@ -4,7 +4,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::Subject;
+use super::field::property;
+use super::subject::Subject;
 use crate::state::CloudState;
 
 /// The values that an expression may refer to.
@@ -44,13 +45,6 @@ pub(super) fn evaluate_value(value: &Value, scope: &Scope<'_>) -> Result<Value, 
 
 fn expression(text: &str) -> Option<&str> {
     text.strip_prefix('[').filter(|rest| !rest.starts_with('['))?.strip_suffix(']')
-}
-
-/// Returns a property by its name, whatever its case.
-pub(super) fn property<'a>(value: &'a Value, name: &str) -> &'a Value {
-    let found =
-        value.as_object().and_then(|fields| fields.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)));
-    found.map_or(&Value::Null, |(_, value)| value)
 }
 
 struct Parser<'a, 's> {

@@ -5,8 +5,6 @@
 
 use serde_json::Value;
 
-use super::expression::property;
-
 /// Returns the path of a field in the body of a resource; `None` for an alias of another type.
 pub(super) fn path(kind: &str, field: &str) -> Option<Vec<String>> {
     let plain = field.replace(['\'', '"', ']'], "").replacen('[', ".", 1);
@@ -31,6 +29,13 @@ pub(super) fn path(kind: &str, field: &str) -> Option<Vec<String>> {
 /// Returns the value at a path; names are case-insensitive, and tags among them.
 pub(super) fn value<'a>(body: &'a Value, path: &[String]) -> &'a Value {
     path.iter().fold(body, |at, name| property(at, name))
+}
+
+/// Returns a property by its name, whatever its case.
+pub(super) fn property<'a>(value: &'a Value, name: &str) -> &'a Value {
+    let found =
+        value.as_object().and_then(|fields| fields.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)));
+    found.map_or(&Value::Null, |(_, value)| value)
 }
 
 #[cfg(test)]

@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::{Operator, Policy, Subject, effect};
+use super::effect;
+use super::store::{Operator, Policy};
+use super::subject::Subject;
 use crate::arm::error::ArmError;
 use crate::arm::versions::POLICY_RESTRICTIONS as VERSIONS;
 use crate::arm::{Call, Route};
@@ -15,7 +17,7 @@ const OF_SUBSCRIPTION: &str =
 const OF_GROUP: &str = "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.PolicyInsights/checkPolicyRestrictions";
 
 pub(super) fn routes() -> Vec<Route> {
-    [OF_SUBSCRIPTION, OF_GROUP].map(|pattern| Route::any("POST", pattern, KIND, VERSIONS, check)).to_vec()
+    [OF_SUBSCRIPTION, OF_GROUP].map(|pattern| Route::any("POST", pattern, KIND, VERSIONS, check)).into()
 }
 
 fn check(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {

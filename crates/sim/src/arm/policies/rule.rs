@@ -76,7 +76,7 @@ fn is_like(text: &str, pattern: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Subject;
+    use super::super::subject::Subject;
     use super::*;
     use crate::test_cloud::TestCloud;
     use serde_json::{Map, json};

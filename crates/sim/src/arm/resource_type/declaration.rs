@@ -1,16 +1,12 @@
-//! The declaration of a resource type.
+//! The declaration of a resource type, generic over the state, which refers to all declarations.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use super::{Progress, Resource, handlers};
+use super::store::{Progress, Properties, Resource};
 use crate::arm::error::ArmError;
-use crate::arm::operation::Style;
-use crate::arm::{Call, Handler, Route};
+use crate::arm::operation::store::Style;
+use crate::arm::route::{Call, Handler};
 use crate::clock::{SimTime, Timing};
-use crate::state::CloudState;
-
-/// The properties of a resource, as in a request body.
-pub type Properties = Map<String, Value>;
 
 /// The rule for the `location` of a resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,7 +64,7 @@ impl Write {
 }
 
 /// A resource type. [`ResourceType::new`] returns the defaults.
-pub struct ResourceType {
+pub struct ResourceType<S: 'static> {
     /// The type: `Microsoft.OperationalInsights/workspaces`.
     pub kind: &'static str,
     /// The supported api-versions, newest last.
@@ -101,38 +97,38 @@ pub struct ResourceType {
     pub is_write_of_parent: bool,
     /// Returns the error of a write while another one is in progress on the resource or its parent; without it,
     /// writes may overlap.
-    pub busy: Option<fn(&CloudState, &Call<'_>, &Resource) -> ArmError>,
+    pub busy: Option<fn(&S, &Call<'_, S>, &Resource) -> ArmError>,
     /// Additional POST actions of a resource.
-    pub actions: &'static [Action],
+    pub actions: &'static [Action<S>],
     /// The functions of the type.
-    pub hooks: Hooks,
+    pub hooks: Hooks<S>,
 }
 
 /// A POST action of a resource.
-pub struct Action {
+pub struct Action<S> {
     /// The last segment of its path.
     pub name: &'static str,
     /// The supported api-versions.
     pub versions: &'static [&'static str],
     /// The handler.
-    pub handler: Handler,
+    pub handler: Handler<S>,
 }
 
 /// The functions of a type, called by the handlers.
-pub struct Hooks {
+pub struct Hooks<S> {
     /// Completes and checks a PUT with the state: sets what the service issues, adds and removes children.
-    pub prepare: fn(&mut CloudState, &Call<'_>, &mut Draft) -> Result<(), ArmError>,
+    pub prepare: fn(&mut S, &Call<'_, S>, &mut Draft) -> Result<(), ArmError>,
     /// Acts on a stored PUT.
-    pub written: fn(&mut CloudState, &Resource, SimTime, &Timing),
+    pub written: fn(&mut S, &Resource, SimTime, &Timing),
     /// Checks a DELETE.
-    pub check_delete: fn(&CloudState, &Resource) -> Result<(), ArmError>,
+    pub check_delete: fn(&S, &Resource) -> Result<(), ArmError>,
     /// Acts on a deleted resource.
-    pub deleted: fn(&mut CloudState, &Resource),
+    pub deleted: fn(&mut S, &Resource),
     /// Adds to the body what is not stored with the resource.
-    pub show: fn(&CloudState, &Resource, &mut Value),
+    pub show: fn(&S, &Resource, &mut Value),
 }
 
-impl Hooks {
+impl<S> Hooks<S> {
     /// The hooks of a type without any.
     pub const NONE: Self = Self {
         prepare: |_, _, _| Ok(()),
@@ -157,7 +153,7 @@ pub struct Draft {
     pub removed: Vec<String>,
 }
 
-impl ResourceType {
+impl<S> ResourceType<S> {
     /// Returns a type with the defaults: a region, any name and properties, writes without duration, a provisioning
     /// state, no etags.
     pub const fn new(kind: &'static str) -> Self {
@@ -184,7 +180,7 @@ impl ResourceType {
     }
 
     /// Returns the namespace and the type without it.
-    pub(in crate::arm) fn parts(&self) -> (&'static str, &'static str) {
+    pub(crate) fn parts(&self) -> (&'static str, &'static str) {
         self.kind.split_once('/').unwrap_or((self.kind, ""))
     }
 
@@ -200,32 +196,5 @@ impl ResourceType {
             Some((parent, last)) => format!("/providers/{parent}/{{parent}}/{last}"),
             None => format!("/providers/{}", self.kind),
         }
-    }
-
-    pub(super) fn routes(&self) -> Vec<Route> {
-        let pattern = |scope: &str, rest: &str| -> &'static str {
-            format!("/subscriptions/{{subscription}}{scope}{}{rest}", self.path()).leak()
-        };
-        let in_group = "/resourceGroups/{group}";
-        let one = pattern(in_group, "/{name}");
-        let route = |method, pattern, handler| Route::new(method, pattern, self.kind, self.versions, handler);
-        let mut routes = vec![
-            route("GET", pattern(in_group, ""), handlers::list as Handler),
-            route("GET", one, handlers::get),
-        ];
-        if self.child_parts().is_none() {
-            routes.push(route("GET", pattern("", ""), handlers::list));
-        }
-        if self.is_writable {
-            routes.extend([route("PUT", one, handlers::put), route("DELETE", one, handlers::delete)]);
-        }
-        if self.is_writable && self.location != Location::None {
-            routes.push(route("PATCH", one, handlers::patch));
-        }
-        for action in self.actions {
-            let path = pattern(in_group, &format!("/{{name}}/{}", action.name));
-            routes.push(Route::new("POST", path, self.kind, action.versions, action.handler));
-        }
-        routes
     }
 }

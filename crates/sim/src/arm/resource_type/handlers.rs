@@ -1,43 +1,70 @@
 //! The handlers of the declared types.
 
 use super::{
-    Course, Draft, Progress, Resource, ResourceType, Write, declared, is_in_group, location, parent_id,
-    requested_id, store,
+    Course, Draft, Location, Progress, Resource, ResourceType, Write, declared, id_of, is_in_group, location,
+    parent_id, remove, requested_id,
 };
 use crate::arm::error::ArmError;
 use crate::arm::operation::{self, Plan};
-use crate::arm::{Call, filter, id, precondition};
+use crate::arm::{Call, Handler, Route, filter, id, precondition};
 use crate::clock::SimTime;
 use crate::request::Reply;
 use crate::state::CloudState;
 
+/// Returns the routes of a type. Their patterns stay allocated, so this is called once per process.
+pub(crate) fn routes(declared: &ResourceType) -> Vec<Route> {
+    let pattern = |scope: &str, rest: &str| -> &'static str {
+        format!("/subscriptions/{{subscription}}{scope}{}{rest}", declared.path()).leak()
+    };
+    let in_group = "/resourceGroups/{group}";
+    let one = pattern(in_group, "/{name}");
+    let route =
+        |method, pattern, handler| Route::new(method, pattern, declared.kind, declared.versions, handler);
+    let mut routes = vec![route("GET", pattern(in_group, ""), list as Handler), route("GET", one, get)];
+    if declared.child_parts().is_none() {
+        routes.push(route("GET", pattern("", ""), list));
+    }
+    if declared.is_writable {
+        routes.extend([route("PUT", one, put), route("DELETE", one, delete)]);
+    }
+    if declared.is_writable && declared.location != Location::None {
+        routes.push(route("PATCH", one, patch));
+    }
+    for action in declared.actions {
+        let path = pattern(in_group, &format!("/{{name}}/{}", action.name));
+        routes.push(Route::new("POST", path, declared.kind, action.versions, action.handler));
+    }
+    routes
+}
+
 /// Returns the declaration for a call.
-fn of_call(call: &Call<'_>) -> Result<&'static ResourceType, ArmError> {
-    declared(call.route.kind).ok_or_else(|| ArmError::gateway(404, "InvalidResourceType", call.route.kind))
+fn of_call(state: &CloudState, call: &Call<'_>) -> Result<&'static ResourceType, ArmError> {
+    declared(state, call.route.kind)
+        .ok_or_else(|| ArmError::gateway(404, "InvalidResourceType", call.route.kind))
 }
 
 /// Returns the error of an absent resource. Resource Manager itself knows only the top-level ones.
 fn not_found(declared: &ResourceType, call: &Call<'_>) -> ArmError {
     if declared.child_parts().is_some() {
-        return ArmError::new(404, "NotFound", format!("Resource {} not found.", requested_id(call)));
+        return ArmError::new(404, "NotFound", format!("Resource {} not found.", id_of(declared, call)));
     }
     ArmError::resource_not_found(declared.kind, call.param("name"), call.param("group"))
 }
 
 /// Returns the parent of a child in a call's URL.
 fn parent<'a>(state: &'a CloudState, call: &Call<'_>) -> Option<&'a Resource> {
-    state.tracked.get(parent_id(&requested_id(call)))
+    state.tracked.get(parent_id(&requested_id(state, call)))
 }
 
 pub(super) fn get(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
-    let found = state.tracked.get(&requested_id(call));
-    let found = found.map_or_else(|| Err(not_found(of_call(call)?, call)), Ok)?;
+    let found = state.tracked.get(&requested_id(state, call));
+    let found = found.map_or_else(|| Err(not_found(of_call(state, call)?, call)), Ok)?;
     Ok(reply(state, found, 200))
 }
 
 /// Lists the resources of the subscription, of a group or of a parent.
 pub(super) fn list(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
-    let (declared, group) = (of_call(call)?, call.param("group"));
+    let (declared, group) = (of_call(state, call)?, call.param("group"));
     let bodies = match declared.child_parts() {
         Some((kind, _)) => {
             let missing = || ArmError::resource_not_found(kind, call.param("parent"), group);
@@ -56,7 +83,7 @@ pub(super) fn list(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, Arm
 
 fn reply(state: &CloudState, resource: &Resource, status: u16) -> Reply {
     let reply = Reply::json(status, &resource.body(state));
-    match resource.shown_etag() {
+    match resource.shown_etag(state) {
         Some(etag) => reply.with_header("etag", &etag),
         None => reply,
     }
@@ -67,7 +94,7 @@ fn check_free(declared: &ResourceType, state: &CloudState, call: &Call<'_>) -> R
     let Some(busy) = declared.busy else { return Ok(()) };
     let root = match declared.child_parts() {
         Some(_) => parent(state, call),
-        None => state.tracked.get(&requested_id(call)),
+        None => state.tracked.get(&requested_id(state, call)),
     };
     match root.filter(|root| root.busy_until(call.now).is_some()) {
         Some(root) => Err(busy(state, call, root)),
@@ -85,7 +112,7 @@ fn check_etag(declared: &ResourceType, call: &Call<'_>, existing: Option<&Resour
 
 /// Creates or replaces a resource; 201 for a new one. Omitted properties and tags are cleared.
 pub(super) fn put(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
-    let declared = of_call(call)?;
+    let declared = of_call(state, call)?;
     if declared.child_parts().is_some() && parent(state, call).is_none() {
         let name = call.param("parent");
         let why = format!(
@@ -93,7 +120,7 @@ pub(super) fn put(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmE
         );
         return Err(ArmError::gateway(404, "ParentResourceNotFound", why));
     }
-    let existing = state.tracked.get(&requested_id(call)).cloned();
+    let existing = state.tracked.get(&requested_id(state, call)).cloned();
     check_etag(declared, call, existing.as_ref())?;
     check_free(declared, state, call)?;
     let mut draft = draft(declared, state, call, existing)?;
@@ -110,7 +137,7 @@ pub(super) fn put(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmE
         desired.start(in_progress, done);
         children.iter_mut().for_each(|child| child.start(Progress::Updating, done));
     }
-    removed.iter().for_each(|id| store::remove(state, id));
+    removed.iter().for_each(|id| remove(state, id));
     [desired.clone()].into_iter().chain(children).for_each(|one| state.tracked.insert(one));
     if declared.is_write_of_parent {
         start_on_parent(state, &id, done);
@@ -152,9 +179,9 @@ fn draft(
             .filter_map(|name| Some(((*name).to_owned(), existing.properties.get(*name)?.clone())))
     });
     properties.extend(kept);
-    let id = existing.as_ref().map_or_else(|| requested_id(call), |existing| existing.id.clone());
+    let id = existing.as_ref().map_or_else(|| requested_id(state, call), |existing| existing.id.clone());
     let created = existing.as_ref().map_or(call.now, |existing| existing.created);
-    let mut desired = Resource::new(declared, id, created);
+    let mut desired = Resource::new(declared.kind, id, created);
     desired.effective = call.timing.after(call.now, declared.propagation_seconds);
     desired.owner = existing.as_ref().map_or_else(String::new, |existing| existing.owner.clone());
     desired.location = location;
@@ -173,7 +200,7 @@ fn draft(
 
 /// Starts the write of a child on its parent.
 fn start_on_parent(state: &mut CloudState, child: &str, done: SimTime) {
-    let has_etag = state.tracked.get(child).is_some_and(|child| child.shown_etag().is_some());
+    let has_etag = state.tracked.get(child).is_some_and(|child| child.shown_etag(state).is_some());
     let etag = has_etag.then(|| state.uuid("etag"));
     let Some(parent) = state.tracked.get_mut(parent_id(child)) else { return };
     parent.start(Progress::Updating, done);
@@ -184,7 +211,7 @@ fn start_on_parent(state: &mut CloudState, child: &str, done: SimTime) {
 
 /// Replaces the tags.
 pub(super) fn patch(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
-    let (declared, id) = (of_call(call)?, requested_id(call));
+    let (declared, id) = (of_call(state, call)?, requested_id(state, call));
     get(state, call)?;
     check_free(declared, state, call)?;
     let body = call.body()?;
@@ -198,8 +225,8 @@ pub(super) fn patch(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, Ar
 
 /// Deletes a resource and its children; 204 if it does not exist.
 pub(super) fn delete(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
-    let declared = of_call(call)?;
-    let Some(resource) = state.tracked.get(&requested_id(call)).cloned() else {
+    let declared = of_call(state, call)?;
+    let Some(resource) = state.tracked.get(&requested_id(state, call)).cloned() else {
         return Ok(Reply::empty(204));
     };
     check_etag(declared, call, Some(&resource))?;
@@ -207,7 +234,7 @@ pub(super) fn delete(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, A
     (declared.hooks.check_delete)(state, &resource)?;
     let done = call.timing.after(call.now, declared.delete.seconds);
     if declared.delete.course == Course::InResponse {
-        store::remove(state, &resource.id);
+        remove(state, &resource.id);
         return Ok(Reply::empty(200).with_latency(declared.delete.seconds));
     }
     if let Some(resource) = state.tracked.get_mut(&resource.id) {
@@ -232,7 +259,7 @@ fn announced(
         return if write.course == Course::InResponse { reply.with_latency(write.seconds) } else { reply };
     };
     // An operation on a child names its parent, on which it is in progress.
-    let is_child = declared(resource.kind()).is_some_and(|declared| declared.is_write_of_parent);
+    let is_child = declared(state, resource.kind()).is_some_and(|declared| declared.is_write_of_parent);
     let target = if is_child { parent_id(&resource.id) } else { &resource.id };
     let location = state.tracked.get(target).map_or("global", |root| root.location.as_str()).to_owned();
     let provider = resource.kind().split('/').next().unwrap_or_default();

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
-use super::{Properties, ResourceType, declared, is_in_group};
-use crate::arm::{id, roles};
-use crate::clock::{SimTime, Timing};
-use crate::state::CloudState;
+use crate::arm::id;
+use crate::clock::SimTime;
+
+/// The properties of a resource, as in a request body.
+pub type Properties = Map<String, Value>;
 
 /// The progress of the latest write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,13 +65,13 @@ pub struct Resource {
     /// The resource that manages it, which alone changes it; empty for none.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub owner: String,
-    progress: Progress,
+    pub(super) progress: Progress,
     /// The end of the write in progress.
     #[serde(default)]
-    done: Option<SimTime>,
+    pub(super) done: Option<SimTime>,
     /// True if the write in progress fails.
     #[serde(default)]
-    fails_on_completion: bool,
+    pub(super) fails_on_completion: bool,
     /// The time from which other services act on the latest PUT.
     #[serde(default)]
     pub effective: SimTime,
@@ -80,11 +81,11 @@ pub struct Resource {
 }
 
 impl Resource {
-    /// Creates a resource without properties, in the state `Succeeded`.
-    pub fn new(declared: &ResourceType, id: String, created: SimTime) -> Self {
+    /// Creates a resource of a type without properties, in the state `Succeeded`.
+    pub fn new(kind: &str, id: String, created: SimTime) -> Self {
         Self {
             id,
-            kind: declared.kind.to_owned(),
+            kind: kind.to_owned(),
             location: String::new(),
             tags: Map::new(),
             properties: Properties::new(),
@@ -145,43 +146,12 @@ impl Resource {
         self.fails_on_completion = self.done.is_some();
         self.fails_on_completion
     }
-
-    /// Returns the ARM body.
-    pub fn body(&self, state: &CloudState) -> Value {
-        let declared = declared(&self.kind);
-        let mut properties = self.properties.clone();
-        if declared.is_some_and(|declared| declared.creation_state.is_some()) {
-            properties.insert("provisioningState".to_owned(), json!(self.progress.as_str()));
-        }
-        let mut body =
-            json!({ "id": self.id, "name": self.name(), "type": self.kind, "properties": properties });
-        if let Some(etag) = self.shown_etag() {
-            body["etag"] = json!(etag);
-        }
-        if !self.location.is_empty() {
-            body["location"] = json!(self.location);
-            body["tags"] = json!(self.tags);
-        }
-        for (name, value) in &self.fields {
-            body[name] = value.clone();
-        }
-        if let Some(declared) = declared {
-            (declared.hooks.show)(state, self, &mut body);
-        }
-        body
-    }
-
-    /// Returns the etag as headers and bodies contain it; `None` if the type has none.
-    pub fn shown_etag(&self) -> Option<String> {
-        let has_etag = declared(&self.kind).is_some_and(|declared| declared.has_etag);
-        has_etag.then(|| format!("W/\"{}\"", self.etag))
-    }
 }
 
 /// The resources of all declared types, by the key of their id.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Resources(BTreeMap<String, Resource>);
+pub struct Resources(pub(super) BTreeMap<String, Resource>);
 
 impl Resources {
     /// Returns the resource with that id, compared case-insensitively.
@@ -228,31 +198,12 @@ impl Resources {
     }
 }
 
-/// Completes the writes that are due.
-pub(super) fn advance_to(state: &mut CloudState, due: SimTime, _: &Timing) {
-    let mut deleted = Vec::new();
-    for resource in state.tracked.0.values_mut().filter(|one| one.done.is_some_and(|done| done <= due)) {
-        resource.done = None;
-        resource.progress = match (std::mem::take(&mut resource.fails_on_completion), resource.progress) {
-            (true, _) => Progress::Failed,
-            (false, Progress::Deleting) => {
-                deleted.push(resource.id.clone());
-                Progress::Deleting
-            }
-            (false, _) => Progress::Succeeded,
-        };
-    }
-    deleted.iter().for_each(|id| remove(state, id));
+/// Returns whether an id is in a group.
+pub(crate) fn is_in_group(id: &str, group: &str) -> bool {
+    id::part(id, "resourceGroups").is_some_and(|own| own.eq_ignore_ascii_case(group))
 }
 
-/// Removes a resource, its children, and the role assignments at and below it.
-pub(super) fn remove(state: &mut CloudState, id: &str) {
-    let below: Vec<String> = state.tracked.below(id).iter().map(|one| one.id.clone()).collect();
-    for id in below.iter().map(String::as_str).chain([id]) {
-        let Some(resource) = state.tracked.0.remove(&id::key(id)) else { continue };
-        roles::drop_scope(state, &resource.id);
-        if let Some(declared) = declared(&resource.kind) {
-            (declared.hooks.deleted)(state, &resource);
-        }
-    }
+/// Returns the id of a child's parent. The child's name may be empty, as in the URL of a list.
+pub(crate) fn parent_id(child: &str) -> &str {
+    child.rsplitn(3, '/').nth(2).unwrap_or_default()
 }

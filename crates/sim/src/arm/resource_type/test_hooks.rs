@@ -38,7 +38,7 @@ pub(crate) fn start_noop_write(state: &mut CloudState, id: &str, now: SimTime, t
     let Some(found) = state.tracked.get(root).filter(|root| root.busy_until(now).is_none()) else {
         return false;
     };
-    let Some(declared) = declared(found.kind()) else { return false };
+    let Some(declared) = declared(state, found.kind()) else { return false };
     let Course::Operation { name, style, retry_after } = declared.put.course else { return false };
     let (id, location) = (found.id.clone(), found.location.clone());
     let done = timing.after(now, declared.put.seconds).max(now.plus_ms(1));

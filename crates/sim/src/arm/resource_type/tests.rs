@@ -7,7 +7,7 @@ use crate::arm::error::ArmError;
 use crate::test_cloud::{TestCloud, code};
 
 /// A type of the tests, in a namespace that no other type has.
-pub(in crate::arm) const WIDGETS: ResourceType = ResourceType {
+pub(crate) const WIDGETS: ResourceType = ResourceType {
     versions: &["2024-01-01"],
     check_name: |name| match name.len() {
         4.. => Ok(()),

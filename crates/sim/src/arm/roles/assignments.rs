@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::arm::error::ArmError;
 use crate::arm::roles::{Assignment, builtin, definitions};
-use crate::arm::{Call, Route, id, middleware, versions};
+use crate::arm::{Call, Route, id, scope, versions};
 use crate::clock::SimTime;
 use crate::durations;
 use crate::entra::Principal;
@@ -123,7 +123,7 @@ fn put(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
         return Err(ArmError::new(400, "InvalidRoleAssignmentId", why));
     }
     let desired = AssignmentRequest::read(call)?;
-    middleware::scope_exists(state, &desired.scope)?;
+    scope::scope_exists(state, &desired.scope)?;
     let principal_type = desired.kind_of_principal(state, call.now)?;
     let key = name.to_ascii_lowercase();
     if let Some(existing) = state.roles.assignments.get_mut(&key) {
@@ -192,7 +192,7 @@ fn find<'a>(state: &'a CloudState, call: &Call<'_>) -> Option<&'a Assignment> {
 
 fn list(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
     let scope = format!("/{}", call.param("scope"));
-    middleware::scope_exists(state, &scope)?;
+    scope::scope_exists(state, &scope)?;
     let filter = Filter::read(call.request.query("$filter").unwrap_or_default())?;
     let fits = |assignment: &&Assignment| {
         let above = id::within(&scope, &assignment.scope);

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::arm::roles::Right;
+use super::store::Right;
 
 /// The role Owner.
 pub const OWNER: &str = "8e3af657-a8ff-443c-a75c-2fe8c4bcb635";

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::arm::error::ArmError;
 use crate::arm::roles::builtin;
 use crate::arm::versions::PERMISSIONS as VERSIONS;
-use crate::arm::{Call, Route, id, middleware};
+use crate::arm::{Call, Route, id, scope};
 use crate::request::Reply;
 use crate::state::CloudState;
 
@@ -19,7 +19,7 @@ pub(super) fn routes() -> Vec<Route> {
 /// Returns one entry for every effective role at the scope, with the actions of its definition.
 fn list(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
     let scope = format!("/{}", call.param("scope"));
-    middleware::scope_exists(state, &scope)?;
+    scope::scope_exists(state, &scope)?;
     let counting = state.roles.assignments.values().filter(|assignment| {
         assignment.principal_id.eq_ignore_ascii_case(&call.caller.object_id)
             && assignment.effective <= call.now

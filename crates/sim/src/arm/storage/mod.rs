@@ -4,15 +4,17 @@
 //! An account's name is a label in DNS, so it is unique in all of Azure. The containers of an account are data of the
 //! blob service, which Resource Manager shows under `blobServices/default/containers`.
 
+mod blob_service;
+pub mod store;
+
 use http::Method;
 use serde_json::{Value, json};
 
 use crate::arm::error::ArmError;
 use crate::arm::operation::Style;
-use crate::arm::provider::Provider;
 use crate::arm::resource_type::{Draft, Hooks, Properties, Resource, ResourceType, Write};
 use crate::arm::versions::STORAGE as VERSIONS;
-use crate::arm::{Call, Route, id};
+use crate::arm::{Call, Provider, Route, id};
 use crate::blob::store::{Container, is_container_name};
 use crate::clock::SimTime;
 use crate::durations::{STORAGE_ACCOUNT_PUT, STORAGE_RETRY_AFTER};
@@ -32,7 +34,7 @@ pub const ACCOUNT: ResourceType = ResourceType {
     read_only: &["primaryEndpoints", "primaryLocation", "creationTime", "statusOfPrimary"],
     put: Write::operation("CreateStorageAccount", Style::Location, STORAGE_ACCOUNT_PUT, STORAGE_RETRY_AFTER),
     answers_creation_with_202: true,
-    hooks: Hooks { prepare, deleted: |state, account| state.storage.remove(account.name()), ..Hooks::NONE },
+    hooks: Hooks { prepare, deleted, ..Hooks::NONE },
     ..ResourceType::new("Microsoft.Storage/storageAccounts")
 };
 
@@ -41,6 +43,8 @@ pub const PROVIDER: Provider = Provider::stateless("storage", routes);
 
 fn routes() -> Vec<Route> {
     vec![
+        Route::new("GET", blob_service::PATH, blob_service::KIND, VERSIONS, blob_service::get),
+        Route::new("PUT", blob_service::PATH, blob_service::KIND, VERSIONS, blob_service::put),
         Route::new("GET", CONTAINERS_PATH, CONTAINERS, VERSIONS, list_containers),
         Route::new("GET", CONTAINER_PATH, CONTAINERS, VERSIONS, get_container),
         Route::new("PUT", CONTAINER_PATH, CONTAINERS, VERSIONS, put_container),
@@ -129,6 +133,11 @@ fn prepare(state: &mut CloudState, call: &Call<'_>, draft: &mut Draft) -> Result
     Ok(())
 }
 
+fn deleted(state: &mut CloudState, account: &Resource) {
+    state.storage.remove(account.name());
+    state.blob_services.remove(account.name());
+}
+
 fn tier(sku: &str) -> &str {
     sku.split('_').next().unwrap_or("Standard")
 }
@@ -140,13 +149,6 @@ pub(crate) fn reachable<'a>(state: &'a CloudState, name: &str, now: SimTime) -> 
 }
 
 const UPDATING: crate::arm::resource_type::Progress = crate::arm::resource_type::Progress::Updating;
-
-/// Returns whether a scope is a container of an account. Only the blob service knows containers.
-pub(crate) fn is_container(state: &CloudState, scope: &str) -> bool {
-    let (account, container) = (id::part(scope, "storageAccounts"), id::part(scope, "containers"));
-    let (Some(account), Some(container)) = (account, container) else { return false };
-    state.storage.container(&account.to_lowercase(), container).is_some()
-}
 
 fn account<'a>(state: &'a CloudState, call: &Call<'_>) -> Result<&'a Resource, ArmError> {
     let (name, group) = (call.param("account"), call.param("group"));

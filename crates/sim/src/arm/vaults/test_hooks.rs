@@ -6,7 +6,7 @@ use super::{DeletedVault, KIND, Vault, Vaults, body};
 use crate::arm::operation::Operation;
 use crate::clock::SimTime;
 use crate::state::CloudState;
-use crate::vault::certificate::Certificates;
+use crate::vault::store::Certificates;
 
 /// The age of the planted deletion in milliseconds.
 const AGO_MS: i64 = 3_600_000;

@@ -155,7 +155,7 @@ fn an_update_keeps_what_it_leaves_out() {
 fn a_group_deletion_soft_deletes_its_vaults() {
     let mut cloud = TestCloud::new();
     cloud.make_vault("kv-demo");
-    let deleted_at = super::delete_members(&mut cloud.state, "RG", cloud.now, &cloud.timing);
+    let deleted_at = super::provider::delete_members(&mut cloud.state, "RG", cloud.now, &cloud.timing);
     assert!(deleted_at > cloud.now);
     cloud.advance(6.0);
     assert_eq!(cloud.arm(Method::GET, &TestCloud::vault_path("kv-demo"), None).status, 404);

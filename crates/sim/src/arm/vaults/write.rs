@@ -8,7 +8,7 @@ use crate::arm::error::ArmError;
 use crate::durations;
 use crate::request::Reply;
 use crate::state::CloudState;
-use crate::vault::certificate::Certificates;
+use crate::vault::store::Certificates;
 
 /// Creates or updates a vault, or recovers it with `createMode: recover`.
 pub(super) fn put(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {

@@ -50,7 +50,7 @@ pub fn field_errors(draft: &Draft, object: &Value) -> Vec<FieldError> {
     }
     let is_frozen = draft.live.as_ref().is_some_and(|live| live["immutable"] == json!(true));
     if is_frozen {
-        let live = draft.live.as_ref();
+        let live = draft.live.as_deref();
         for field in ["data", "binaryData", "immutable"] {
             if live.and_then(|live| live.get(field)) != object.get(field) {
                 errors.push(FieldError::forbidden(field, "field is immutable when `immutable` is set"));

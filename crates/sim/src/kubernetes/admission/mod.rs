@@ -73,7 +73,7 @@ pub(super) fn warnings(draft: &Draft, object: &Value) -> Vec<String> {
 fn rule_errors(draft: &Draft, object: &Value, schema_errors: &[FieldError]) -> Vec<FieldError> {
     let schema = &draft.definition.schema;
     if !schema_errors.iter().any(FieldError::prevents_rules) {
-        return rules::field_errors(schema, object, draft.live.as_ref());
+        return rules::field_errors(schema, object, draft.live.as_deref());
     }
     if !has_rules(schema) {
         return Vec::new();

@@ -1,24 +1,19 @@
 //! Evaluation of an expression.
 
-use super::{CelValue, Expr, ExprKind, Fold, Literal, functions};
+use super::expression::{Expr, ExprKind, Fold, Literal, unescaped};
+use super::functions;
+use super::operators::{Evaluated, binary, no_overload, overflow};
+use super::value::{CelValue, display};
 
 /// The maximum number of evaluated parts of one expression, as a real server bounds the cost.
 const STEPS_MAX: u64 = 1_000_000;
 /// The reason of an exceeded bound.
 const TOO_COSTLY: &str = "operation cancelled: actual cost limit exceeded";
 
-/// The result of an evaluation, or the reason of its failure in the words of the API server.
-pub(super) type Evaluated<'v> = Result<CelValue<'v>, String>;
-
 /// Evaluates an expression over `self` and `oldSelf`.
 pub(super) fn evaluate<'v>(expr: &Expr, own: CelValue<'v>, old: Option<CelValue<'v>>) -> Evaluated<'v> {
     let old = old.map(|old| ("oldSelf", old));
     Evaluator { variables: std::iter::once(("self", own)).chain(old).collect(), steps: 0 }.value(expr)
-}
-
-/// Returns the error of operands of the wrong types.
-pub(super) fn no_overload<T>() -> Result<T, String> {
-    Err("no such overload".to_owned())
 }
 
 struct Evaluator<'e, 'v> {
@@ -106,7 +101,7 @@ impl<'e, 'v> Evaluator<'e, 'v> {
             found if test => Ok(CelValue::Bool(found.is_some())),
             found if optional || was_optional => Ok(CelValue::Optional(found.map(Into::into))),
             Some(found) => Ok(found),
-            None => Err(format!("no such key: {}", super::unescaped(field))),
+            None => Err(format!("no such key: {}", unescaped(field))),
         }
     }
 
@@ -118,13 +113,13 @@ impl<'e, 'v> Evaluator<'e, 'v> {
             other => (other, optional),
         };
         let found = if of.is_map() {
-            of.entry(&key).ok_or_else(|| format!("no such key: {}", functions::display(&key)))
+            of.entry(&key).ok_or_else(|| format!("no such key: {}", display(&key)))
         } else {
             let Some(items) = of.items() else { return no_overload() };
             let Some(number) = key.number() else { return no_overload() };
             let index = (number >= 0.0).then_some(number as usize);
             let found = index.and_then(|index| items.get(index).cloned());
-            found.ok_or_else(|| format!("index out of bounds: {}", functions::display(&key)))
+            found.ok_or_else(|| format!("index out of bounds: {}", display(&key)))
         };
         if optional { Ok(CelValue::Optional(found.ok().map(Into::into))) } else { found }
     }
@@ -198,93 +193,5 @@ fn of_literal<'v>(literal: &Literal) -> CelValue<'v> {
         Literal::Double(number) => CelValue::Double(*number),
         Literal::Text(text) => CelValue::owned(text.clone()),
         Literal::Bytes(bytes) => CelValue::Bytes(bytes.clone().into()),
-    }
-}
-
-fn overflow() -> String {
-    "integer overflow".to_owned()
-}
-
-/// Applies a binary operator other than `&&` and `||`.
-pub(super) fn binary<'v>(operator: &str, left: CelValue<'v>, right: CelValue<'v>) -> Evaluated<'v> {
-    match operator {
-        "==" => return Ok(CelValue::Bool(left == right)),
-        "!=" => return Ok(CelValue::Bool(left != right)),
-        "in" if right.is_map() => return Ok(CelValue::Bool(right.entry(&left).is_some())),
-        "in" => {
-            return right.items().map_or_else(no_overload, |items| Ok(CelValue::Bool(items.contains(&left))));
-        }
-        "<" | "<=" | ">" | ">=" => {
-            let Some(order) = left.compare(&right) else { return no_overload() };
-            return Ok(CelValue::Bool(match operator {
-                "<" => order.is_lt(),
-                "<=" => order.is_le(),
-                ">" => order.is_gt(),
-                _ => order.is_ge(),
-            }));
-        }
-        _ => {}
-    }
-    match (left, right) {
-        (CelValue::Int(left), CelValue::Int(right)) => {
-            whole(operator, i128::from(left), i128::from(right), |number| {
-                i64::try_from(number).map(CelValue::Int).map_err(|_| overflow())
-            })
-        }
-        (CelValue::Uint(left), CelValue::Uint(right)) => {
-            whole(operator, left.into(), right.into(), |number| {
-                u64::try_from(number).map(CelValue::Uint).map_err(|_| "unsigned integer overflow".to_owned())
-            })
-        }
-        (CelValue::Double(left), CelValue::Double(right)) => Ok(CelValue::Double(match operator {
-            "+" => left + right,
-            "-" => left - right,
-            "*" => left * right,
-            "/" => left / right,
-            _ => return no_overload(),
-        })),
-        (CelValue::Text(left), CelValue::Text(right)) if operator == "+" => {
-            Ok(CelValue::owned(format!("{left}{right}")))
-        }
-        (CelValue::Bytes(left), CelValue::Bytes(right)) if operator == "+" => {
-            Ok(CelValue::Bytes([left.as_slice(), right.as_slice()].concat().into()))
-        }
-        (CelValue::Time(left), CelValue::Time(right)) if operator == "-" => {
-            Ok(CelValue::Duration(left.duration_since(right)))
-        }
-        (CelValue::Time(time), CelValue::Duration(span))
-        | (CelValue::Duration(span), CelValue::Time(time)) => {
-            let span = if operator == "-" { -span } else { span };
-            time.checked_add(span).map(CelValue::Time).map_err(|_| "timestamp overflow".to_owned())
-        }
-        (CelValue::Duration(left), CelValue::Duration(right)) => {
-            let sum = if operator == "-" { left.checked_sub(right) } else { left.checked_add(right) };
-            sum.map(CelValue::Duration).ok_or_else(|| "duration overflow".to_owned())
-        }
-        (left, right) => match (left.items(), right.items()) {
-            (Some(mut all), Some(more)) if operator == "+" && !left.is_map() && !right.is_map() => {
-                all.extend(more);
-                Ok(CelValue::list(all))
-            }
-            _ => no_overload(),
-        },
-    }
-}
-
-fn whole<'v>(
-    operator: &str,
-    left: i128,
-    right: i128,
-    narrow: impl Fn(i128) -> Evaluated<'v>,
-) -> Evaluated<'v> {
-    match (operator, right) {
-        ("+", _) => narrow(left + right),
-        ("-", _) => narrow(left - right),
-        ("*", _) => narrow(left * right),
-        ("/", 0) => Err("division by zero".to_owned()),
-        ("/", _) => narrow(left / right),
-        ("%", 0) => Err("modulus by zero".to_owned()),
-        ("%", _) => narrow(left % right),
-        _ => no_overload(),
     }
 }

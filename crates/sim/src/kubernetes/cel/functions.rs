@@ -5,10 +5,9 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use jiff::tz::TimeZone;
 
-use super::CelValue;
-use super::evaluate::{Evaluated, no_overload};
+use super::operators::{self, Evaluated, no_overload};
 use super::text_functions;
-use super::value::parse_duration;
+use super::value::{CelValue, display, parse_duration};
 use crate::kubernetes::schema::quantity;
 
 /// The names of types as values.
@@ -25,35 +24,6 @@ fn size(value: &CelValue<'_>) -> Option<usize> {
         CelValue::Text(text) => Some(text.chars().count()),
         CelValue::Bytes(bytes) => Some(bytes.len()),
         other => other.items().map(|items| items.len()),
-    }
-}
-
-/// Returns a value as text in an error.
-pub(super) fn display(value: &CelValue<'_>) -> String {
-    match value {
-        CelValue::Null => "null".to_owned(),
-        CelValue::Bool(is) => is.to_string(),
-        CelValue::Int(number) => number.to_string(),
-        CelValue::Uint(number) => number.to_string(),
-        CelValue::Double(number) => number.to_string(),
-        CelValue::Text(text) => text.to_string(),
-        CelValue::Bytes(bytes) => String::from_utf8_lossy(bytes).into_owned(),
-        CelValue::Duration(span) => format!("{}s", span.as_secs_f64()),
-        CelValue::Time(time) => time.to_string(),
-        CelValue::Ip(ip) => ip.to_string(),
-        CelValue::Network(network) => network.to_string(),
-        CelValue::Type(name) => (*name).to_owned(),
-        CelValue::Json(_, value) => value.to_string(),
-        CelValue::Quantity(_) | CelValue::Optional(_) => value.type_name().to_owned(),
-        CelValue::List(items) => {
-            let items: Vec<String> = items.iter().map(display).collect();
-            format!("[{}]", items.join(", "))
-        }
-        CelValue::Map(entries) => {
-            let entries: Vec<String> =
-                entries.iter().map(|(key, value)| format!("{}: {}", display(key), display(value))).collect();
-            format!("{{{}}}", entries.join(", "))
-        }
     }
 }
 
@@ -269,7 +239,7 @@ fn of_list<'v>(name: &str, arguments: &[CelValue<'v>]) -> Evaluated<'v> {
         ("sum", []) => {
             let mut items = items.into_iter();
             let first = items.next().unwrap_or(CelValue::Int(0));
-            items.try_fold(first, |sum, item| super::evaluate::binary("+", sum, item))
+            items.try_fold(first, |sum, item| operators::binary("+", sum, item))
         }
         ("indexOf", [wanted]) => position(items.iter().position(|item| item == wanted)),
         ("lastIndexOf", [wanted]) => position(items.iter().rposition(|item| item == wanted)),

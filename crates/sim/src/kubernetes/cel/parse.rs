@@ -1,7 +1,7 @@
 //! The parser: operators by precedence, then members, then primaries.
 
+use super::expression::{CompileError, Expr, ExprKind, Fold, Literal};
 use super::tokens::{Token, TokenKind, tokens};
-use super::{CompileError, Expr, ExprKind, Fold, Literal};
 
 /// The maximum depth of an expression, which bounds the recursion of everything that walks it.
 const DEPTH_MAX: usize = 96;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use super::check::Type;
+use super::value_type::Type;
 
 /// `T` stands for any type, the same one in a line.
 const TABLE: &str = "

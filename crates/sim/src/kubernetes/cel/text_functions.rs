@@ -2,9 +2,8 @@
 
 use regex_lite::Regex;
 
-use super::CelValue;
-use super::evaluate::{Evaluated, no_overload};
-use super::functions::display;
+use super::operators::{Evaluated, no_overload};
+use super::value::{CelValue, display};
 use crate::kubernetes::schema::validate::matches_valid;
 
 /// Calls a function of a text.

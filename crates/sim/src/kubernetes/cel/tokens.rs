@@ -1,6 +1,6 @@
 //! The tokens of an expression.
 
-use super::{CompileError, Literal};
+use super::expression::{CompileError, Literal};
 
 /// A token and its offset in characters.
 #[derive(Debug, Clone, PartialEq)]

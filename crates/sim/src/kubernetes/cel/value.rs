@@ -11,6 +11,7 @@ use ipnet::IpNet;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
+use super::expression::unescaped;
 use crate::kubernetes::schema::traverse::{self, ListKind, list_kind};
 
 /// A value.
@@ -114,7 +115,7 @@ impl<'v> CelValue<'v> {
         match self {
             Self::Map(_) => self.entry(&Self::owned(name.to_owned())),
             Self::Json(schema, Value::Object(map)) => {
-                let unescaped = super::unescaped(name);
+                let unescaped = unescaped(name);
                 let name = if traverse::names_field(schema, name) || map.contains_key(name) {
                     name
                 } else {
@@ -265,4 +266,33 @@ pub(super) fn parse_duration(text: &str) -> Option<SignedDuration> {
         rest = &rest[unit_end..];
     }
     (!text.is_empty() && nanos < 9.2e18).then(|| SignedDuration::from_nanos(sign * nanos as i64))
+}
+
+/// Returns a value as text in an error.
+pub(super) fn display(value: &CelValue<'_>) -> String {
+    match value {
+        CelValue::Null => "null".to_owned(),
+        CelValue::Bool(is) => is.to_string(),
+        CelValue::Int(number) => number.to_string(),
+        CelValue::Uint(number) => number.to_string(),
+        CelValue::Double(number) => number.to_string(),
+        CelValue::Text(text) => text.to_string(),
+        CelValue::Bytes(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+        CelValue::Duration(span) => format!("{}s", span.as_secs_f64()),
+        CelValue::Time(time) => time.to_string(),
+        CelValue::Ip(ip) => ip.to_string(),
+        CelValue::Network(network) => network.to_string(),
+        CelValue::Type(name) => (*name).to_owned(),
+        CelValue::Json(_, value) => value.to_string(),
+        CelValue::Quantity(_) | CelValue::Optional(_) => value.type_name().to_owned(),
+        CelValue::List(items) => {
+            let items: Vec<String> = items.iter().map(display).collect();
+            format!("[{}]", items.join(", "))
+        }
+        CelValue::Map(entries) => {
+            let entries: Vec<String> =
+                entries.iter().map(|(key, value)| format!("{}: {}", display(key), display(value))).collect();
+            format!("{{{}}}", entries.join(", "))
+        }
+    }
 }

@@ -102,6 +102,7 @@ fn walk(
         (None, None) => {}
         (None, Some(value)) => gather(schema, value, path, &mut difference.added),
         (Some(value), None) => gather(schema, value, path, &mut difference.removed),
+        (Some(old), Some(new)) if old == new => {}
         (Some(old), Some(new)) => match (classify(schema, old), classify(schema, new)) {
             (NodeKind::Map(_), NodeKind::Map(_)) | (NodeKind::List(_), NodeKind::List(_)) => {
                 for (edge, part_schema, part) in parts(schema, old) {
@@ -118,7 +119,6 @@ fn walk(
                     }
                 }
             }
-            (NodeKind::Whole, NodeKind::Whole) if old == new => {}
             (NodeKind::Whole, NodeKind::Map(_) | NodeKind::List(_)) if old.is_null() => {
                 for (edge, part_schema, part) in parts(schema, new) {
                     path.push(edge);

@@ -114,11 +114,14 @@ fn drop_zeros_below(schema: &Value, value: &mut Value, parent: &str) {
     match value {
         Value::Object(map) => {
             map.retain(|name, value| {
-                let field = &schema["properties"][name.as_str()];
                 let is_zero = *value == "" || value.as_f64() == Some(0.0);
+                if !is_zero {
+                    return true;
+                }
+                let field = &schema["properties"][name.as_str()];
                 let is_scalar = field["type"] == "string" || field["type"] == "integer";
                 let has_default = !field["default"].is_null();
-                !(is_zero && is_scalar && has_default && !is_pointer(parent, name))
+                !(is_scalar && has_default && !is_pointer(parent, name))
             });
             for (name, value) in map.iter_mut().filter(|(name, _)| *name != "status") {
                 if let Some(field) = field(schema, name) {

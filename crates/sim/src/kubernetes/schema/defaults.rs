@@ -27,6 +27,20 @@ pub fn fill(schema: &Value, value: &mut Value) {
     }
 }
 
+/// Like [`fill`], for one field of an object and everything below it.
+pub fn fill_field(schema: &Value, object: &mut Value, name: &str) {
+    let (Some(field), Some(map)) = (field(schema, name), object.as_object_mut()) else { return };
+    match (map.get_mut(name), field.get("default")) {
+        (Some(value), _) => fill(field, value),
+        (None, Some(default)) => {
+            let mut value = default.clone();
+            fill(field, &mut value);
+            map.insert(name.to_owned(), value);
+        }
+        (None, None) => {}
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::build::{Constrain, integer, list, object, string};

@@ -1,6 +1,18 @@
 //! The grammar of label selectors: `a=b,c in (d, e),!f`.
 
-use super::{Requirement, Rule};
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Requirement {
+    pub(super) key: String,
+    pub(super) rule: Rule,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Rule {
+    In(Vec<String>),
+    NotIn(Vec<String>),
+    Exists,
+    Absent,
+}
 
 const OPERATORS: &str = "in, notin, =, ==, !=, gt, lt";
 

@@ -6,26 +6,13 @@ use serde_json::Value;
 
 use super::definition::Definition;
 use super::status::StatusError;
+use labels::{Requirement, Rule};
 
 /// The selectors of a list or watch.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Selection {
     labels: Vec<Requirement>,
     fields: Vec<(String, bool, String)>,
-}
-
-#[derive(Debug, Clone, PartialEq)]
-struct Requirement {
-    key: String,
-    rule: Rule,
-}
-
-#[derive(Debug, Clone, PartialEq)]
-enum Rule {
-    In(Vec<String>),
-    NotIn(Vec<String>),
-    Exists,
-    Absent,
 }
 
 impl Selection {

@@ -135,7 +135,7 @@ fn apply_config(
     let force = options.force.unwrap_or(false);
     let owner = draft.owner();
     let mut object =
-        apply::applied(&resource_path.definition, draft.live.as_ref(), &config, &owner, force, call.now)?;
+        apply::applied(&resource_path.definition, draft.live.as_deref(), &config, &owner, force, call.now)?;
     decode::drop_applied_nulls(&resource_path.definition, &mut object);
     let object = validate_and_store(store, &draft, object, options.dry_run)?;
     warnings.extend(admission::warnings(&draft, &object));

@@ -6,6 +6,8 @@ pub mod log;
 pub mod read;
 pub mod scale;
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use super::admission;
@@ -53,7 +55,7 @@ impl ApiCall<'_> {
     pub fn draft(&self, live: Option<Value>, manager: &str, applied: bool) -> Draft {
         Draft {
             definition: self.resource_path.definition.clone(),
-            live,
+            live: live.map(Arc::new),
             manager: manager.to_owned(),
             part: match self.resource_path.subresource {
                 Subresource::Status => WriteScope::Status,
@@ -115,7 +117,7 @@ pub fn validate_and_store(
         return Ok(recorded);
     }
     store.addresses = addresses;
-    Ok(write::persist(store, draft, recorded).0)
+    Ok(Arc::unwrap_or_clone(write::persist(store, draft, recorded).0))
 }
 
 fn check_namespace(store: &Store, draft: &Draft, namespace: &str, name: &str) -> Result<(), StatusError> {

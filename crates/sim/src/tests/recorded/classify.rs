@@ -3,7 +3,7 @@
 use http::Method;
 
 use super::names::REGION;
-use crate::arm::accepted_versions;
+use crate::arm::routing::accepted_versions;
 
 /// The parts of a vault's data plane that the simulated cloud does not have.
 const FOREIGN_IN_VAULT: [&str; 3] =

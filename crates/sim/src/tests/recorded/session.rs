@@ -10,7 +10,7 @@ use super::compare::Comparison;
 use super::names::{Names, REGION};
 use super::row::Row;
 use super::setup::{certificate, features_of, group_tags, offered_versions};
-use crate::arm::{accepted_versions, id};
+use crate::arm::{id, routing::accepted_versions};
 use crate::clock::SimTime;
 use crate::entra;
 use crate::request::{Reply, Request};
@@ -185,7 +185,7 @@ impl Session {
         let paging = size.map_or_else(String::new, |(name, value)| format!("&{name}={value}"));
         let recorded = url.query_pairs().find(|(name, _)| name == "api-version");
         let recorded = recorded.map_or_else(String::new, |(_, version)| version.into_owned());
-        let version = self.versions.choose(&recorded, crate::vault::accepted_versions());
+        let version = self.versions.choose(&recorded, crate::vault::serve::accepted_versions());
         let target = format!("{path}?api-version={version}{paging}");
         let request = Request::new(row.method(), &format!("{vault}.vault.{DOMAIN}"), &target);
         // A client learns from the first refusal where to get a token; it sends that request without its body.

@@ -34,7 +34,7 @@ pub(super) fn certificate(policy: &Value, now: SimTime) -> String {
     if !policy["x509_props"].is_object() {
         policy["x509_props"] = json!({ "subject": "CN=recorded" });
     }
-    crate::vault::certificate_of(&policy, now)
+    crate::vault::serve::certificate_of(&policy, now)
 }
 
 /// Returns the minor versions of Kubernetes with their newest patch, from the default one down.

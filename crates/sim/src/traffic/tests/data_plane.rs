@@ -12,9 +12,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::aks::fixture::ClusterFixture;
 use crate::aks::object::text;
-use crate::traffic::listeners::{GatewayConnection, serve_http};
+use crate::traffic::listeners::serve_http;
+use crate::traffic::proxy::GatewayConnection;
 use crate::traffic::request_target::split_authority;
-use crate::traffic::view::{GATEWAYS, ROUTES, View};
+use crate::traffic::spec::{GATEWAYS, ROUTES};
+use crate::traffic::view::View;
 
 /// The gateways of a cluster.
 pub(in crate::traffic) struct DataPlane {

@@ -87,7 +87,7 @@ impl NodeResources<'_> {
     }
 
     fn resource(&self, declared: &ResourceType, name: &str, properties: Value) -> Resource {
-        let resource = Resource::new(declared, id(self.state, self.cluster, declared, name), self.now);
+        let resource = Resource::new(declared.kind, id(self.state, self.cluster, declared, name), self.now);
         resource.with(self.cluster.location(), properties)
     }
 

@@ -7,7 +7,7 @@ use super::*;
 /// Returns the value of an expression over `self`, or the reason of its failure.
 fn value(source: &str, own: &Value) -> Result<String, String> {
     let schema = json!({});
-    evaluate(source, CelValue::of(&schema, own), None).map(|value| functions::display(&value))
+    evaluate(source, CelValue::of(&schema, own), None).map(|value| value::display(&value))
 }
 
 fn holds(source: &str, own: Value) {

@@ -1,0 +1,254 @@
+//! The model of one token bucket of a service. Pure: no clock and no sleep.
+//!
+//! The service tells what is left, and never how fast it refills. The documented rate is the first guess; between two
+//! answers the bucket got what is there now, and was not there before, plus what was taken. So a smaller bucket, or one
+//! that other processes use too, is learned before it is empty.
+
+use crate::endpoints::real;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// The share of a bucket that is kept: for requests that were counted elsewhere, and for errors of the model.
+const RESERVE: f64 = 0.2;
+/// The minimum number of answers between two measurements of the rate.
+const ANSWERS_MIN: u32 = 10;
+/// The minimum duration between two measurements of the rate, in cloud time.
+const MEASURED_MIN: Duration = Duration::from_secs(1);
+/// The share of a new measurement in the rate.
+const WEIGHT: f64 = 0.6;
+/// The lowest rate, as a share of the documented one.
+const RATE_MIN: f64 = 0.001;
+
+/// The documented size of a bucket, and its tokens a second.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Rate {
+    pub(super) size: f64,
+    pub(super) per_second: f64,
+}
+
+/// A bucket as this process knows it.
+#[derive(Debug)]
+pub(super) struct Bucket {
+    documented: Rate,
+    /// The largest size that an answer has shown, at most the documented one.
+    size: f64,
+    /// The refill in tokens a second of cloud time.
+    rate: f64,
+    /// The tokens at a time; `None` before an answer told them.
+    left: Option<(f64, Instant)>,
+    /// The requests without an answer: the service may not have counted them yet.
+    in_flight: u32,
+    /// The time before which nothing is sent.
+    closed_until: Option<Instant>,
+    measured: Option<Measured>,
+    time_scale: f64,
+}
+
+/// The beginning of a measurement.
+#[derive(Debug)]
+struct Measured {
+    since: Instant,
+    told: f64,
+    answers: u32,
+}
+
+impl Bucket {
+    /// Returns a bucket whose service tells what is left.
+    pub(super) fn told(documented: Rate, time_scale: f64) -> Self {
+        Self {
+            documented,
+            size: 0.0,
+            rate: documented.per_second,
+            left: None,
+            in_flight: 0,
+            closed_until: None,
+            measured: None,
+            time_scale,
+        }
+    }
+
+    /// Returns a full bucket whose service tells nothing.
+    pub(super) fn counted(documented: Rate, time_scale: f64, now: Instant) -> Self {
+        let left = Some((documented.size, now));
+        Self { size: documented.size, left, ..Self::told(documented, time_scale) }
+    }
+
+    fn reserve(&self) -> f64 {
+        self.size * RESERVE
+    }
+
+    /// Returns the tokens at a time.
+    fn tokens(&self, now: Instant) -> Option<f64> {
+        let (left, since) = self.left?;
+        let seconds = now.saturating_duration_since(since).as_secs_f64();
+        let refilled = if seconds > 0.0 { seconds * self.time_scale * self.rate } else { 0.0 };
+        Some((left + refilled).min(self.documented.size.max(left)))
+    }
+
+    /// Takes a token for a request, or returns the time to wait for it.
+    pub(super) fn take(&mut self, now: Instant) -> Result<(), Duration> {
+        if let Some(until) = self.closed_until.filter(|until| *until > now) {
+            return Err(until - now);
+        }
+        if let Some(tokens) = self.tokens(now) {
+            let missing = self.reserve() + 1.0 - tokens;
+            let wait = Duration::try_from_secs_f64(missing.max(0.0) / self.rate).unwrap_or_default();
+            let wait = real(wait, self.time_scale);
+            if !wait.is_zero() {
+                return Err(wait);
+            }
+            self.left = Some((tokens - 1.0, now));
+        }
+        self.in_flight += 1;
+        Ok(())
+    }
+
+    /// Records the end of a request, with or without an answer.
+    pub(super) fn ended(&mut self) {
+        self.in_flight = self.in_flight.saturating_sub(1);
+    }
+
+    /// Records an answer that told what is left.
+    pub(super) fn tell(&mut self, told: f64, now: Instant) {
+        self.size = self.size.max((told + 1.0).min(self.documented.size));
+        self.measure(told, now);
+        // Requests that are on their way may not be part of the number yet.
+        self.left = Some((told - f64::from(self.in_flight), now));
+    }
+
+    /// Records a refusal: nothing is sent before the wait is over, and then one request at first.
+    pub(super) fn refuse(&mut self, wait: Duration, now: Instant) {
+        let is_open = self.closed_until.is_none_or(|until| until <= now);
+        let until = self.closed_until.map_or(now + wait, |before| before.max(now + wait));
+        self.closed_until = Some(until);
+        self.left = Some((self.reserve() + 1.0, until));
+        self.measured = None;
+        // The answers of requests that were sent together say the same.
+        if is_open {
+            self.rate = (self.rate / 2.0).max(self.rate_min());
+        }
+    }
+
+    fn rate_min(&self) -> f64 {
+        self.documented.per_second * RATE_MIN
+    }
+
+    fn measure(&mut self, told: f64, now: Instant) {
+        let Some(measured) = &mut self.measured else {
+            self.measured = Some(Measured { since: now, told, answers: 0 });
+            return;
+        };
+        measured.answers += 1;
+        let elapsed = now.saturating_duration_since(measured.since).as_secs_f64() * self.time_scale;
+        // Answers may overtake each other; among many that makes no difference.
+        let is_enough = measured.answers >= ANSWERS_MIN.max(2 * self.in_flight);
+        if !is_enough || elapsed < MEASURED_MIN.as_secs_f64() || !elapsed.is_finite() {
+            return;
+        }
+        let refilled = (told - measured.told + f64::from(measured.answers)).max(0.0);
+        let observed = refilled / elapsed;
+        let full = self.size - 1.0 - f64::from(self.in_flight);
+        let rate = if told >= full || measured.told >= full {
+            // A full bucket gets nothing.
+            self.rate.max(observed)
+        } else {
+            self.rate * (1.0 - WEIGHT) + observed * WEIGHT
+        };
+        self.rate = rate.clamp(self.rate_min(), self.documented.per_second);
+        self.measured = Some(Measured { since: now, told, answers: 0 });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const READS: Rate = Rate { size: 250.0, per_second: 25.0 };
+
+    fn sent(bucket: &mut Bucket, now: Instant) -> Duration {
+        bucket.take(now).err().unwrap_or_default()
+    }
+
+    #[test]
+    fn nothing_waits_before_the_service_has_told_what_is_left() {
+        let (mut bucket, now) = (Bucket::told(READS, 1.0), Instant::now());
+        assert!((0..60).all(|_| bucket.take(now).is_ok()));
+        bucket.ended();
+        bucket.tell(100.0, now);
+        assert_eq!(bucket.tokens(now), Some(41.0), "requests without an answer count");
+    }
+
+    #[test]
+    fn requests_follow_the_refill_when_only_the_reserve_is_left() {
+        let (mut bucket, now) = (Bucket::told(READS, 1.0), Instant::now());
+        bucket.tell(249.0, now);
+        bucket.tell(50.0, now);
+        assert_eq!(sent(&mut bucket, now), Duration::from_millis(40), "25 a second");
+        assert_eq!(sent(&mut bucket, now + Duration::from_millis(40)), Duration::ZERO);
+        assert_eq!(sent(&mut bucket, now + Duration::from_millis(40)), Duration::from_millis(40));
+        assert_eq!(sent(&mut bucket, now + Duration::from_secs(60)), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_refusal_stops_all_requests_until_its_time_is_over() {
+        let (mut bucket, now) = (Bucket::told(READS, 1.0), Instant::now());
+        bucket.tell(249.0, now);
+        bucket.refuse(Duration::from_secs(7), now);
+        bucket.refuse(Duration::from_secs(6), now);
+        assert_eq!(sent(&mut bucket, now), Duration::from_secs(7));
+        let open = now + Duration::from_secs(7);
+        assert_eq!(sent(&mut bucket, open), Duration::ZERO);
+        assert_eq!(
+            sent(&mut bucket, open),
+            Duration::from_millis(80),
+            "not all at once, and at half the rate"
+        );
+    }
+
+    #[test]
+    fn a_counted_bucket_needs_no_answers() {
+        let (rate, now) = (Rate { size: 200.0, per_second: 2.0 }, Instant::now());
+        let mut bucket = Bucket::counted(rate, 60.0, now);
+        assert_eq!((0..200).filter(|_| bucket.take(now).is_ok()).count(), 160);
+        assert_eq!(sent(&mut bucket, now), Duration::from_secs_f64(0.5 / 60.0));
+    }
+
+    /// A service with a bucket that the client does not know, and its clients.
+    fn requests_in(seconds: u32, size: f64, per_second: f64) -> (u32, u32) {
+        let (mut bucket, began) = (Bucket::told(READS, 1.0), Instant::now());
+        let (mut now, end) = (began, began + Duration::from_secs(seconds.into()));
+        let (mut left, mut at, mut admitted, mut refused) = (size, now, 0, 0);
+        while now < end {
+            match bucket.take(now) {
+                Err(wait) => now += wait.max(Duration::from_millis(1)),
+                Ok(()) => {
+                    now += Duration::from_millis(5);
+                    left = (left + (now - at).as_secs_f64() * per_second).min(size);
+                    at = now;
+                    bucket.ended();
+                    if left >= 1.0 {
+                        (left, admitted) = (left - 1.0, admitted + 1);
+                        bucket.tell(left.floor(), now);
+                    } else {
+                        refused += 1;
+                        bucket.refuse(Duration::from_secs(5), now);
+                    }
+                }
+            }
+        }
+        (admitted, refused)
+    }
+
+    #[test]
+    fn an_unknown_bucket_is_used_up_to_its_rate_without_a_refusal() {
+        for (size, per_second) in [(250.0, 25.0), (50.0, 1.0), (50.0, 5.0), (40.0, 0.4), (1_000.0, 100.0)] {
+            let (admitted, refused) = requests_in(600, size, per_second);
+            let most = size + 600.0 * READS.per_second.min(per_second);
+            assert_eq!(refused, 0, "{size} and {per_second} a second");
+            assert!(
+                f64::from(admitted) > 0.9 * most,
+                "{size} and {per_second} a second: {admitted} of {most}"
+            );
+        }
+    }
+}
