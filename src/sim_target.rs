@@ -331,6 +331,7 @@ mod tests {
             faults: Vec::new(),
             zones: Vec::new(),
             images: None,
+            environment: None,
         }
     }
 

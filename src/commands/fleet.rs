@@ -172,7 +172,7 @@ fn requested(command: FleetCommand) -> Option<Requested> {
     Some(match command {
         FleetCommand::Status(_) | FleetCommand::One(_) | FleetCommand::Render(_) | FleetCommand::Sim(_) => {
             return None;
-        },
+        }
         FleetCommand::Up(UpArgs { run, up_options, verify, from_start, on }) => {
             let task = Task::Up { up_options: Arc::new(up_options), verify };
             Requested { from_start, on, ..Requested::new(task, run, Mode::Apply) }

@@ -303,6 +303,8 @@ pub struct Sim {
     /// Programs of this machine that stand for images, so that pods of them really run: "registry.example/app=/usr/bin/app".
     /// Read only from a file that is named with --config.
     pub images: Option<Vec<String>>,
+    /// The environment whose simulated cloud is used, while `landfall sim` serves it; by default the own one.
+    pub environment: Option<String>,
 }
 
 /// Endpoints other than those of public Azure.

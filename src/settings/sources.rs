@@ -168,6 +168,7 @@ pub const ENVIRONMENT: &[(&str, &str)] = &[
     ("sim.faults", "LANDFALL_SIM_FAULTS"),
     ("sim.zones", "LANDFALL_SIM_ZONES"),
     ("sim.images", "LANDFALL_SIM_IMAGES"),
+    ("sim.environment", "LANDFALL_SIM_ENVIRONMENT"),
 ];
 
 /// The sources in their precedence, and the mistakes found so far.

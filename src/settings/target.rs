@@ -54,6 +54,8 @@ pub struct SimConfig {
     pub zones: Vec<String>,
     /// The programs of this machine that stand for images, by the repository of the image.
     pub images: Option<Sourced<BTreeMap<String, PathBuf>>>,
+    /// The environment whose simulated cloud is used; `None` for the own one.
+    pub environment: Option<String>,
 }
 
 /// Endpoints that differ from public Azure's; `None` means public Azure's.
@@ -147,7 +149,17 @@ fn sim_config(sources: &mut Sources<'_>, file: &File) -> Option<SimConfig> {
         let read = images::read(sources, &given);
         sources.take(read).map(|images| Some(given.with(images)))
     });
-    Some(SimConfig { speed: speed?, seed: seed?, faults: faults?, zones: zones?, images: images? })
+    let environment = sources.pick("sim.environment", file.sim.environment.as_ref());
+    let environment =
+        environment.map_or(Some(None), |given| sources.take(super::names::environment(&given)).map(Some));
+    Some(SimConfig {
+        speed: speed?,
+        seed: seed?,
+        faults: faults?,
+        zones: zones?,
+        images: images?,
+        environment: environment?,
+    })
 }
 
 /// Parses a list of zones.

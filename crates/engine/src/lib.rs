@@ -56,8 +56,9 @@ pub use handle::{Done, Handle, Inputs, OptionalHandle, Outputs, RecordOf, Source
 pub use journal::{
     Accepted, BlockedStep, CriticalStep, Damage, DetailedEntry, Details, Entry, EnvironmentKey, FORMAT,
     Holder, Journal, JournalError, JournalState, LEASE, LeaseEnd, Moved, OpenError, PartContent,
-    RecordedLine, RecordedRun, RecordedRuns, RemoteContent, RemoteLog, RemoteOptions, RemoteRuns, RemoteStore,
-    RunSummary, Salvaged, StepState, StepStatus, StoreError, StoreErrorKind, StoreResult, Unlocked, moved_to,
+    RecordedLine, RecordedRun, RecordedRuns, RemoteContent, RemoteLog, RemoteOptions, RemoteRuns,
+    RemoteStore, RunSummary, Salvaged, StepState, StepStatus, StoreError, StoreErrorKind, StoreResult,
+    Unlocked, moved_to,
 };
 pub use os_error::{file_remedy, is_thread_refusal};
 pub use run::{Action, Discovery, LeftBehind, Plan, Planned, Report, discover, down, plan, up};

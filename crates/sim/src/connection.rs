@@ -1,5 +1,8 @@
 //! The addresses and credentials that the clients of the simulated cloud need.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 use crate::acme::ca::CaName;
@@ -61,6 +64,9 @@ pub struct ConnectionInfo {
     /// The lead of the cloud's clock over the system's, in milliseconds.
     #[serde(default)]
     pub clock_ahead_ms: i64,
+    /// The programs that stand for images, by the repository of the image.
+    #[serde(default)]
+    pub images: BTreeMap<String, PathBuf>,
     /// The seed of all ids.
     pub seed: u64,
     /// The speed factor; infinite at instant speed, which is null in JSON.
@@ -108,6 +114,7 @@ impl ConnectionInfo {
             acme_roots: vec![state.acme.root_pem(CaName::Production).to_owned()],
             name_servers,
             clock_ahead_ms: state.clock_offset_ms,
+            images: BTreeMap::new(),
             seed: state.seed,
             time_scale: timing.speed.factor(),
         }

@@ -186,7 +186,12 @@ impl Worker {
 mod tests {
     use super::*;
     use crate::journal::{length_record::KnownLength, seal::Chain};
-    use std::{fs, io::Write, path::Path, sync::atomic::{AtomicBool, Ordering}};
+    use std::{
+        fs,
+        io::Write,
+        path::Path,
+        sync::atomic::{AtomicBool, Ordering},
+    };
 
     fn last(bytes: u64) -> Last {
         Last { bytes, chain: Chain { seq: bytes, ..Chain::after_plain(&[], 0) } }

@@ -1,7 +1,7 @@
 //! Faults of clusters whose state differs from their `provisioningState`.
 
-use super::inject::{Injection, RequestContext};
-use super::{Fault, Kind, Row};
+use super::row::{Injection, Kind, RequestContext, Row};
+use super::variants::Fault;
 use crate::aks::runtime::RuntimeContext;
 use crate::aks::{Controllers, mark_nodes_unready};
 use crate::arm::clusters::{WriteOutcome, container_runtime, fault_hooks};

@@ -137,6 +137,10 @@ faults! {
     BalancerFails,
     /// All kubelets stop responding.
     NodesLost,
+    /// The node of a Job's pod is drained.
+    NodeDrained,
+    /// The memory of a Job's pod runs out.
+    PodOutOfMemory,
     /// The last pod that mounts the Secret is permanently removed.
     HolderGone,
     /// A watch breaks off in the middle of an event.

@@ -138,11 +138,15 @@ pub(super) fn delete(
     }
     let grace = grace_seconds(resource, &object, requested_grace);
     if !foreground && !is_held && resource != "namespaces" && grace == 0 {
-        return store.remove(resource, namespace, name, at).map(Deletion::Deleted);
+        let removed = store.remove(resource, namespace, name, at);
+        return removed.map(|removed| Deletion::Deleted(Arc::unwrap_or_clone(removed)));
     }
     let marked = mark_terminating(&object, foreground, grace, at);
-    let marked =
-        if marked == object { marked } else { store.commit(resource, namespace, name, Some(marked), at)? };
+    let marked = if marked == object {
+        marked
+    } else {
+        Arc::unwrap_or_clone(store.commit(resource, namespace, name, Some(marked), at)?)
+    };
     if foreground {
         for (resource, namespace, name) in &dependents {
             delete(store, resource, namespace, name, Propagation::Background, None, at);

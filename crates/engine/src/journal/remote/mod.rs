@@ -15,8 +15,8 @@ mod store;
 mod transfer;
 mod writer;
 
-pub(in crate::journal) use open::{Located, locate};
 pub use log::RemoteLog;
+pub(in crate::journal) use open::{Located, locate};
 pub use open::{RemoteContent, RemoteOptions, Unlocked};
 pub use store::{LEASE, PartContent, RemoteStore, StoreError, StoreErrorKind, StoreResult};
 pub use transfer::{Moved, moved_to};

@@ -1,22 +1,13 @@
 //! The clusters' side of a container runtime outside of the simulation: what it must run, and its reports.
 
 use std::collections::BTreeSet;
-use std::path::Path;
-use std::sync::Arc;
 
-use super::{ManagedCluster, power};
+use super::operations;
+use super::store::{ContainerRuntime, ManagedCluster};
 use crate::aks::runtime::{self, ContainerReport, ExternalPod, ObjectRef, RuntimeContext};
 use crate::clock::{SimTime, Timing};
 use crate::kubernetes::Store;
 use crate::state::CloudState;
-use crate::vault::NodeVaultReader;
-
-/// The images that the runtime knows, and the folder with the folders of its pods.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct ContainerRuntime {
-    pub images: BTreeSet<String>,
-    pub pod_folder: Option<Arc<Path>>,
-}
 
 /// A pod of the runtime, with the UID of its cluster.
 pub(crate) type ClusterPod = (String, ExternalPod);
@@ -44,7 +35,7 @@ pub(super) fn adapt(state: &CloudState, cluster: &mut ManagedCluster) {
 /// Returns the pods with containers for the runtime, in all clusters.
 pub(crate) fn external_pods(state: &CloudState) -> Vec<ClusterPod> {
     // The nodes of a stopped cluster do not run.
-    let clusters = state.clusters.all.values().filter(|cluster| !power::is_stopped(cluster));
+    let clusters = state.clusters.all.values().filter(|cluster| !operations::is_stopped(cluster));
     let pods = clusters.filter_map(|cluster| {
         let pods =
             runtime::external_pods(&cluster.store, &cluster.controllers, cluster.cluster_info.as_ref()?);
@@ -103,7 +94,7 @@ fn with_runtime<T>(
             store: &mut cluster.store,
             controllers: &mut cluster.controllers,
             cluster_info,
-            vaults: &NodeVaultReader(state),
+            vaults: (state.registry.vault_reader)(state).as_ref(),
             timing,
             at,
         })

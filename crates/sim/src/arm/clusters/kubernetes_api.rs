@@ -2,7 +2,7 @@
 //! objects.
 
 use super::{
-    ManagedCluster, api_access, container_runtime, entra_access, node_resources, power, public_addresses,
+    ManagedCluster, api_access, container_runtime, entra_access, node_resources, operations, public_addresses,
 };
 use crate::aks;
 use crate::arm::dns::external_dns;

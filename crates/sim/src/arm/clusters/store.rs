@@ -1,6 +1,8 @@
 //! Managed clusters in the state.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -21,8 +23,18 @@ pub struct Clusters {
     /// A kubeconfig that replaces those of the clusters, if another API server stands in for them.
     #[serde(skip)]
     pub(super) external_kubeconfig: Option<String>,
+    /// The runtime of containers that really run; by default none does.
+    #[serde(skip)]
+    pub(super) container_runtime: ContainerRuntime,
     /// The number of coming writes that complete without the identity of the Key Vault add-on.
     pub(super) withheld: u32,
+}
+
+/// The images that a container runtime outside of the simulation knows, and the folder with the folders of its pods.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ContainerRuntime {
+    pub images: BTreeSet<String>,
+    pub pod_folder: Option<Arc<Path>>,
 }
 
 impl Clusters {

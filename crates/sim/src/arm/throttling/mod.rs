@@ -8,7 +8,6 @@
 
 pub mod store;
 
-use http::Method;
 use self::store::{Rate, RequestLimits};
 use crate::arm::error::ArmError;
 use crate::arm::{Call, clusters, id};
@@ -16,6 +15,7 @@ use crate::clock::{SimTime, Timing};
 use crate::entra::Caller;
 use crate::request::{Reply, Request};
 use crate::state::CloudState;
+use http::Method;
 
 /// The `Retry-After` of Resource Manager in seconds of cloud time. The service documents no number.
 const RETRY_AFTER: f64 = 5.0;
