@@ -159,7 +159,10 @@ impl Sim {
         };
         host.prepare()?;
         container_runtime::begin(&mut state, host.runtime(), &timing, now);
-        let sockets = Sockets::bind(state.seed).map_err(SimError::Port)?;
+        let sockets = match options.name_servers || state.dns.has_zones() {
+            true => Sockets::bind(state.seed).map_err(SimError::Port)?,
+            false => Sockets::default(),
+        };
         let mut connection = ConnectionInfo::of(&state, &timing, authority.pem(), sockets.addresses());
         connection.images.clone_from(&host.programs);
         let (opened, listeners) = tokio::sync::watch::channel(Listeners::new());

@@ -17,6 +17,8 @@ pub struct Options {
     pub faults: Vec<String>,
     /// DNS zones to create, in the group `rg-dns`.
     pub zones: Vec<String>,
+    /// False if the name servers are needed only for zones that exist: they hold two sockets each.
+    pub name_servers: bool,
     /// The available regions.
     pub locations: Vec<String>,
     /// Provider namespaces that are not registered yet.
@@ -50,6 +52,7 @@ impl Default for Options {
             seed: None,
             faults: Vec::new(),
             zones: Vec::new(),
+            name_servers: true,
             locations: list(&[
                 "eastus",
                 "eastus2",

@@ -56,6 +56,8 @@ impl ClosedSim {
         let kubeconfig = std::path::absolute(kubeconfig).unwrap_or_else(|_| kubeconfig.clone());
         let options = Options {
             traffic: true,
+            // Orders at an ACME server ask them, and its answer without a zone comes from them too.
+            name_servers: config.settings.certificate.acme.is_some(),
             by: "landfall fleet sim".to_owned(),
             registration: Some(RegistrationOptions { kubeconfig }),
             ..sim_target::options(&config.place.sim)

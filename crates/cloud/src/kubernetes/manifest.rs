@@ -52,14 +52,6 @@ impl Manifest {
         self.confidential.complete(&self.object)
     }
 
-    /// Returns whether a string of the object may contain a text, which has no character that JSON escapes.
-    fn mentions(&self, text: &str) -> bool {
-        let metadata = || serde_json::to_string(&self.object.metadata).unwrap_or_default();
-        self.confidential != Confidential::default()
-            || is_mentioned(&self.object.data, text)
-            || metadata().contains(text)
-    }
-
     fn set(&mut self, mut object: DynamicObject) {
         self.confidential = Confidential::take(&mut object);
         self.object = object;
@@ -360,24 +352,28 @@ fn object_of(value: Value) -> Result<DynamicObject, Vec<String>> {
 /// Returns the number of changed strings.
 pub fn fill(manifests: &mut [Manifest], placeholder: &str, value: &str) -> usize {
     let mut changed = 0;
-    for manifest in manifests.iter_mut().filter(|manifest| manifest.mentions(placeholder)) {
-        let mut whole = serde_json::to_value(manifest.complete()).expect("an object read from YAML is JSON");
-        let before = changed;
-        fill_value(&mut whole, placeholder, value, &mut changed);
-        if changed != before {
-            manifest.set(serde_json::from_value(whole).expect("replaced text leaves the shape alone"));
+    for manifest in manifests {
+        if manifest.confidential != Confidential::default() {
+            let mut whole = manifest.complete();
+            changed += fill_object(&mut whole, placeholder, value);
+            manifest.set(whole);
+        } else {
+            changed += fill_object(&mut manifest.object, placeholder, value);
         }
     }
     changed
 }
 
-fn is_mentioned(value: &Value, text: &str) -> bool {
-    match value {
-        Value::String(own) => own.contains(text),
-        Value::Array(items) => items.iter().any(|item| is_mentioned(item, text)),
-        Value::Object(fields) => fields.values().any(|field| is_mentioned(field, text)),
-        _ => false,
+fn fill_object(object: &mut DynamicObject, placeholder: &str, value: &str) -> usize {
+    let mut changed = 0;
+    fill_value(&mut object.data, placeholder, value, &mut changed);
+    let before = changed;
+    let mut metadata = serde_json::to_value(&object.metadata).expect("metadata read from YAML is JSON");
+    fill_value(&mut metadata, placeholder, value, &mut changed);
+    if changed != before {
+        object.metadata = serde_json::from_value(metadata).expect("replaced text leaves the shape alone");
     }
+    changed
 }
 
 fn fill_value(value: &mut Value, placeholder: &str, with: &str, changed: &mut usize) {

@@ -28,7 +28,8 @@ const QUERIES_MAX: usize = 100;
 /// The timeout of a TCP connection without a question (RFC 7766 §6.2.3 recommends a few seconds).
 const IDLE_MAX: Duration = Duration::from_secs(5);
 
-/// The bound sockets of all name servers.
+/// The bound sockets of all name servers; by default of none.
+#[derive(Default)]
 pub(crate) struct Sockets {
     bound: Vec<(String, StdUdpSocket, StdTcpListener)>,
 }

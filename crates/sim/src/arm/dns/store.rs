@@ -112,6 +112,13 @@ pub struct Zones {
     pub(super) zones: BTreeMap<String, Zone>,
 }
 
+impl Zones {
+    /// Returns whether there is a zone.
+    pub fn has_zones(&self) -> bool {
+        !self.zones.is_empty()
+    }
+}
+
 /// The differences between the zones and their name servers.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Publication {
