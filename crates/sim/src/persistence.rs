@@ -11,7 +11,6 @@ use std::path::{Path, PathBuf};
 use self::changes::{ChangeFile, WrittenState};
 use crate::migration::{self, FORMAT};
 use crate::registration::{self, Holder};
-use crate::registry::REGISTRY;
 use crate::state::CloudState;
 use serde_json::Value;
 
@@ -168,7 +167,6 @@ impl Persistence {
         migration::migrate(&mut value);
         let mut state: CloudState = serde_json::from_value(value).map_err(corrupt)?;
         state.format = FORMAT;
-        state.registry = &REGISTRY;
         self.write_whole(&mut state)?;
         Ok(Some(state))
     }

@@ -2,6 +2,8 @@
 
 use std::sync::LazyLock;
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 use crate::aks::VaultReader;
 use crate::arm::clusters::node_resources::SCALE_SET;
 use crate::arm::resource_type::{self, ResourceType, handlers};
@@ -72,6 +74,20 @@ pub static REGISTRY: Registry = Registry {
 /// The route table. The patterns of declared types are formatted once per process.
 static ROUTES: LazyLock<Vec<Route>> =
     LazyLock::new(|| PROVIDERS.iter().flat_map(|provider| (provider.routes)()).collect());
+
+impl Serialize for CloudState {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        Self::serialize(self, to)
+    }
+}
+
+impl<'de> Deserialize<'de> for CloudState {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let mut state = Self::deserialize(from)?;
+        state.registry = &REGISTRY;
+        Ok(state)
+    }
+}
 
 fn declared_routes() -> Vec<Route> {
     TABLE.iter().flat_map(|declared| handlers::routes(declared)).collect()

@@ -36,6 +36,8 @@ pub use crate::names::{DOMAIN, uuid_from};
 
 /// The state of the cloud.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+// The registry reads and writes it, so that a state from a file has one.
+#[serde(remote = "Self")]
 pub struct CloudState {
     /// The format version of its file.
     pub format: u32,
@@ -119,7 +121,7 @@ pub struct CloudState {
     /// nothing are skipped up to it.
     #[serde(skip)]
     pub quiet_until: Option<SimTime>,
-    /// What the providers know of each other. A state that was read has none until it is set.
+    /// What the providers know of each other.
     #[serde(skip, default = "Registry::empty")]
     pub registry: &'static Registry<Self>,
     /// True if the state changed since the last write to disk.

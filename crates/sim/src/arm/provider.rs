@@ -65,7 +65,7 @@ pub struct Registry<S: 'static> {
 }
 
 impl<S> Registry<S> {
-    /// Returns the registry of a state that has not been given one.
+    /// Returns the registry of a state that is being read, before it has its own.
     pub fn empty() -> &'static Self {
         &Self {
             providers: &[],

@@ -21,7 +21,7 @@ pub(crate) mod issuer;
 mod kubeconfig;
 pub(crate) mod kubernetes_api;
 pub(crate) mod node_resources;
-pub(crate) mod operation_status;
+pub mod operation_status;
 mod operations;
 mod pool_validation;
 mod pool_write;

@@ -7,6 +7,7 @@ use super::{KIND, ManagedCluster, Work, error, find};
 use crate::arm::error::ArmError;
 use crate::arm::operation::{Operation, Outcome, Style};
 use crate::arm::{Call, id};
+use crate::clock::SimTime;
 use crate::request::Reply;
 use crate::state::CloudState;
 
@@ -46,7 +47,7 @@ pub fn fail(
     cluster: &str,
     code: &str,
     message: &str,
-    now: crate::clock::SimTime,
+    now: SimTime,
 ) -> bool {
     let running =
         |cluster: &&mut ManagedCluster| cluster.pending.as_ref().is_some_and(|own| own.kind != Work::Delete);
