@@ -16,6 +16,12 @@ const ANSWERS_MIN: u32 = 10;
 const MEASURED_MIN: Duration = Duration::from_secs(1);
 /// The share of a new measurement in the rate.
 const WEIGHT: f64 = 0.6;
+/// The requests that are sent before one of them has ended.
+const UNKNOWN_MAX: u32 = 8;
+/// The interval at which a request looks again that waits for the end of another one.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// The share of the documented rate that is used before the first measurement.
+const UNMEASURED: f64 = 0.1;
 /// The lowest rate, as a share of the documented one.
 const RATE_MIN: f64 = 0.001;
 
@@ -38,9 +44,13 @@ pub(super) struct Bucket {
     left: Option<(f64, Instant)>,
     /// The requests without an answer: the service may not have counted them yet.
     in_flight: u32,
+    /// True if a request has ended.
+    has_ended: bool,
     /// The time before which nothing is sent.
     closed_until: Option<Instant>,
     measured: Option<Measured>,
+    /// True if the rate was measured, or needs no measurement.
+    is_measured: bool,
     time_scale: f64,
 }
 
@@ -61,8 +71,10 @@ impl Bucket {
             rate: documented.per_second,
             left: None,
             in_flight: 0,
+            has_ended: false,
             closed_until: None,
             measured: None,
+            is_measured: false,
             time_scale,
         }
     }
@@ -70,7 +82,7 @@ impl Bucket {
     /// Returns a full bucket whose service tells nothing.
     pub(super) fn counted(documented: Rate, time_scale: f64, now: Instant) -> Self {
         let left = Some((documented.size, now));
-        Self { size: documented.size, left, ..Self::told(documented, time_scale) }
+        Self { size: documented.size, left, is_measured: true, ..Self::told(documented, time_scale) }
     }
 
     fn reserve(&self) -> f64 {
@@ -91,13 +103,17 @@ impl Bucket {
             return Err(until - now);
         }
         if let Some(tokens) = self.tokens(now) {
-            let missing = self.reserve() + 1.0 - tokens;
-            let wait = Duration::try_from_secs_f64(missing.max(0.0) / self.rate).unwrap_or_default();
+            let missing = (self.reserve() + 1.0 - tokens).max(0.0);
+            let share = if self.is_measured { 1.0 } else { UNMEASURED };
+            let wait = Duration::try_from_secs_f64(missing / (self.rate * share)).unwrap_or_default();
             let wait = real(wait, self.time_scale);
             if !wait.is_zero() {
                 return Err(wait);
             }
             self.left = Some((tokens - 1.0, now));
+        } else if !self.has_ended && self.in_flight >= UNKNOWN_MAX {
+            // Any size may be too much for the bucket; the first answer tells.
+            return Err(LOOK_AGAIN);
         }
         self.in_flight += 1;
         Ok(())
@@ -106,6 +122,7 @@ impl Bucket {
     /// Records the end of a request, with or without an answer.
     pub(super) fn ended(&mut self) {
         self.in_flight = self.in_flight.saturating_sub(1);
+        self.has_ended = true;
     }
 
     /// Records an answer that told what is left.
@@ -134,28 +151,34 @@ impl Bucket {
     }
 
     fn measure(&mut self, told: f64, now: Instant) {
-        let Some(measured) = &mut self.measured else {
-            self.measured = Some(Measured { since: now, told, answers: 0 });
+        // A full bucket gets nothing, so a time with one says nothing about the rate.
+        let full = self.size - 1.0 - f64::from(self.in_flight);
+        let begin = Measured { since: now, told, answers: 0 };
+        let Some(measured) = self.measured.as_mut().filter(|measured| measured.told < full && told < full)
+        else {
+            self.measured = Some(begin);
             return;
         };
         measured.answers += 1;
         let elapsed = now.saturating_duration_since(measured.since).as_secs_f64() * self.time_scale;
-        // Answers may overtake each other; among many that makes no difference.
-        let is_enough = measured.answers >= ANSWERS_MIN.max(2 * self.in_flight);
-        if !is_enough || elapsed < MEASURED_MIN.as_secs_f64() || !elapsed.is_finite() {
+        if elapsed <= 0.0 || !elapsed.is_finite() {
             return;
         }
         let refilled = (told - measured.told + f64::from(measured.answers)).max(0.0);
-        let observed = refilled / elapsed;
-        let full = self.size - 1.0 - f64::from(self.in_flight);
-        let rate = if told >= full || measured.told >= full {
-            // A full bucket gets nothing.
-            self.rate.max(observed)
+        // Answers may overtake each other; among many that makes no difference.
+        let is_enough = measured.answers >= ANSWERS_MIN.max(2 * self.in_flight);
+        let rate = if is_enough && elapsed >= MEASURED_MIN.as_secs_f64() {
+            self.measured = Some(begin);
+            let observed = refilled / elapsed;
+            match std::mem::replace(&mut self.is_measured, true) {
+                true => self.rate * (1.0 - WEIGHT) + observed * WEIGHT,
+                false => observed,
+            }
         } else {
-            self.rate * (1.0 - WEIGHT) + observed * WEIGHT
+            // The numbers are whole, and those of requests in flight may be missing.
+            self.rate.min((refilled + 1.0 + f64::from(self.in_flight)) / elapsed)
         };
         self.rate = rate.clamp(self.rate_min(), self.documented.per_second);
-        self.measured = Some(Measured { since: now, told, answers: 0 });
     }
 }
 
@@ -172,10 +195,11 @@ mod tests {
     #[test]
     fn nothing_waits_before_the_service_has_told_what_is_left() {
         let (mut bucket, now) = (Bucket::told(READS, 1.0), Instant::now());
-        assert!((0..60).all(|_| bucket.take(now).is_ok()));
+        assert_eq!((0..60).filter(|_| bucket.take(now).is_ok()).count(), 8, "and then only a few are sent");
         bucket.ended();
+        assert!((0..50).all(|_| bucket.take(now).is_ok()), "a service that tells nothing");
         bucket.tell(100.0, now);
-        assert_eq!(bucket.tokens(now), Some(41.0), "requests without an answer count");
+        assert_eq!(bucket.tokens(now), Some(43.0), "requests without an answer count");
     }
 
     #[test]
@@ -183,6 +207,8 @@ mod tests {
         let (mut bucket, now) = (Bucket::told(READS, 1.0), Instant::now());
         bucket.tell(249.0, now);
         bucket.tell(50.0, now);
+        assert_eq!(sent(&mut bucket, now), Duration::from_millis(400), "a tenth of it before a measurement");
+        bucket.is_measured = true;
         assert_eq!(sent(&mut bucket, now), Duration::from_millis(40), "25 a second");
         assert_eq!(sent(&mut bucket, now + Duration::from_millis(40)), Duration::ZERO);
         assert_eq!(sent(&mut bucket, now + Duration::from_millis(40)), Duration::from_millis(40));
@@ -193,6 +219,7 @@ mod tests {
     fn a_refusal_stops_all_requests_until_its_time_is_over() {
         let (mut bucket, now) = (Bucket::told(READS, 1.0), Instant::now());
         bucket.tell(249.0, now);
+        bucket.is_measured = true;
         bucket.refuse(Duration::from_secs(7), now);
         bucket.refuse(Duration::from_secs(6), now);
         assert_eq!(sent(&mut bucket, now), Duration::from_secs(7));
@@ -241,7 +268,9 @@ mod tests {
 
     #[test]
     fn an_unknown_bucket_is_used_up_to_its_rate_without_a_refusal() {
-        for (size, per_second) in [(250.0, 25.0), (50.0, 1.0), (50.0, 5.0), (40.0, 0.4), (1_000.0, 100.0)] {
+        for (size, per_second) in
+            [(250.0, 25.0), (50.0, 1.0), (50.0, 5.0), (40.0, 0.4), (20.0, 0.1), (1_000.0, 100.0)]
+        {
             let (admitted, refused) = requests_in(600, size, per_second);
             let most = size + 600.0 * READS.per_second.min(per_second);
             assert_eq!(refused, 0, "{size} and {per_second} a second");

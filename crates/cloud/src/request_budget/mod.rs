@@ -113,6 +113,21 @@ struct Known {
     regions: HashMap<String, String>,
 }
 
+impl Known {
+    /// Gives the budgets of a subscription, whose region was unknown so far, to the region that has answered first.
+    fn name_region(&mut self, subscription: &str, region: &str) {
+        for class in [Class::Reads, Class::Writes, Class::Deletes] {
+            let key = |region: &str| {
+                let subscription = subscription.to_owned();
+                Key::Manager { subscription, class, region: region.to_owned() }
+            };
+            if let Some(budget) = self.budgets.remove(&key("")) {
+                self.budgets.insert(key(region), budget);
+            }
+        }
+    }
+}
+
 /// One budget.
 #[derive(Debug)]
 struct Budget {
@@ -178,7 +193,10 @@ impl RequestBudgets {
         let Some(region) = region.filter(|region| !region.is_empty()) else {
             return self.region(subscription);
         };
-        self.lock().regions.insert(subscription.to_owned(), region.to_owned());
+        let mut known = self.lock();
+        if known.regions.insert(subscription.to_owned(), region.to_owned()).is_none() {
+            known.name_region(subscription, region);
+        }
         region.to_owned()
     }
 }
@@ -316,16 +334,18 @@ mod tests {
     #[test]
     fn the_region_is_the_one_that_answered_last() {
         let budgets = RequestBudgets::default();
-        assert_eq!(budgets.answered_by("s", &headers(&[])), "");
-        let routing = headers(&[("x-ms-routing-request-id", "WESTEUROPE:20261123T081500Z:1")]);
-        assert_eq!(budgets.answered_by("s", &routing), "WESTEUROPE");
-        assert_eq!((budgets.region("s").as_str(), budgets.region("other").as_str()), ("WESTEUROPE", ""));
         let key = |region: &str| Key::Manager {
             subscription: "s".into(),
             class: Class::Reads,
             region: region.into(),
         };
+        let first = budgets.budget(key(""), 1.0);
+        assert_eq!(budgets.answered_by("s", &headers(&[])), "");
+        let routing = headers(&[("x-ms-routing-request-id", "WESTEUROPE:20261123T081500Z:1")]);
+        assert_eq!(budgets.answered_by("s", &routing), "WESTEUROPE");
+        assert_eq!((budgets.region("s").as_str(), budgets.region("other").as_str()), ("WESTEUROPE", ""));
         let moved = budgets.budget(key("WESTEUROPE"), 1.0);
+        assert!(Arc::ptr_eq(&moved, &first), "the requests before the first answer count");
         assert!(Arc::ptr_eq(&moved, &budgets.budget(key("WESTEUROPE"), 1.0)));
         assert!(!Arc::ptr_eq(&moved, &budgets.budget(key("NORTHEUROPE"), 1.0)));
     }
