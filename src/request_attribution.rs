@@ -22,5 +22,8 @@ impl RequestObserver for Attribution {
 
     fn retried(&self, because: &str) {
         landfall_engine::count_retry(because);
+        if let Some(traced) = &self.traced {
+            traced.retried(because);
+        }
     }
 }

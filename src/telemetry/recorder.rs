@@ -181,6 +181,16 @@ impl Recorder {
         }
     }
 
+    /// Counts a request that will be sent again; the span of the next attempt has its number.
+    pub fn request_retried(&self, step: Option<&'static str>, because: &str) {
+        if let Some(metrics) = &self.metrics {
+            let step = step.map(|step| KeyValue::new("landfall.step", step));
+            let because = KeyValue::new("error.type", because.to_owned());
+            let attributes: Vec<KeyValue> = step.into_iter().chain([because]).collect();
+            metrics.retries.add(1, &attributes);
+        }
+    }
+
     /// Records the end of a step.
     pub fn step_ended(&self, step: &'static str, at: SystemTime, end: &StepEnd<'_>) {
         let outcome = KeyValue::new("landfall.outcome", end.outcome);

@@ -38,6 +38,11 @@ impl Requests {
 }
 
 impl Requests {
+    /// Counts a request that will be sent again.
+    pub fn retried(&self, because: &str) {
+        self.recorder.request_retried(current_step(), because);
+    }
+
     /// Starts the span of an attempt.
     pub fn begin(&self, request: &RequestStart<'_>) -> Option<Box<dyn ActiveRequest>> {
         let RequestStart { method, scheme, host, port, path, client_request_id } = *request;
