@@ -65,8 +65,16 @@ impl ClusterReady {
                 None => Poll::not_yet("Succeeded, without the add-on's identity so far"),
             }),
             State::Deleting => Err(self.failed("it is being deleted".to_owned())),
-            State::Failed => Err(self.failed(cluster_body::reason(body, "Failed"))),
-            State::Canceled => Err(self.failed(cluster_body::reason(body, "Canceled"))),
+            State::Failed => Err(self.failed_operation(body, "Failed")),
+            State::Canceled => Err(self.failed_operation(body, "Canceled")),
+        }
+    }
+
+    fn failed_operation(&self, body: &Value, state: &str) -> StepError {
+        let failed = self.failed(cluster_body::reason(body, state));
+        match cluster_body::failure_code(body) {
+            Some(code) => failed.code(code),
+            None => failed,
         }
     }
 

@@ -223,6 +223,11 @@ pub(crate) fn reason(body: &Value, state: &str) -> String {
     }
 }
 
+/// Returns the code of a cluster's last failure, `AllocationFailed`.
+pub(crate) fn failure_code(body: &Value) -> Option<&str> {
+    body["properties"]["status"]["provisioningError"]["code"].as_str()
+}
+
 /// Returns the preview flag that an error names: "… since feature 'Microsoft.ContainerService/X' is not
 /// enabled".
 pub(crate) fn required_preview_flag(error: &ApiError) -> Option<String> {

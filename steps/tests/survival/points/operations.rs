@@ -171,7 +171,7 @@ fn a_token_that_expires_while_polling_costs_one_new_token() {
     });
     replayable(1, async {
         let env = env(SPEED_60X);
-        env.arm(&["token-expired@GET Microsoft.ContainerService/locations/eastus/operations#2"]);
+        env.arm(&["token-expired@GET managedClusters/aks-demo#8"]);
         run_up(&env).await;
         let refused = env
             .sim
