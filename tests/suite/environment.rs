@@ -50,6 +50,11 @@ impl TestEnvironment {
         self
     }
 
+    pub fn without(mut self, name: &str) -> Self {
+        self.variables.retain(|(known, _)| known != name);
+        self
+    }
+
     pub fn path(&self) -> &Path {
         self.home.path()
     }

@@ -20,6 +20,8 @@ mod examples;
 mod failure_messages;
 mod first_run;
 mod fleet;
+mod fleet_budget;
+mod fleet_faults;
 mod fleet_kubernetes;
 mod fleet_manifests;
 mod fleet_sim;

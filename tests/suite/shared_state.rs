@@ -270,18 +270,19 @@ async fn a_damaged_journal_in_the_account_is_accepted_at_a_persons_request() {
         one.expect(0, &["state", "init"]);
         one.expect(0, &["up"]);
         let damaged = team.sim.change(|state, _| {
+            let journal = "team-a/default/journal.jsonl";
             state.storage.damage(
                 "acct",
                 "landfall",
-                "team-a/default/journal.jsonl",
-                "\"finished\"",
-                "\"finishes\"",
+                journal,
+                "\"step\":\"preflight\"",
+                "\"step\":\"preflihgt\"",
             )
         });
         assert!(damaged.unwrap());
         let refused = two.expect(1, &["up"]);
         assert!(in_one_line(&refused).contains("--accept-journal"), "{}", refused.stderr);
-        let accepted = two.expect(0, &["up", "--accept-journal", "--format", "json"]);
+        let accepted = two.expect(0, &["up", "--accept-journal"]);
         let text = in_one_line(&accepted);
         assert!(
             text.contains("The journal is accepted with") && text.contains("team-a/default/journal.jsonl"),

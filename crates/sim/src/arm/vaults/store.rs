@@ -146,6 +146,11 @@ impl Vaults {
         self.live.get_mut(name).filter(|vault| vault.ready <= at)
     }
 
+    /// Frees the names of the vaults of other tenants, as after their purge.
+    pub fn release_names(&mut self) {
+        self.foreign_names.clear();
+    }
+
     /// Assigns a name to a vault of another tenant.
     pub fn reserve_name(&mut self, name: &str) {
         self.foreign_names.insert(name.to_ascii_lowercase());
