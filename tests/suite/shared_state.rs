@@ -4,6 +4,7 @@
 use crate::{
     azure,
     environment::{CommandOutput, TestEnvironment},
+    management_cluster,
     running_process::RunningProcess,
 };
 use landfall_sim::{ConnectionInfo, Options, RequestRecord, Sim, Speed, fault::Armed};
@@ -47,7 +48,8 @@ pub fn machine(facts: &ConnectionInfo, settings: &str) -> TestEnvironment {
 /// Calls a function with a cloud and two machines, on a thread that may block.
 pub async fn with_team(seed: u64, speed: Speed, test: impl FnOnce(&Team) + Send + 'static) {
     let folder = TempDir::new().unwrap();
-    let options = Options { speed, seed: Some(seed), ..Options::default() };
+    let options =
+        Options { speed, seed: Some(seed), images: management_cluster::images(), ..Options::default() };
     let sim = Arc::new(Sim::open(folder.path(), options).await.unwrap());
     let facts = sim.connection().clone();
     let machines = [(); 2].map(|()| machine(&facts, &settings(&facts)));
