@@ -10,7 +10,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on says so by panicking")]
 
-use landfall_sim::{Options, RegistrationOptions, Sim, Speed, arm::throttling::RequestLimits};
+use landfall_sim::{Options, RegistrationOptions, Sim, Speed, arm::throttling::store::RequestLimits};
 use serde_json::{Value, json};
 use std::{
     fs,
