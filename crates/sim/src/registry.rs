@@ -41,7 +41,7 @@ pub const PROVIDERS: &[Provider] = &[
     locks::PROVIDER,
     Provider { routes: declared_routes, ..resource_type::provider::PROVIDER },
     networks::PROVIDER,
-    storage::PROVIDER,
+    storage::provider::PROVIDER,
     dns::provider::PROVIDER,
     vaults::provider::PROVIDER,
     clusters::provider::PROVIDER,

@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use super::features::{self, KEY_VAULT_ADDON};
 use super::{
-    Identities, ManagedCluster, ManagedIdentityIds, Work, WriteOutcome, create, node_resources,
-    operation_status, power,
+    Identities, ManagedCluster, ManagedIdentityIds, Work, WriteOutcome, create, node_resources, operations,
+    power,
 };
 use crate::aks::{self, AppRouting, ClusterInfo, Csi};
 use crate::arm::{networks, roles};
@@ -56,7 +56,7 @@ fn unfinished(cluster: &mut ManagedCluster, outcome: &WriteOutcome) -> Option<&'
         WriteOutcome::Succeeds | WriteOutcome::LosesPool => None,
         WriteOutcome::IsCanceled => Some("Canceled"),
         WriteOutcome::Fails(code, message) => {
-            operation_status::note_failure(cluster, code, message);
+            operations::note_failure(cluster, code, message);
             Some("Failed")
         }
     }

@@ -37,7 +37,7 @@ mod upgrades;
 mod validation;
 mod version_support;
 
-pub use operation_status::fail;
+pub use operations::fail;
 
 use crate::arm::error::ArmError;
 use crate::arm::{Call, id};

@@ -3,11 +3,10 @@
 use serde_json::json;
 
 use super::operations::{self, OperationTarget};
-use super::{KIND, ManagedCluster, Work, error, find};
+use super::{KIND, Work, error, find};
 use crate::arm::error::ArmError;
 use crate::arm::operation::{Operation, Outcome, Style};
 use crate::arm::{Call, id};
-use crate::clock::SimTime;
 use crate::request::Reply;
 use crate::state::CloudState;
 
@@ -36,36 +35,6 @@ pub(super) fn get(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmE
         }
     }
     Ok(Reply::json(200, &body))
-}
-
-/// Fails the write in progress of a cluster, as when a region has no capacity left; returns whether one was
-/// in progress.
-///
-/// The cluster stays `Failed` with what was created so far, and the same PUT repairs it.
-pub fn fail(
-    state: &mut CloudState,
-    cluster: &str,
-    code: &str,
-    message: &str,
-    now: SimTime,
-) -> bool {
-    let running =
-        |cluster: &&mut ManagedCluster| cluster.pending.as_ref().is_some_and(|own| own.kind != Work::Delete);
-    let Some(cluster) = state.clusters.all.get_mut(&id::key(cluster)).filter(running) else { return false };
-    cluster.pending = None;
-    cluster.set_state("Failed");
-    let error = note_failure(cluster, code, message);
-    if let Some(operation) = state.operations.get_mut(&cluster.latest) {
-        operation.end(now, Outcome::Failed { status: 409, error });
-    }
-    true
-}
-
-/// Writes the error of a failed write to the property where newer api-versions show it, and returns it.
-pub(super) fn note_failure(cluster: &mut ManagedCluster, code: &str, message: &str) -> serde_json::Value {
-    let error = json!({"code": code, "message": message});
-    cluster.resource["properties"]["status"] = json!({"provisioningError": error});
-    error
 }
 
 /// Aborts a create, update or upgrade in progress: the cluster stays as it is, `Canceled`.

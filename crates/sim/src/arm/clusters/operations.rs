@@ -1,9 +1,12 @@
 //! The operations of writes, and the writes that a cluster admits.
 
+use serde_json::{Value, json};
+
 use super::error;
 use super::store::{ManagedCluster, Work};
 use crate::arm::error::ArmError;
-use crate::arm::operation::{self, Operation, Plan, Style};
+use crate::arm::id;
+use crate::arm::operation::{self, Operation, Outcome, Plan, Style};
 use crate::clock::SimTime;
 use crate::state::CloudState;
 
@@ -73,4 +76,28 @@ pub(super) fn stopped_error(cluster: &ManagedCluster) -> ArmError {
         cluster.name()
     );
     ArmError::aks(409, "OperationNotAllowed", message)
+}
+
+/// Fails the write in progress of a cluster, as when a region has no capacity left; returns whether one was
+/// in progress.
+///
+/// The cluster stays `Failed` with what was created so far, and the same PUT repairs it.
+pub fn fail(state: &mut CloudState, cluster: &str, code: &str, message: &str, now: SimTime) -> bool {
+    let running =
+        |cluster: &&mut ManagedCluster| cluster.pending.as_ref().is_some_and(|own| own.kind != Work::Delete);
+    let Some(cluster) = state.clusters.all.get_mut(&id::key(cluster)).filter(running) else { return false };
+    cluster.pending = None;
+    cluster.set_state("Failed");
+    let error = note_failure(cluster, code, message);
+    if let Some(operation) = state.operations.get_mut(&cluster.latest) {
+        operation.end(now, Outcome::Failed { status: 409, error });
+    }
+    true
+}
+
+/// Writes the error of a failed write to the property where newer api-versions show it, and returns it.
+pub(super) fn note_failure(cluster: &mut ManagedCluster, code: &str, message: &str) -> Value {
+    let error = json!({"code": code, "message": message});
+    cluster.resource["properties"]["status"] = json!({"provisioningError": error});
+    error
 }

@@ -336,20 +336,8 @@ fn a_failed_creation_is_repaired_by_the_same_put() {
     let accepted = put(&mut cloud, &body());
     cloud.advance(10.0);
     let id = accepted.value()["id"].as_str().unwrap().to_owned();
-    assert!(super::operation_status::fail(
-        &mut cloud.state,
-        &id,
-        "AllocationFailed",
-        "no machines left",
-        cloud.now
-    ));
-    assert!(!super::operation_status::fail(
-        &mut cloud.state,
-        &id,
-        "AllocationFailed",
-        "no machines left",
-        cloud.now
-    ));
+    assert!(super::fail(&mut cloud.state, &id, "AllocationFailed", "no machines left", cloud.now));
+    assert!(!super::fail(&mut cloud.state, &id, "AllocationFailed", "no machines left", cloud.now));
     let ended = follow(&mut cloud, &accepted, "azure-asyncoperation");
     assert_eq!(ended.status, 200);
     assert_eq!(ended.value()["error"]["code"], "AllocationFailed");

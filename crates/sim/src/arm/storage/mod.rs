@@ -5,6 +5,7 @@
 //! blob service, which Resource Manager shows under `blobServices/default/containers`.
 
 mod blob_service;
+pub(crate) mod provider;
 pub mod store;
 
 use http::Method;
@@ -14,7 +15,7 @@ use crate::arm::error::ArmError;
 use crate::arm::operation::Style;
 use crate::arm::resource_type::{Draft, Hooks, Properties, Resource, ResourceType, Write};
 use crate::arm::versions::STORAGE as VERSIONS;
-use crate::arm::{Call, Provider, Route, id};
+use crate::arm::{Call, id};
 use crate::blob::store::{Container, is_container_name};
 use crate::clock::SimTime;
 use crate::durations::{STORAGE_ACCOUNT_PUT, STORAGE_RETRY_AFTER};
@@ -37,27 +38,6 @@ pub const ACCOUNT: ResourceType = ResourceType {
     hooks: Hooks { prepare, deleted, ..Hooks::NONE },
     ..ResourceType::new("Microsoft.Storage/storageAccounts")
 };
-
-/// The routes of containers and of the check for a name.
-pub const PROVIDER: Provider = Provider::stateless("storage", routes);
-
-fn routes() -> Vec<Route> {
-    vec![
-        Route::new("GET", blob_service::PATH, blob_service::KIND, VERSIONS, blob_service::get),
-        Route::new("PUT", blob_service::PATH, blob_service::KIND, VERSIONS, blob_service::put),
-        Route::new("GET", CONTAINERS_PATH, CONTAINERS, VERSIONS, list_containers),
-        Route::new("GET", CONTAINER_PATH, CONTAINERS, VERSIONS, get_container),
-        Route::new("PUT", CONTAINER_PATH, CONTAINERS, VERSIONS, put_container),
-        Route::new("DELETE", CONTAINER_PATH, CONTAINERS, VERSIONS, delete_container),
-        Route::new(
-            "POST",
-            NAME_PATH,
-            "Microsoft.Storage/checkNameAvailability",
-            VERSIONS,
-            check_availability,
-        ),
-    ]
-}
 
 fn is_name(name: &str) -> bool {
     let allowed = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit();

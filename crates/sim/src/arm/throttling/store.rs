@@ -83,8 +83,8 @@ impl RequestLimits {
 
 /// A bucket, and what it has admitted.
 #[derive(Debug, Clone, Serialize)]
-pub(in crate::arm) struct Bucket {
-    pub(in crate::arm) left: f64,
+pub(crate) struct Bucket {
+    pub(crate) left: f64,
     #[serde(skip)]
     at: SimTime,
     #[serde(skip)]
@@ -122,9 +122,9 @@ impl Bucket {
 /// The limits and the buckets. The buckets of a new process are full.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Throttling {
-    pub(in crate::arm) limits: Option<RequestLimits>,
+    pub(crate) limits: Option<RequestLimits>,
     #[serde(skip)]
-    pub(in crate::arm) buckets: BTreeMap<String, Bucket>,
+    pub(crate) buckets: BTreeMap<String, Bucket>,
 }
 
 impl Throttling {
@@ -164,7 +164,7 @@ impl Throttling {
         self.limits.as_ref().map_or(REGION, |limits| &limits.region)
     }
 
-    pub(in crate::arm) fn take(
+    pub(crate) fn take(
         &mut self,
         key: String,
         rate: Rate,
