@@ -94,14 +94,12 @@ fn only_the_program_prints() {
 #[test]
 fn every_command_is_in_the_readme() {
     let readme = fs::read_to_string(root().join("README.md")).unwrap();
-    for file in sources("src/commands") {
-        let name = file.file_stem().unwrap().to_str().unwrap();
-        if name != "mod" {
-            assert!(
-                readme.contains(&format!("landfall {name}")),
-                "README.md does not show `landfall {name}`"
-            );
-        }
+    // A command is a file, or a folder whose other files are its parts.
+    for entry in fs::read_dir(root().join("src/commands")).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        let is_shown = name == "mod" || readme.contains(&format!("landfall {name}"));
+        assert!(is_shown, "README.md does not show `landfall {name}`");
     }
 }
 
