@@ -44,8 +44,6 @@ pub(super) fn create(call: &mut AcmeCall<'_>) -> Answer {
     if !exempt {
         check_limits(call, &account, &names)?;
     }
-    let (now, timing) = (call.now, *call.timing);
-    call.server_mut().prune(now, &timing);
     let id = call.id("order");
     let authorizations: Vec<String> =
         names.iter().map(|name| authorization::for_order(call, &account, name, profile)).collect();

@@ -75,20 +75,6 @@ pub(crate) struct Server {
     pub(super) bound: BTreeMap<String, String>,
 }
 
-/// The time after its expiry for which an object is kept, in seconds of cloud time. A CA keeps its objects for some months
-/// and deletes them then.
-const KEPT_EXPIRED: f64 = 30.0 * 86_400.0;
-
-impl Server {
-    /// Deletes the orders that expired long ago, and then the authorizations that no order names.
-    pub(super) fn prune(&mut self, now: SimTime, timing: &Timing) {
-        let is_kept = |expires: SimTime| lifetime_end(timing, expires, KEPT_EXPIRED) > now;
-        self.orders.retain(|_, order| is_kept(order.expires));
-        let named: BTreeSet<&String> = self.orders.values().flat_map(|order| &order.authorizations).collect();
-        self.authorizations.retain(|id, one| named.contains(id) || is_kept(one.expires));
-    }
-}
-
 /// An account.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Account {

@@ -12,7 +12,6 @@ use x509_parser::extensions::ParsedExtension;
 use super::super::CaName;
 use super::client::{AcmeClient, ZONE, cloud, csr, header, problem, settle};
 use crate::clock::SimTime;
-use crate::test_cloud::TestCloud;
 
 /// Verifies a chain for a name, as a TLS client does.
 fn verifies(chain: &str, root: &str, name: &str, at: SimTime) -> Result<(), rustls::Error> {
@@ -106,32 +105,6 @@ fn a_pending_order_is_returned_again_and_valid_authorizations_are_reused() {
     let expired = client.reread(&mut cloud, &first);
     assert_eq!(expired.value()["status"], "valid", "an order with a certificate stays");
     assert_eq!(problem(&client.reread(&mut cloud, &other)), (404, "malformed".to_owned()));
-}
-
-#[test]
-fn what_expired_long_ago_is_deleted() {
-    let mut cloud = cloud();
-    let client = AcmeClient::registered(&mut cloud);
-    let order = client.order(&mut cloud, &[ZONE], json!({}));
-    client.prove(&mut cloud, &order);
-    client.finalize(&mut cloud, &order, &csr(&[ZONE]));
-    cloud.advance(6.0);
-    settle(&mut cloud);
-    let counts = |cloud: &TestCloud| {
-        let server = cloud.state.acme.get(CaName::Production);
-        (server.orders.len(), server.authorizations.len(), server.certificates.len())
-    };
-    assert_eq!(counts(&cloud), (1, 1, 1));
-    cloud.advance(31.0 * 86_400.0);
-    let wildcard = format!("*.{ZONE}");
-    client.order(&mut cloud, &[&wildcard], json!({}));
-    assert_eq!(counts(&cloud), (2, 2, 1), "not yet");
-    cloud.advance(61.0 * 86_400.0);
-    client.order(&mut cloud, &[ZONE], json!({}));
-    let (orders, authorizations, certificates) = counts(&cloud);
-    assert_eq!((orders, certificates), (1, 1), "certificates stay");
-    assert!(authorizations < 3, "{authorizations}");
-    assert_eq!(problem(&client.reread(&mut cloud, &order)), (404, "malformed".to_owned()));
 }
 
 #[test]
