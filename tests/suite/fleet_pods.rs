@@ -141,3 +141,45 @@ async fn an_interrupted_fleet_suspends_its_job_and_the_next_command_continues_it
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pod_that_leaves_no_result_is_a_failure_with_its_reason() {
+    with_team(7_600, Speed::Instant, |team| {
+        let client_id = management_cluster::set_up(team);
+        let one = &team.machines[0];
+        write(team, &client_id, "");
+        let fleet = std::fs::read_to_string(one.path().join("fleet.toml")).unwrap();
+        one.write("other.toml", fleet.replace(IMAGE, "registry.example.com/other:1"));
+        let other = one.run(&[
+            "fleet",
+            "up",
+            "--config",
+            "other.toml",
+            "--on",
+            "kubernetes",
+            "--select",
+            "a",
+            "--format",
+            "json",
+        ]);
+        assert_eq!(ended(&other, "code"), each([("a", "NoResult")]), "{}", other.stderr);
+
+        team.arm("pod-out-of-memory@PUT /managedclusters/aks-b");
+        let killed = one.run(&["fleet", "up", "--on", "kubernetes", "--format", "json"]);
+        let text = format!("{}\n{}", killed.stdout, killed.stderr);
+        assert_eq!(
+            ended(&killed, "outcome"),
+            each([("a", "ready"), ("b", "failed"), ("c", "ready")]),
+            "{text}"
+        );
+        assert_eq!(ended(&killed, "code")[1].1, "OOMKilled", "{text}");
+        let hint = &ended(&killed, "hint")[1].1;
+        assert!(hint.contains("memory_limit"), "{hint}");
+        // The lease of the dead pod ends by itself; the next one continues with what it has created.
+        team.wait_for_lease();
+        let rest = one.expect(0, &["fleet", "up", "--on", "kubernetes", "--only-failed", "--format", "json"]);
+        assert_eq!(ended(&rest, "outcome"), each([("b", "ready")]));
+        assert_eq!(team.created_twice(), [""; 0]);
+    })
+    .await;
+}

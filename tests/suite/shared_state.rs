@@ -63,7 +63,7 @@ impl Team {
         self.sim.change(|state, _| state.clock_offset_ms += LEASE_OVER_MS).unwrap();
     }
 
-    fn arm(&self, fault: &str) {
+    pub fn arm(&self, fault: &str) {
         let armed = Armed::read(fault).unwrap();
         self.sim.change(|state, _| state.faults.armed.push(armed)).unwrap();
     }

@@ -67,9 +67,7 @@ pub fn result_by_status(job: &str, status: Option<&Value>) -> EnvironmentResult 
     };
     let hint = match reason {
         Some("OOMKilled") => "set kubernetes.resources.memory_limit higher".to_owned(),
-        _ => format!(
-            "look at the pods and their logs: kubectl logs --selector batch.kubernetes.io/job-name={job} --prefix"
-        ),
+        _ => logs(job),
     };
     let error = EnvironmentError {
         code: reason.map(str::to_owned),
@@ -79,6 +77,29 @@ pub fn result_by_status(job: &str, status: Option<&Value>) -> EnvironmentResult 
         ..EnvironmentError::default()
     };
     EnvironmentResult { error: Some(error), ..EnvironmentResult::new(outcome) }
+}
+
+/// Returns the result of a pod that has succeeded and left no result.
+pub fn without_result(job: &str) -> EnvironmentResult {
+    let error = EnvironmentError {
+        code: Some("NoResult".to_owned()),
+        message: "run the environment in a pod".to_owned(),
+        causes: vec![
+            "the container ended with success, but left no result in the journal or in its log".to_owned(),
+        ],
+        hint: Some(format!(
+            "check kubernetes.image: it must be landfall, of the version of this command; {}",
+            logs(job)
+        )),
+        ..EnvironmentError::default()
+    };
+    EnvironmentResult { error: Some(error), ..EnvironmentResult::new(EnvironmentOutcome::Failed) }
+}
+
+fn logs(job: &str) -> String {
+    format!(
+        "look at the pods and their logs: kubectl logs --selector batch.kubernetes.io/job-name={job} --prefix"
+    )
 }
 
 /// Returns why a pod does not start.

@@ -340,7 +340,8 @@ impl Follower<'_, '_> {
         }
         Ok(match has_failed {
             true => pod::result_by_status(name, pod.as_ref().map(|pod| &pod.data["status"])),
-            false => EnvironmentResult::new(EnvironmentOutcome::Ready),
+            // A container that ends with success without doing anything is not landfall.
+            false => pod::without_result(name),
         })
     }
 

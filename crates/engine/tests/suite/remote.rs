@@ -389,3 +389,24 @@ async fn a_log_has_one_writer_at_a_time_and_a_lost_answer_writes_nothing_twice()
     other.close().await;
     assert_eq!(RemoteLog::read(&store).await.unwrap().unwrap(), b"a\nb\nc\n");
 }
+
+#[cfg(unix)]
+#[tokio::test(start_paused = true)]
+async fn on_a_machine_without_other_users_the_folders_above_are_not_checked() {
+    use std::{fs, os::unix::fs::PermissionsExt};
+
+    let store = MemoryStore::default();
+    let machine = Machine::new();
+    let volume = machine.path().join("volume");
+    fs::create_dir(&volume).unwrap();
+    fs::set_permissions(&volume, fs::Permissions::from_mode(0o777)).unwrap();
+    let state = volume.join("state");
+    let open = async |is_alone: bool| {
+        let options = RemoteOptions { is_alone, ..RemoteOptions::new(lease_id()) };
+        Journal::open_remote(Arc::new(store.clone()), &state, "up", &key(), "0.1.0", options).await
+    };
+    assert!(matches!(open(false).await, Err(OpenError::Unsafe { .. })));
+    let journal = open(true).await.unwrap();
+    assert_eq!(fs::metadata(&state).unwrap().permissions().mode() & 0o777, 0o700);
+    journal.close().await;
+}
