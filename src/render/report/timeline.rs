@@ -209,7 +209,7 @@ fn label(ms: u64) -> String {
         1..1000 => format!("{ms} ms"),
         // An f64 prints the shortest number of these digits.
         1000..120_000 => format!("{} s", ms as f64 / 1000.0),
-        _ if ms % 60_000 == 0 => format!("{} min", ms / 60_000),
+        _ if ms.is_multiple_of(60_000) => format!("{} min", ms / 60_000),
         _ => format!("{} min {} s", ms / 60_000, ms % 60_000 / 1000),
     }
 }

@@ -93,8 +93,16 @@ impl Bucket {
     fn tokens(&self, now: Instant) -> Option<f64> {
         let (left, since) = self.left?;
         let seconds = now.saturating_duration_since(since).as_secs_f64();
-        let refilled = if seconds > 0.0 { seconds * self.time_scale * self.rate } else { 0.0 };
+        // Before a measurement the bucket may be any smaller one: the next answer tells what it got.
+        let is_told_soon = !self.is_measured && self.in_flight > 0;
+        let refilled =
+            if seconds > 0.0 && !is_told_soon { seconds * self.time_scale * self.usable_rate() } else { 0.0 };
         Some((left + refilled).min(self.documented.size.max(left)))
+    }
+
+    /// Returns the refill that requests may use.
+    fn usable_rate(&self) -> f64 {
+        self.rate * if self.is_measured { 1.0 } else { UNMEASURED }
     }
 
     /// Takes a token for a request, or returns the time to wait for it.
@@ -104,8 +112,7 @@ impl Bucket {
         }
         if let Some(tokens) = self.tokens(now) {
             let missing = (self.reserve() + 1.0 - tokens).max(0.0);
-            let share = if self.is_measured { 1.0 } else { UNMEASURED };
-            let wait = Duration::try_from_secs_f64(missing / (self.rate * share)).unwrap_or_default();
+            let wait = Duration::try_from_secs_f64(missing / self.usable_rate()).unwrap_or_default();
             let wait = real(wait, self.time_scale);
             if !wait.is_zero() {
                 return Err(wait);

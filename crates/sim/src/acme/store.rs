@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::ca::{CaName, lifetime_end};
+use super::ca::CaName;
 use super::issuer::Issuer;
 use super::jwk::Jwk;
 use super::limits::Limits;
 use super::settings::Settings;
-use crate::clock::{SimTime, Timing};
+use crate::clock::SimTime;
 
 /// The CAs.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]

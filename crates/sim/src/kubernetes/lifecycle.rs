@@ -113,10 +113,8 @@ pub(super) fn is_finished(object: &Value) -> bool {
     let is_core = |kind: &str| object["kind"] == *kind && object["apiVersion"] == "v1";
     let is_namespace = is_core("Namespace");
     let is_ending = is_core("Pod") && metadata["deletionGracePeriodSeconds"].as_i64().unwrap_or(0) > 0;
-    metadata["deletionTimestamp"].is_string()
-        && !is_ending
-        && !held(&metadata["finalizers"])
-        && !(is_namespace && held(&object["spec"]["finalizers"]))
+    let is_held = held(&metadata["finalizers"]) || is_namespace && held(&object["spec"]["finalizers"]);
+    metadata["deletionTimestamp"].is_string() && !is_ending && !is_held
 }
 
 /// Deletes an existing object: at once, or as soon as nothing holds it.

@@ -97,12 +97,15 @@ pub struct ResourceType<S: 'static> {
     pub is_write_of_parent: bool,
     /// Returns the error of a write while another one is in progress on the resource or its parent; without it,
     /// writes may overlap.
-    pub busy: Option<fn(&S, &Call<'_, S>, &Resource) -> ArmError>,
+    pub busy: Option<BusyError<S>>,
     /// Additional POST actions of a resource.
     pub actions: &'static [Action<S>],
     /// The functions of the type.
     pub hooks: Hooks<S>,
 }
+
+/// Returns the error of a write on a resource, or on a child of it, that has another one in progress.
+pub type BusyError<S> = fn(&S, &Call<'_, S>, &Resource) -> ArmError;
 
 /// A POST action of a resource.
 pub struct Action<S> {
