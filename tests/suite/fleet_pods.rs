@@ -163,23 +163,6 @@ async fn a_pod_that_leaves_no_result_is_a_failure_with_its_reason() {
             "json",
         ]);
         assert_eq!(ended(&other, "code"), each([("a", "NoResult")]), "{}", other.stderr);
-
-        team.arm("pod-out-of-memory@PUT /managedclusters/aks-b");
-        let killed = one.run(&["fleet", "up", "--on", "kubernetes", "--format", "json"]);
-        let text = format!("{}\n{}", killed.stdout, killed.stderr);
-        assert_eq!(
-            ended(&killed, "outcome"),
-            each([("a", "ready"), ("b", "failed"), ("c", "ready")]),
-            "{text}"
-        );
-        assert_eq!(ended(&killed, "code")[1].1, "OOMKilled", "{text}");
-        let hint = &ended(&killed, "hint")[1].1;
-        assert!(hint.contains("memory_limit"), "{hint}");
-        // The lease of the dead pod ends by itself; the next one continues with what it has created.
-        team.wait_for_lease();
-        let rest = one.expect(0, &["fleet", "up", "--on", "kubernetes", "--only-failed", "--format", "json"]);
-        assert_eq!(ended(&rest, "outcome"), each([("b", "ready")]));
-        assert_eq!(team.created_twice(), [""; 0]);
     })
     .await;
 }
