@@ -42,10 +42,14 @@ pub(super) struct Bucket {
     rate: f64,
     /// The tokens at a time; `None` before an answer told them.
     left: Option<(f64, Instant)>,
+    /// False if the service tells nothing.
+    is_told: bool,
+    /// The tokens that requests have used since the last answer, and no answer has told.
+    assumed: f64,
     /// The requests without an answer: the service may not have counted them yet.
     in_flight: u32,
-    /// True if a request has ended.
-    has_ended: bool,
+    /// True if a success told nothing.
+    has_told_nothing: bool,
     /// The time before which nothing is sent.
     closed_until: Option<Instant>,
     measured: Option<Measured>,
@@ -70,8 +74,10 @@ impl Bucket {
             size: 0.0,
             rate: documented.per_second,
             left: None,
+            is_told: true,
+            assumed: 0.0,
             in_flight: 0,
-            has_ended: false,
+            has_told_nothing: false,
             closed_until: None,
             measured: None,
             is_measured: false,
@@ -82,22 +88,34 @@ impl Bucket {
     /// Returns a full bucket whose service tells nothing.
     pub(super) fn counted(documented: Rate, time_scale: f64, now: Instant) -> Self {
         let left = Some((documented.size, now));
-        Self { size: documented.size, left, is_measured: true, ..Self::told(documented, time_scale) }
+        Self {
+            size: documented.size,
+            left,
+            is_told: false,
+            is_measured: true,
+            ..Self::told(documented, time_scale)
+        }
     }
 
     fn reserve(&self) -> f64 {
         self.size * RESERVE
     }
 
-    /// Returns the tokens at a time.
-    fn tokens(&self, now: Instant) -> Option<f64> {
+    /// Returns the tokens at a time, and those of them that the bucket got since the last request or answer.
+    fn tokens(&self, now: Instant) -> Option<(f64, f64)> {
         let (left, since) = self.left?;
         let seconds = now.saturating_duration_since(since).as_secs_f64();
-        // Before a measurement the bucket may be any smaller one: the next answer tells what it got.
-        let is_told_soon = !self.is_measured && self.in_flight > 0;
-        let refilled =
-            if seconds > 0.0 && !is_told_soon { seconds * self.time_scale * self.usable_rate() } else { 0.0 };
-        Some((left + refilled).min(self.documented.size.max(left)))
+        let refilled = if seconds > 0.0 { seconds * self.time_scale * self.usable_rate() } else { 0.0 };
+        // The next answer tells the truth, so an error of the rate may cost a part of the reserve at most. Before a
+        // measurement the bucket may be any smaller one.
+        let refilled = match self.in_flight {
+            _ if !self.is_told => refilled,
+            0 => refilled,
+            _ if !self.is_measured => 0.0,
+            _ => refilled.min((self.reserve() / 2.0 - self.assumed).max(0.0)),
+        };
+        let refilled = refilled.min((self.documented.size - left).max(0.0));
+        Some((left + refilled, refilled))
     }
 
     /// Returns the refill that requests may use.
@@ -110,7 +128,7 @@ impl Bucket {
         if let Some(until) = self.closed_until.filter(|until| *until > now) {
             return Err(until - now);
         }
-        if let Some(tokens) = self.tokens(now) {
+        if let Some((tokens, refilled)) = self.tokens(now) {
             let missing = (self.reserve() + 1.0 - tokens).max(0.0);
             let wait = Duration::try_from_secs_f64(missing / self.usable_rate()).unwrap_or_default();
             let wait = real(wait, self.time_scale);
@@ -118,7 +136,8 @@ impl Bucket {
                 return Err(wait);
             }
             self.left = Some((tokens - 1.0, now));
-        } else if !self.has_ended && self.in_flight >= UNKNOWN_MAX {
+            self.assumed += refilled;
+        } else if !self.has_told_nothing && self.in_flight >= UNKNOWN_MAX {
             // Any size may be too much for the bucket; the first answer tells.
             return Err(LOOK_AGAIN);
         }
@@ -129,7 +148,11 @@ impl Bucket {
     /// Records the end of a request, with or without an answer.
     pub(super) fn ended(&mut self) {
         self.in_flight = self.in_flight.saturating_sub(1);
-        self.has_ended = true;
+    }
+
+    /// Records a success that did not tell what is left: the service tells nothing.
+    pub(super) fn tells_nothing(&mut self) {
+        self.has_told_nothing = true;
     }
 
     /// Records an answer that told what is left.
@@ -138,6 +161,7 @@ impl Bucket {
         self.measure(told, now);
         // Requests that are on their way may not be part of the number yet.
         self.left = Some((told - f64::from(self.in_flight), now));
+        self.assumed = 0.0;
     }
 
     /// Records a refusal: nothing is sent before the wait is over, and then one request at first.
@@ -146,6 +170,7 @@ impl Bucket {
         let until = self.closed_until.map_or(now + wait, |before| before.max(now + wait));
         self.closed_until = Some(until);
         self.left = Some((self.reserve() + 1.0, until));
+        self.assumed = 0.0;
         self.measured = None;
         // The answers of requests that were sent together say the same.
         if is_open {
@@ -204,9 +229,12 @@ mod tests {
         let (mut bucket, now) = (Bucket::told(READS, 1.0), Instant::now());
         assert_eq!((0..60).filter(|_| bucket.take(now).is_ok()).count(), 8, "and then only a few are sent");
         bucket.ended();
+        assert_eq!([bucket.take(now).is_ok(), bucket.take(now).is_ok()], [true, false]);
+        bucket.ended();
+        bucket.tells_nothing();
         assert!((0..50).all(|_| bucket.take(now).is_ok()), "a service that tells nothing");
         bucket.tell(100.0, now);
-        assert_eq!(bucket.tokens(now), Some(43.0), "requests without an answer count");
+        assert_eq!(bucket.tokens(now).unwrap().0, 43.0, "requests without an answer count");
     }
 
     #[test]

@@ -254,12 +254,13 @@ impl Policy for BudgetPolicy {
             provider.bucket().refuse(self.refusal(headers), now);
         }
         drop((of_manager, of_provider));
-        if status != StatusCode::TooManyRequests
-            && let Some(left) = left
-        {
-            manager.bucket().tell(left, now);
-            manager.answered.notify_waiters();
+        match left {
+            _ if status == StatusCode::TooManyRequests => {}
+            Some(left) => manager.bucket().tell(left, now),
+            None if status.is_success() => manager.bucket().tells_nothing(),
+            None => {}
         }
+        manager.answered.notify_waiters();
         Ok(response)
     }
 }
