@@ -118,10 +118,11 @@ impl Armed {
     }
 
     /// Returns what an environment's cloud still has: resource groups, by name.
-    fn left(&self, number: usize) -> Vec<String> {
-        let state = std::fs::read_to_string(self.state(number).join("world.json")).unwrap();
-        let state: Value = serde_json::from_str(&state).unwrap();
-        state["groups"].as_object().unwrap().keys().cloned().collect()
+    async fn left(&self, number: usize) -> Vec<String> {
+        let sim = Sim::open(&self.state(number), Options::default()).await.unwrap();
+        let groups = sim.read(|state| state.groups.keys().cloned().collect());
+        sim.close().await;
+        groups
     }
 }
 
@@ -191,6 +192,6 @@ async fn a_fleet_under_faults_and_kills_reports_every_cause_and_completes() {
     println!("down: {:.1} s, {killed} kills", began.elapsed().as_secs_f64());
     assert_eq!(output.status.code(), Some(0), "{}\n{}", output.stderr, output.stdout);
     for number in 0..size {
-        assert_eq!(fleet.left(number), [""; 0], "{}", name(number));
+        assert_eq!(fleet.left(number).await, [""; 0], "{}", name(number));
     }
 }

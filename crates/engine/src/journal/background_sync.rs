@@ -171,8 +171,9 @@ impl Worker {
             return None;
         }
         self.last = last;
-        self.progress.send_replace(last.chain.seq);
+        // Whoever waits for a line comes after the events of the lines before it.
         then.into_iter().for_each(|then| then());
+        self.progress.send_replace(last.chain.seq);
         // The length may lag behind the journal, and never leads. It is synced at the end.
         if let Err(error) = self.length.put(last) {
             self.shared.queue().error = Some((self.length.path().to_owned(), Arc::new(error)));
