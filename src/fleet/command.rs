@@ -15,7 +15,7 @@ use super::{
     output, preflight,
     record::{History, Record, RecordedCommand},
     report::{self, FleetReport},
-    runner::{FleetRun, Limits},
+    runner::{FleetOutcome, FleetRun, Limits},
     state::FleetState,
     status,
     waves::{self, Wave},
@@ -224,6 +224,10 @@ pub async fn run(cli_context: CliContext, requested: Requested) -> Result<Exit, 
     let selected = select(&fleet, &run.select, command, &state).await?;
     if selected.is_empty() {
         cli_context.say("Nothing to do: no environment failed, and each has run.");
+        // The report of an earlier run would be taken for this one's.
+        let outcome = FleetOutcome::default();
+        let report = FleetReport { fleet: &fleet, command, waves: &[], outcome: &outcome };
+        output::write_report(&run, &report)?;
         return Ok(Exit::Success);
     }
     let is_selected = |at: usize| selected.binary_search(&at).is_ok();

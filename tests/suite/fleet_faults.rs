@@ -137,8 +137,7 @@ fn results(report: &PathBuf) -> BTreeMap<String, Value> {
 async fn a_fleet_under_faults_and_kills_reports_every_cause_and_completes() {
     let size: usize = std::env::var("LANDFALL_FLEET").map_or(12, |size| size.parse().unwrap());
     let kills = if size < 100 { 2 } else { 10 };
-    let seed =
-        std::env::var("LANDFALL_SEED").map_or_else(|_| fastrand::u64(..), |seed| seed.parse().unwrap());
+    let seed = std::env::var("LANDFALL_SEED").map_or(1, |seed| seed.parse().unwrap());
     println!("LANDFALL_SEED={seed} LANDFALL_FLEET={size}");
     let mut random = fastrand::Rng::with_seed(seed);
     let mut fleet = Armed::new(size, &mut random);
