@@ -73,7 +73,7 @@ struct UpArgs {
     /// Check every environment, also those that an interrupted run has completed
     #[arg(long)]
     from_start: bool,
-    /// Run the environments in pods: kubernetes, or kubernetes=CONTEXT of the kubeconfig; see [kubernetes] in fleet.toml
+    /// Run the environments in pods: kubernetes, or kubernetes=CONTEXT of the kubeconfig; see the table kubernetes of fleet.toml
     #[arg(long, value_name = "PLATFORM", value_parser = Platform::parse)]
     on: Option<Platform>,
 }
@@ -126,7 +126,7 @@ struct DownArgs {
     /// Delete clusters that landfall created even if they contain foreign objects
     #[arg(long = "with-strangers")]
     with_foreign: bool,
-    /// Run the environments in pods: kubernetes, or kubernetes=CONTEXT of the kubeconfig; see [kubernetes] in fleet.toml
+    /// Run the environments in pods: kubernetes, or kubernetes=CONTEXT of the kubeconfig; see the table kubernetes of fleet.toml
     #[arg(long, value_name = "PLATFORM", value_parser = Platform::parse)]
     on: Option<Platform>,
 }

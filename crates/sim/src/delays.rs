@@ -1,7 +1,7 @@
 //! Delays of effects, and their end. Faults start them; the services ask whether one applies.
 //!
 //! A delay is in cloud time, so it scales with the speed. At instant speed durations are zero. There a delay
-//! lasts for [`REFUSALS_MAX`] refused requests, but at most [`Timing::INSTANT_DELAY_MS`], because a client that waits on a stream
+//! lasts for `REFUSALS_MAX` refused requests, but at most [`Timing::INSTANT_DELAY_MS`], because a client that waits on a stream
 //! sends no requests.
 
 use serde::{Deserialize, Serialize};

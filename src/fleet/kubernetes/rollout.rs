@@ -37,7 +37,7 @@ impl Rollout {
     /// Validates what every pod needs.
     ///
     /// # Errors
-    /// Exit code 2 if the journals are not in a storage account, or if the table [kubernetes] is incomplete.
+    /// Exit code 2 if the journals are not in a storage account, or if the table `kubernetes` is incomplete.
     pub fn new(
         cli_context: &CliContext,
         fleet: &Arc<Fleet>,

@@ -2,7 +2,7 @@
 //!
 //! To add a type: a file with its [`ResourceType`], and one row in [`TABLE`](crate::registry::TABLE). Routes, rights,
 //! registration of the namespace, group membership, operations, preconditions, paging, deletion with the group and
-//! persistence follow from the declaration. A declaration names only what differs from [`ResourceType::new`]:
+//! persistence follow from the declaration. A declaration names only what differs from `ResourceType::new`:
 //!
 //! ```ignore
 //! pub const TYPE: ResourceType = ResourceType {
