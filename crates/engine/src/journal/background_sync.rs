@@ -171,7 +171,7 @@ impl Worker {
             return None;
         }
         self.last = last;
-        // Whoever waits for a line comes after the events of the lines before it.
+        // A wait for a line ends after the events of the lines before it.
         then.into_iter().for_each(|then| then());
         self.progress.send_replace(last.chain.seq);
         // The length may lag behind the journal, and never leads. It is synced at the end.
