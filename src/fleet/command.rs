@@ -41,7 +41,7 @@ use tokio::sync::{Mutex, mpsc};
 
 /// A run as requested.
 pub struct Requested {
-    /// What is done with each environment.
+    /// The task for each environment.
     pub task: Task,
     /// The arguments.
     pub run: RunArgs,
@@ -143,7 +143,7 @@ pub async fn print_status(cli_context: &CliContext, args: &SelectArgs) -> Result
     Ok(Exit::Success)
 }
 
-/// What a run on Kubernetes needs before anything is changed.
+/// The requirements of a run on Kubernetes, checked before anything is changed.
 struct Pods {
     rollout: Rollout,
     cluster: ManagementCluster,

@@ -1,4 +1,4 @@
-//! What the journal of an environment says, in a few numbers; and the summary of it that a run leaves beside a journal in
+//! The content of an environment's journal in a few numbers; and the summary of it that a run leaves beside a journal in
 //! a storage account, so that one list shows a whole fleet.
 
 use super::{

@@ -62,7 +62,7 @@ const DELETION_ORDER: &[&Provider] = &[
     &resource_type::provider::PROVIDER,
 ];
 
-/// What the families know of each other.
+/// The functions that the families share.
 pub static REGISTRY: Registry = Registry {
     providers: PROVIDERS,
     deletion_order: DELETION_ORDER,

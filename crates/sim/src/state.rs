@@ -121,7 +121,7 @@ pub struct CloudState {
     /// nothing are skipped up to it.
     #[serde(skip)]
     pub quiet_until: Option<SimTime>,
-    /// What the providers know of each other.
+    /// The functions and tables that the providers share.
     #[serde(skip, default = "Registry::empty")]
     pub registry: &'static Registry<Self>,
     /// True if the state changed since the last write to disk.

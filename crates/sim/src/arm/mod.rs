@@ -37,7 +37,7 @@ pub type Call<'a> = route::Call<'a, CloudState>;
 pub type Handler = route::Handler<CloudState>;
 /// A family of resource types.
 pub type Provider = provider::Provider<CloudState>;
-/// What the providers know of each other.
+/// The functions and tables that the providers share.
 pub type Registry = provider::Registry<CloudState>;
 /// A row of the route table.
 pub type Route = route::Route<CloudState>;

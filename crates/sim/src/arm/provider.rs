@@ -50,7 +50,7 @@ impl<S> Provider<S> {
     }
 }
 
-/// What the families and the state reach without an import.
+/// The parts that the families and the state reach without an import.
 pub struct Registry<S: 'static> {
     /// All families, in the order in which changes due at the same instant are applied.
     pub providers: &'static [Provider<S>],

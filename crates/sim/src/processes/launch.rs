@@ -1,4 +1,4 @@
-//! What starts a container: its program, arguments, environment and files, read from the state.
+//! The launch of a container: its program, arguments, environment and files, read from the state.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
