@@ -26,6 +26,9 @@ mod up_options;
 use render::{escape, stream};
 use std::process::ExitCode;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     // One TLS provider for every client and server in the process, selected before its first use.
     let installed = rustls::crypto::aws_lc_rs::default_provider().install_default();
