@@ -1,6 +1,7 @@
 //! Answers that no Azure service and no API server sends: the redirect or the HTML page of a proxy or of a captive
 //! portal, which answers in place of the service.
 
+use crate::header_text::HeaderText;
 use azure_core::{
     Error,
     error::ErrorKind,
@@ -56,7 +57,7 @@ impl ForeignAnswer {
 
     /// Like [`ForeignAnswer::detect`], for the headers of the SDK.
     pub(crate) fn of_headers(server: &str, status: u16, headers: &Headers, body: &[u8]) -> Option<Self> {
-        let header = |name: &HeaderName| headers.get_optional_str(name);
+        let header = |name: &HeaderName| headers.text(name);
         Self::detect(server, status, header(&CONTENT_TYPE), header(&LOCATION), body)
     }
 

@@ -6,7 +6,8 @@
 
 use crate::{
     ApiError, ApiErrorKind, Endpoints, RequestCounter, RequestStart, Roots, SendStatus, Transport,
-    TransportError, endpoints::real, pipeline::UnreadResponse, resolve::Resolver, write_gate,
+    TransportError, endpoints::real, header_text::HeaderText, pipeline::UnreadResponse, resolve::Resolver,
+    write_gate,
 };
 use async_trait::async_trait;
 use azure_core::{
@@ -199,10 +200,10 @@ impl SdkHttpClient for HttpClient {
             host,
             port: request.url().port_or_known_default().unwrap_or_default(),
             path: request.url().path(),
-            client_request_id: request.headers().get_optional_str(&CLIENT_REQUEST_ID),
+            client_request_id: request.headers().text(&CLIENT_REQUEST_ID),
         });
         // Azure keeps the trace beside the correlation id; other servers have no use for it.
-        let is_correlated = request.headers().get_optional_str(&CORRELATION_ID).is_some();
+        let is_correlated = request.headers().text(&CORRELATION_ID).is_some();
         let trace = active.as_ref().and_then(|active| active.traceparent()).filter(|_| is_correlated);
         let started = Instant::now();
         let response = match &self.connector {
@@ -213,7 +214,7 @@ impl SdkHttpClient for HttpClient {
             }
         };
         if let Some(active) = &mut active {
-            active.end(response.status().into(), response.headers().get_optional_str(&REQUEST_ID));
+            active.end(response.status().into(), response.headers().text(&REQUEST_ID));
         }
         // The query is omitted: it may be signed.
         tracing::debug!(

@@ -23,6 +23,7 @@ mod endpoints;
 pub mod environment_description;
 pub mod error;
 mod foreign_answer;
+mod header_text;
 mod http_client;
 mod known_clouds;
 pub mod kubeconfig;

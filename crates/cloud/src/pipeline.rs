@@ -7,6 +7,7 @@ use crate::{
     ApiErrorKind, Credential, RequestCounter, SendStatus,
     error::{find, from_response, is_write},
     foreign_answer::ForeignAnswer,
+    header_text::HeaderText,
     http_client::{HttpClient, UntrustedCertificate},
     retry::{self, Failure},
     token_recipients::is_same_authority,
@@ -350,7 +351,7 @@ impl Policy for AuthorityPolicy {
     async fn send(&self, ctx: &Context, request: &mut Request, next: &[Arc<dyn Policy>]) -> PolicyResult {
         let response = next[0].send(ctx, request, &next[1..]).await?;
         if response.status() == StatusCode::Unauthorized
-            && let Some(challenge) = response.headers().get_optional_str(&WWW_AUTHENTICATE)
+            && let Some(challenge) = response.headers().text(&WWW_AUTHENTICATE)
             && let Some(authority) = authority_of(challenge)
             && !Url::parse(authority).is_ok_and(|authority| is_same_authority(&self.0, &authority))
         {
@@ -380,7 +381,7 @@ impl Policy for TokenInvalidation {
     async fn send(&self, ctx: &Context, request: &mut Request, next: &[Arc<dyn Policy>]) -> PolicyResult {
         let response = next[0].send(ctx, request, &next[1..]).await?;
         if response.status() == StatusCode::Unauthorized
-            && let Some(token) = request.headers().get_optional_str(&AUTHORIZATION)
+            && let Some(token) = request.headers().text(&AUTHORIZATION)
             && let Some(token) = token.strip_prefix("Bearer ")
         {
             self.0.invalidate(token).await;

@@ -9,7 +9,7 @@
 //! * `retry-after-ms` or `Retry-After` is a lower bound in real time, up to [`RETRY_AFTER_MAX`], because an
 //!   earlier request is rejected and restarts the delay.
 
-use crate::{ApiErrorKind, SendStatus, endpoints::real};
+use crate::{ApiErrorKind, SendStatus, endpoints::real, header_text::HeaderText};
 use azure_core::http::{
     Method,
     headers::{HeaderName, Headers},
@@ -93,10 +93,10 @@ pub fn retry_after(headers: &Headers, now: SystemTime) -> Option<Duration> {
 pub(crate) fn unbounded_retry_after(headers: &Headers, now: SystemTime) -> Option<Duration> {
     let exact = WAIT_HEADERS_MS
         .iter()
-        .find_map(|name| headers.get_optional_str(name)?.trim().parse().ok())
+        .find_map(|name| headers.text(name)?.trim().parse().ok())
         .map(Duration::from_millis);
     let retry_after = exact.or_else(|| {
-        let text = headers.get_optional_str(&WAIT_HEADER)?.trim();
+        let text = headers.text(&WAIT_HEADER)?.trim();
         match text.parse() {
             Ok(seconds) => Some(Duration::from_secs(seconds)),
             Err(_) => {

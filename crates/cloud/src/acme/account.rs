@@ -1,7 +1,7 @@
 //! The account: its key, its registration, and the orders that it places (RFC 8555 §7.3, §7.4).
 
 use super::{Order, Server, error, jws::Signer, order};
-use crate::{ApiError, Secret};
+use crate::{ApiError, Secret, header_text::HeaderText};
 use azure_core::http::{
     Method, Request,
     headers::{HeaderName, Headers},
@@ -95,7 +95,7 @@ impl Server {
                 .await
                 .map_err(|error| crate::error::from_sdk(error, "POST", url.path()))?;
             if status < 400 {
-                let address = headers.get_optional_str(&LOCATION).map(str::to_owned);
+                let address = headers.text(&LOCATION).map(str::to_owned);
                 return address.ok_or_else(|| error::unusable(&self.transport.last()));
             }
             let body = error::problem_body(status, body);
@@ -138,7 +138,7 @@ impl Server {
 }
 
 fn new_nonce(headers: &Headers) -> Option<String> {
-    headers.get_optional_str(&NONCE).map(str::to_owned)
+    headers.text(&NONCE).map(str::to_owned)
 }
 
 impl Account {

@@ -13,6 +13,7 @@ use crate::{
     ApiError, ApiErrorKind,
     endpoints::path_and_query,
     error::{from_operation, from_response},
+    header_text::HeaderText,
     pipeline::ForeignOrigin,
     retry,
 };
@@ -152,7 +153,7 @@ pub(super) fn parse_write(
 ) -> Result<WriteResult, ApiError> {
     let value = json(response.body)?;
     let local = |header: &HeaderName| -> Result<Option<String>, ApiError> {
-        response.headers.get_optional_str(header).map(|address| local_address(url, address)).transpose()
+        response.headers.text(header).map(|address| local_address(url, address)).transpose()
     };
     let async_operation = local(&ASYNC_OPERATION)?;
     let location = if response.status == 202 { local(&LOCATION)? } else { None };

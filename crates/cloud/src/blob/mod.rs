@@ -13,6 +13,7 @@ pub use list::BlobItem;
 use crate::{
     ApiError, ApiErrorKind, Credential, EndpointOwner, Endpoints, RequestCounter, SendStatus,
     error::{from_response, from_sdk},
+    header_text::HeaderText,
     http_client::HttpClient,
     pipeline::{self, OriginPolicy, RetryPolicy, TokenInvalidation},
 };
@@ -134,7 +135,7 @@ impl BlobContainer {
             Err(error) if error.status == Some(416) => (Headers::new(), Vec::new()),
             Err(error) => return Err(error),
         };
-        let text = |name: &HeaderName| headers.get_optional_str(name).unwrap_or_default().to_owned();
+        let text = |name: &HeaderName| headers.text(name).unwrap_or_default().to_owned();
         let metadata = headers.iter().filter_map(|(name, value)| {
             let name = name.as_str().strip_prefix(METADATA)?;
             Some((name.to_ascii_lowercase(), value.as_str().to_owned()))
@@ -180,7 +181,7 @@ impl BlobContainer {
         request.insert_header(LEASE_ID, lease.to_owned());
         request.set_body(bytes);
         let answer = self.send(&self.0.single, request).await?;
-        let count = answer.headers.get_optional_str(&BLOCK_COUNT).and_then(|count| count.parse().ok());
+        let count = answer.headers.text(&BLOCK_COUNT).and_then(|count| count.parse().ok());
         Ok(count.unwrap_or(0))
     }
 
@@ -262,7 +263,7 @@ impl BlobContainer {
         let mut request = self.lease_request(blob, "break")?;
         request.insert_header("x-ms-lease-break-period", period.as_secs().to_string());
         let answer = self.send(&self.0.repeating, request).await?;
-        let left = answer.headers.get_optional_str(&LEASE_TIME).and_then(|seconds| seconds.parse().ok());
+        let left = answer.headers.text(&LEASE_TIME).and_then(|seconds| seconds.parse().ok());
         Ok(Duration::from_secs(left.unwrap_or(0)))
     }
 

@@ -10,6 +10,7 @@
 
 use super::{ApiError, ApiErrorKind, SendStatus};
 use crate::{
+    header_text::HeaderText,
     pipeline::{EARLIER_ACCEPTED, EARLIER_ATTEMPT_LOST},
     retry,
 };
@@ -50,14 +51,14 @@ pub(crate) fn from_response(status: u16, headers: &Headers, body: &[u8]) -> ApiE
         parsed.message = plain_text(&[], status);
     }
     if parsed.code.is_none() {
-        parsed.code = headers.get_optional_str(&ERROR_CODE).map(str::to_owned);
+        parsed.code = headers.text(&ERROR_CODE).map(str::to_owned);
     }
     let mut error = parsed.into_error(Some(status));
     error.status = Some(status);
-    if let Some(tenant) = headers.get_optional_str(&WWW_AUTHENTICATE).and_then(tenant_of) {
+    if let Some(tenant) = headers.text(&WWW_AUTHENTICATE).and_then(tenant_of) {
         error.details.push(("ExpectedTenant".to_owned(), tenant.to_owned()));
     }
-    if let Some(earlier) = headers.get_optional_str(&EARLIER_ATTEMPT_LOST) {
+    if let Some(earlier) = headers.text(&EARLIER_ATTEMPT_LOST) {
         // This refusal may concern what the lost attempt created.
         error = error.at_least(if earlier == EARLIER_ACCEPTED {
             SendStatus::Accepted
@@ -66,8 +67,8 @@ pub(crate) fn from_response(status: u16, headers: &Headers, body: &[u8]) -> ApiE
         });
     }
     error.retry_after = retry::retry_after(headers, SystemTime::now());
-    error.request_id = headers.get_optional_string(&REQUEST_ID);
-    error.correlation_id = headers.get_optional_string(&CORRELATION_ID);
+    error.request_id = headers.text(&REQUEST_ID).map(str::to_owned);
+    error.correlation_id = headers.text(&CORRELATION_ID).map(str::to_owned);
     error
 }
 

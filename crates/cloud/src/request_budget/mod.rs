@@ -15,6 +15,7 @@ mod bucket;
 
 use crate::{
     endpoints::real,
+    header_text::HeaderText,
     retry::{RETRY_AFTER_MAX, retry_after},
 };
 use async_trait::async_trait;
@@ -88,7 +89,7 @@ impl Class {
 
     /// Returns the rest of the bucket, from the headers of an answer.
     fn left(self, headers: &Headers) -> Option<f64> {
-        let number = |name| headers.get_optional_str(&HeaderName::from_static(name))?.trim().parse().ok();
+        let number = |name| headers.text(&HeaderName::from_static(name))?.trim().parse().ok();
         self.headers().into_iter().filter_map(number).reduce(f64::min)
     }
 }
@@ -189,7 +190,7 @@ impl RequestBudgets {
 
     /// Records the region that has answered, and returns it.
     fn answered_by(&self, subscription: &str, headers: &Headers) -> String {
-        let region = headers.get_optional_str(&ROUTING_ID).and_then(|id| id.split(':').next());
+        let region = headers.text(&ROUTING_ID).and_then(|id| id.split(':').next());
         let Some(region) = region.filter(|region| !region.is_empty()) else {
             return self.region(subscription);
         };
@@ -267,7 +268,7 @@ impl Policy for BudgetPolicy {
 
 /// Returns whether a 429 is one of Resource Manager itself. Providers also use the status, about one resource.
 fn is_of_manager(headers: &Headers, left: Option<f64>) -> bool {
-    match headers.get_optional_str(&FAILURE_CAUSE) {
+    match headers.text(&FAILURE_CAUSE) {
         Some(cause) => cause.eq_ignore_ascii_case("gateway"),
         None => left.is_some_and(|left| left < 1.0),
     }
