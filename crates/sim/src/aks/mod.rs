@@ -192,6 +192,7 @@ pub fn bootstrap(
     run_until_stable(&mut cx);
     workload::start_all(&mut cx);
     run_until_stable(&mut cx);
+    store.clear_log();
 }
 
 /// Lets the controllers do everything that is due up to `upto`, in order of due time.

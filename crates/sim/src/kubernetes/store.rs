@@ -212,6 +212,11 @@ impl Store {
         self.log.clear();
     }
 
+    /// Clears the log of writes, for a cluster that was not reachable: no watch can have begun before this.
+    pub(crate) fn clear_log(&mut self) {
+        self.log.clear();
+    }
+
     /// Starts to serve the kind of an embedded document at that time; its CustomResourceDefinition object exists
     /// from then on. `release` is that of the document.
     ///
