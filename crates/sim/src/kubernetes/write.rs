@@ -98,7 +98,7 @@ pub(super) fn finish(store: &mut Store, draft: Draft, object: Value) -> bool {
 /// Restores server-managed fields and the parts this write cannot change, and fills in defaults.
 pub(super) fn prepare(store: &Store, addresses: &mut Addresses, draft: &Draft, object: Value) -> Prepared {
     let mut object = match (&draft.live, draft.part) {
-        (Some(live), WriteScope::Status) => with_status_of(Value::clone(live), &object, draft.applied),
+        (Some(live), WriteScope::Status) => with_status_of(live, &object, draft.applied),
         _ => object,
     };
     lifecycle::copy_server_fields(store, draft, &mut object);
@@ -126,14 +126,23 @@ pub(super) fn prepare(store: &Store, addresses: &mut Addresses, draft: &Draft, o
     Prepared { object, allocated }
 }
 
-fn with_status_of(mut live: Value, sent: &Value, applied: bool) -> Value {
-    replace(&mut live, "status", sent.get("status").cloned());
+fn with_status_of(live: &Value, sent: &Value, applied: bool) -> Value {
+    let status = sent.get("status").cloned();
+    let others = live.as_object().into_iter().flatten();
+    let mut object: Value = others
+        .filter(|(field, _)| *field != "status" || status.is_some())
+        .map(|(field, value)| {
+            let is_status = field == "status";
+            (field.clone(), if is_status { Value::Null } else { value.clone() })
+        })
+        .collect();
+    replace(&mut object, "status", status);
     // An apply has already updated the ownership; other writes start from the existing owners.
     if applied {
         let owners = sent["metadata"].get("managedFields").cloned();
-        replace(&mut live["metadata"], "managedFields", owners);
+        replace(&mut object["metadata"], "managedFields", owners);
     }
-    live
+    object
 }
 
 fn replace(object: &mut Value, field: &str, value: Option<Value>) {

@@ -77,18 +77,9 @@ impl Owners {
         Self(entries.filter_map(Entry::read).collect())
     }
 
-    /// Writes `managedFields`: appliers first, the rest by time, without empty entries.
-    pub fn write_into(mut self, object: &mut Value) {
-        self.0.retain(|entry| !entry.fields.is_empty());
-        self.0.sort_by(|a, b| {
-            let order = |e: &Entry| (e.owner.operation, e.time.clone(), e.owner.manager.clone());
-            order(a).cmp(&order(b))
-        });
-        let metadata = metadata_mut(object);
-        metadata.shift_remove("managedFields");
-        if !self.0.is_empty() {
-            metadata.insert("managedFields".into(), self.0.iter().map(Entry::write).collect());
-        }
+    /// Writes `managedFields`.
+    pub fn write_into(self, object: &mut Value) {
+        write_entries(self.0.iter().filter_map(Entry::write).collect(), object);
     }
 
     /// Returns an owner's fields.
@@ -109,17 +100,15 @@ impl Owners {
     /// Sets the fields of an owner; its time changes only if the fields change.
     pub fn set(&mut self, owner: &Owner, fields: FieldSet, at: SimTime) {
         match self.0.iter_mut().find(|entry| entry.owner.is(owner)) {
-            Some(entry) if entry.fields == fields && entry.owner == *owner => {}
-            Some(entry) => *entry = Entry { owner: owner.clone(), time: at.rfc3339(), fields },
+            Some(entry) => entry.set(owner, fields, at),
             None => self.0.push(Entry { owner: owner.clone(), time: at.rfc3339(), fields }),
         }
     }
 
-    /// Removes the changed or removed fields from all owners except `owner`.
-    pub fn remove_from_others(&mut self, owner: &Owner, difference: &Difference) {
-        let written = difference.written().union(&difference.removed);
+    /// Removes the changed fields from all owners except `owner`.
+    pub fn remove_from_others(&mut self, owner: &Owner, changed: &FieldSet) {
         for entry in self.0.iter_mut().filter(|entry| !entry.owner.is(owner)) {
-            entry.fields = entry.fields.difference(&written);
+            entry.fields = entry.fields.difference(changed);
         }
     }
 
@@ -132,24 +121,44 @@ impl Owners {
 
 impl Entry {
     fn read(value: &Value) -> Option<Self> {
+        let owner = Self::owner_of(value)?;
+        let time = value["time"].as_str().unwrap_or_default().to_owned();
+        Some(Self { owner, time, fields: FieldSet::from_fields_v1(&value["fieldsV1"]) })
+    }
+
+    /// Returns the owner of an entry in its JSON form; `None` if that is invalid.
+    fn owner_of(value: &Value) -> Option<Owner> {
         let text = |field: &str| value[field].as_str().unwrap_or_default().to_owned();
         let operation = match value["operation"].as_str()? {
             "Apply" => ManagerOperation::Apply,
             _ => ManagerOperation::Update,
         };
-        Some(Self {
-            owner: Owner {
-                manager: text("manager"),
-                operation,
-                api_version: text("apiVersion"),
-                subresource: text("subresource"),
-            },
-            time: text("time"),
-            fields: FieldSet::from_fields_v1(&value["fieldsV1"]),
+        Some(Owner {
+            manager: text("manager"),
+            operation,
+            api_version: text("apiVersion"),
+            subresource: text("subresource"),
         })
     }
 
-    fn write(&self) -> Value {
+    /// Returns the position of an entry in its JSON form: appliers first, then by time and manager.
+    fn order(value: &Value) -> (bool, &str, &str) {
+        let text = |field: &str| value[field].as_str().unwrap_or_default();
+        (text("operation") != "Apply", text("time"), text("manager"))
+    }
+
+    /// Sets the owner and its fields; the time changes only if they do.
+    fn set(&mut self, owner: &Owner, fields: FieldSet, at: SimTime) {
+        if self.fields != fields || self.owner != *owner {
+            *self = Self { owner: owner.clone(), time: at.rfc3339(), fields };
+        }
+    }
+
+    /// Returns the JSON form; `None` if the entry has no fields.
+    fn write(&self) -> Option<Value> {
+        if self.fields.is_empty() {
+            return None;
+        }
         let mut entry = json!({
             "manager": self.owner.manager,
             "operation": format!("{:?}", self.owner.operation),
@@ -161,6 +170,16 @@ impl Entry {
         if !self.owner.subresource.is_empty() {
             entry["subresource"] = json!(self.owner.subresource);
         }
-        entry
+        Some(entry)
+    }
+}
+
+/// Writes entries of `managedFields` in their JSON form, in the order of a server.
+fn write_entries(mut entries: Vec<Value>, object: &mut Value) {
+    entries.sort_by(|a, b| Entry::order(a).cmp(&Entry::order(b)));
+    let metadata = metadata_mut(object);
+    metadata.shift_remove("managedFields");
+    if !entries.is_empty() {
+        metadata.insert("managedFields".into(), Value::Array(entries));
     }
 }

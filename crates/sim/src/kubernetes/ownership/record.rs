@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Owner, Owners, compare};
+use super::{Entry, Owner, compare, write_entries};
 use crate::clock::SimTime;
 use crate::kubernetes::definition::Definition;
 use crate::kubernetes::fields::{FieldPath, FieldSet};
@@ -49,16 +49,42 @@ pub fn record_update(
             |live| compare(definition, live, object),
         )
         .through(&owner.subresource, definition.has_status);
-    let sent = object["metadata"]["managedFields"].as_array().filter(|entries| !entries.is_empty());
-    // A list with one empty entry requests the removal of all ownership.
-    let mut owners = match sent {
-        Some(_) => Owners::of(object),
-        None => live.map(Owners::of).unwrap_or_default(),
+    let recorded = live.map_or(&Value::Null, |live| &live["metadata"]["managedFields"]);
+    let sent = &object["metadata"]["managedFields"];
+    let (entries, is_recorded) = match sent.as_array().filter(|entries| !entries.is_empty()) {
+        // A list with one empty entry requests the removal of all ownership.
+        Some(_) => (sent, sent == recorded),
+        None => (recorded, true),
     };
-    owners.remove_from_others(owner, &difference);
-    let own = owners.fields_of(owner).cloned().unwrap_or_default();
+    let changed = difference.written().union(&difference.removed);
     let written = difference.written().difference(unowned);
-    let own = own.difference(&difference.removed).union(&written);
-    owners.set(owner, own, at);
-    owners.write_into(object);
+    let own = |before: &FieldSet| before.difference(&difference.removed).union(&written);
+    // An entry without any of the changed fields stays as it is recorded. That is the larger part of most objects: the
+    // fields of the specification, during writes of the status.
+    let is_unaffected = |entry: &Value| {
+        is_recorded && !changed.children().any(|(edge, _)| entry["fieldsV1"].get(edge).is_some())
+    };
+    let mut is_known = false;
+    let mut after = Vec::new();
+    for recorded in entries.as_array().into_iter().flatten() {
+        let Some(known) = Entry::owner_of(recorded) else { continue };
+        let is_own = known.is(owner) && !is_known;
+        is_known |= is_own;
+        if !is_own && is_unaffected(recorded) {
+            after.push(recorded.clone());
+        } else if let Some(mut entry) = Entry::read(recorded) {
+            if is_own {
+                entry.set(owner, own(&entry.fields), at);
+            } else if !known.is(owner) {
+                entry.fields = entry.fields.difference(&changed);
+            }
+            after.extend(entry.write());
+        }
+    }
+    if !is_known {
+        let mut entry = Entry { owner: owner.clone(), time: String::new(), fields: FieldSet::default() };
+        entry.set(owner, own(&FieldSet::default()), at);
+        after.extend(entry.write());
+    }
+    write_entries(after, object);
 }

@@ -51,7 +51,7 @@ pub fn applied(
         return Err(conflict(&conflicts));
     }
     check_conversion(definition, &object)?;
-    owners.remove_from_others(owner, &difference);
+    owners.remove_from_others(owner, &difference.written().union(&difference.removed));
     owners.write_into(&mut object);
     Ok(object)
 }
