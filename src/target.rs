@@ -32,7 +32,7 @@ use landfall_steps::JournalGate;
 use std::{
     collections::HashMap,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 use tokio::sync::Mutex;
 
@@ -52,6 +52,8 @@ pub struct Target {
     pub time_scale: TimeScale,
     request_counter: RequestCounter,
     sim: Option<SimHandle>,
+    /// The journal whose records come before the requests.
+    journal: OnceLock<Arc<Journal>>,
 }
 
 /// The sign-ins of a command. The environments of a fleet share them, and with them connections, tokens and the request
@@ -188,6 +190,7 @@ impl Connection {
                     .stops_with_process()
                     .then_some("  (they answer on Azure, or while `landfall sim` runs in another terminal)"),
                 sim: Some(*sim),
+                journal: OnceLock::new(),
             }),
             ConnectedCloud::Azure { wanted } => {
                 let identity =
@@ -204,6 +207,7 @@ impl Connection {
                     remark: Some(format!("Signed in as {signed_in_as} with {}.", identity.via)),
                     caution: None,
                     sim: None,
+                    journal: OnceLock::new(),
                 })
             }
         }
@@ -260,6 +264,8 @@ impl Target {
     /// Lets no request change anything whose record in this journal is not durable.
     pub fn guard_writes(&self, journal: &Arc<Journal>) {
         self.request_counter.set_write_gate(Arc::new(JournalGate::new(journal)));
+        // It stays the first one: a target has one journal.
+        let _ = self.journal.set(journal.clone());
     }
 
     /// Returns the number of requests so far.
@@ -275,11 +281,14 @@ impl Target {
         }
     }
 
-    /// Closes the cloud.
+    /// Closes the cloud. If it ends with this process and holds the journal, the journal is closed first: its lease could not be
+    /// released afterwards.
     pub async fn close(self) {
-        if let Some(sim) = self.sim {
-            sim.close().await;
+        let Some(sim) = self.sim else { return };
+        if let Some(journal) = self.journal.get().filter(|_| sim.stops_with_process()) {
+            journal.close().await;
         }
+        sim.close().await;
     }
 }
 

@@ -22,7 +22,14 @@ pub use store::{LEASE, PartContent, RemoteStore, StoreError, StoreErrorKind, Sto
 pub use transfer::{Moved, moved_to};
 
 use lease::{Lease, LeaseState};
-use std::{io, sync::Arc, sync::Mutex, time::Duration};
+use std::{
+    io,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
@@ -44,6 +51,8 @@ pub(super) struct Session {
     /// The tasks, which end with this.
     _tasks: JoinSet<()>,
     ids: lease_ids::LeaseIds,
+    /// True after [`Session::close`] with a lease that was still held.
+    is_closed: AtomicBool,
 }
 
 /// The end of a lease in the middle of a run.
@@ -71,7 +80,8 @@ impl Session {
         tasks.spawn(lease::keep(lease.clone(), store.clone()));
         let writer = Writer { store: store.clone(), lease: lease.clone(), end, appends_max };
         tasks.spawn(writer.run(queued, sender));
-        Self { store, lease, lines: Mutex::new((lines, 0)), progress, _tasks: tasks, ids }
+        let (lines, is_closed) = (Mutex::new((lines, 0)), AtomicBool::new(false));
+        Self { store, lease, lines, progress, _tasks: tasks, ids, is_closed }
     }
 
     /// Queues a line; `then` is called when it is durable.
@@ -129,6 +139,9 @@ impl Session {
 
     /// Returns the end of the lease; `None` while it is held.
     pub(super) fn lease_end(&self) -> Option<LeaseEnd> {
+        if self.is_closed() {
+            return None;
+        }
         match self.lease.state() {
             LeaseState::Held => None,
             LeaseState::Ending => Some(LeaseEnd::Ended),
@@ -139,18 +152,22 @@ impl Session {
     /// Replaces the summary in the store, after the queued lines; returns whether it is there.
     pub(super) async fn set_summary(&self, text: &str) -> bool {
         let written = async {
-            self.flushed().await.is_ok()
+            !self.is_closed()
+                && self.flushed().await.is_ok()
                 && self.lease.state() != LeaseState::Lost
                 && self.store.set_summary(self.lease.part(), &self.lease.id, text).await.is_ok()
         };
         timeout(CLOSE_TIMEOUT, written).await.unwrap_or(false)
     }
 
-    /// Writes the queued lines and releases the lease.
+    /// Writes the queued lines and releases the lease. A second call does nothing.
     pub(super) async fn close(&self) {
         let closed = async {
             let flushed = self.flushed().await;
             if flushed.is_err() || self.lease.state() == LeaseState::Lost {
+                return;
+            }
+            if self.is_closed.swap(true, Ordering::Relaxed) {
                 return;
             }
             if self.store.release(self.lease.part(), &self.lease.id).await.is_ok() {
@@ -163,6 +180,10 @@ impl Session {
     /// Returns the holder that the store names now.
     pub(super) async fn holder(&self) -> Option<super::Holder> {
         open::read(&*self.store).await.ok().flatten()?.holder
+    }
+
+    fn is_closed(&self) -> bool {
+        self.is_closed.load(Ordering::Relaxed)
     }
 
     fn failed(&self) -> Option<Arc<StoreError>> {
