@@ -149,6 +149,17 @@ async fn two_machines_share_an_environment() {
     .await;
 }
 
+#[test]
+fn a_run_releases_the_lease_before_the_cloud_in_its_own_process_ends() {
+    let env = TestEnvironment::instant();
+    env.write("landfall.toml", "[state]\naccount = \"acct\"\n[sim]\nspeed = \"instant\"\n");
+    env.expect(0, &["state", "init"]);
+    env.expect(0, &["up"]);
+    let log = std::fs::read_to_string(env.path().join(".landfall/default/sim/ledger.jsonl")).unwrap();
+    let leases = log.lines().filter(|line| line.contains("[[\"comp\",\"lease\"]]")).count();
+    assert_eq!(leases, 2, "one acquires it, one releases it");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_run_is_refused_reads_are_allowed_and_a_dead_run_blocks_for_a_minute() {
     with_team(6_200, Speed::Times(60.0), |team| {
