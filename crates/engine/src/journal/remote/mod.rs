@@ -24,10 +24,7 @@ pub use transfer::{Moved, moved_to};
 use lease::{Lease, LeaseState};
 use std::{
     io,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, OnceLock},
     time::Duration,
 };
 use tokio::{
@@ -51,8 +48,8 @@ pub(super) struct Session {
     /// The tasks, which end with this.
     _tasks: JoinSet<()>,
     ids: lease_ids::LeaseIds,
-    /// True after [`Session::close`] with a lease that was still held.
-    is_closed: AtomicBool,
+    /// The end of the lease before [`Session::close`] released it; unset while the session is open.
+    end_at_close: OnceLock<Option<LeaseEnd>>,
 }
 
 /// The end of a lease in the middle of a run.
@@ -80,8 +77,8 @@ impl Session {
         tasks.spawn(lease::keep(lease.clone(), store.clone()));
         let writer = Writer { store: store.clone(), lease: lease.clone(), end, appends_max };
         tasks.spawn(writer.run(queued, sender));
-        let (lines, is_closed) = (Mutex::new((lines, 0)), AtomicBool::new(false));
-        Self { store, lease, lines, progress, _tasks: tasks, ids, is_closed }
+        let (lines, end_at_close) = (Mutex::new((lines, 0)), OnceLock::new());
+        Self { store, lease, lines, progress, _tasks: tasks, ids, end_at_close }
     }
 
     /// Queues a line; `then` is called when it is durable.
@@ -139,8 +136,8 @@ impl Session {
 
     /// Returns the end of the lease; `None` while it is held.
     pub(super) fn lease_end(&self) -> Option<LeaseEnd> {
-        if self.is_closed() {
-            return None;
+        if let Some(end) = self.end_at_close.get() {
+            return *end;
         }
         match self.lease.state() {
             LeaseState::Held => None,
@@ -152,7 +149,7 @@ impl Session {
     /// Replaces the summary in the store, after the queued lines; returns whether it is there.
     pub(super) async fn set_summary(&self, text: &str) -> bool {
         let written = async {
-            !self.is_closed()
+            self.end_at_close.get().is_none()
                 && self.flushed().await.is_ok()
                 && self.lease.state() != LeaseState::Lost
                 && self.store.set_summary(self.lease.part(), &self.lease.id, text).await.is_ok()
@@ -167,7 +164,7 @@ impl Session {
             if flushed.is_err() || self.lease.state() == LeaseState::Lost {
                 return;
             }
-            if self.is_closed.swap(true, Ordering::Relaxed) {
+            if self.end_at_close.set(self.lease_end()).is_err() {
                 return;
             }
             if self.store.release(self.lease.part(), &self.lease.id).await.is_ok() {
@@ -180,10 +177,6 @@ impl Session {
     /// Returns the holder that the store names now.
     pub(super) async fn holder(&self) -> Option<super::Holder> {
         open::read(&*self.store).await.ok().flatten()?.holder
-    }
-
-    fn is_closed(&self) -> bool {
-        self.is_closed.load(Ordering::Relaxed)
     }
 
     fn failed(&self) -> Option<Arc<StoreError>> {
