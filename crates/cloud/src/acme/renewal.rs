@@ -38,7 +38,9 @@ struct Window {
 
 impl RenewalWindow {
     /// Returns the point of the window at which to renew. It is derived from `seed`, so that a job without memory
-    /// chooses the same point each time, and different environments choose different ones.
+    /// chooses the same point each time, and different environments choose different ones. It lies before the last tenth
+    /// of the window: an order counts as a renewal only if it reaches the server inside the window, and a run needs time
+    /// until it orders.
     #[must_use]
     pub fn point(&self, seed: &str) -> Timestamp {
         let digest = digest::digest(&digest::SHA256, seed.as_bytes());
@@ -51,7 +53,7 @@ impl RenewalWindow {
             clippy::cast_precision_loss,
             reason = "seconds of a window"
         )]
-        let offset = (seconds as f64 * share) as i64;
+        let offset = (seconds as f64 * share * 0.9) as i64;
         Timestamp::from_second(self.start.as_second() + offset).unwrap_or(self.start)
     }
 }
@@ -100,7 +102,10 @@ mod tests {
         let (start, end) = (at("2026-11-01T00:00:00Z"), at("2026-11-03T00:00:00Z"));
         let window = RenewalWindow { start, end, explanation: None, retry_after: None };
         let points: Vec<Timestamp> = (0..50).map(|seed| window.point(&format!("seed {seed}"))).collect();
-        assert!(points.iter().all(|point| (start..end).contains(point)));
+        let last_tenth = at("2026-11-02T19:12:00Z");
+        assert!(points.iter().all(|point| (start..last_tenth).contains(point)));
+        let (earliest, latest) = (points.iter().min().unwrap(), points.iter().max().unwrap());
+        assert!(latest.duration_since(*earliest).as_hours() > 30, "{earliest} to {latest}");
         assert_eq!(points[7], window.point("seed 7"));
         assert!(points.iter().any(|point| *point != points[0]));
     }
