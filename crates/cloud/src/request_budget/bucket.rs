@@ -52,10 +52,19 @@ pub(super) struct Bucket {
     has_told_nothing: bool,
     /// The time before which nothing is sent.
     closed_until: Option<Instant>,
+    /// The last number that an answer told.
+    last: Option<Told>,
     measured: Option<Measured>,
     /// True if the rate was measured, or needs no measurement.
     is_measured: bool,
     time_scale: f64,
+}
+
+/// What an answer told.
+#[derive(Clone, Copy, Debug)]
+struct Told {
+    told: f64,
+    at: Instant,
 }
 
 /// The beginning of a measurement.
@@ -79,6 +88,7 @@ impl Bucket {
             in_flight: 0,
             has_told_nothing: false,
             closed_until: None,
+            last: None,
             measured: None,
             is_measured: false,
             time_scale,
@@ -156,8 +166,19 @@ impl Bucket {
     }
 
     /// Records an answer that told what is left.
-    pub(super) fn tell(&mut self, told: f64, now: Instant) {
+    ///
+    /// Answers overtake each other. One that is older than the last number has a larger one, and its request was in flight
+    /// when that came: it was taken off twice.
+    pub(super) fn tell(&mut self, told: f64, sent: Instant, now: Instant) {
         self.size = self.size.max((told + 1.0).min(self.documented.size));
+        if self.last.is_some_and(|last| sent < last.at && told > last.told) {
+            if let Some(measured) = &mut self.measured {
+                measured.answers += 1;
+            }
+            self.left = self.left.map(|(left, at)| (left + 1.0, at));
+            return;
+        }
+        self.last = Some(Told { told, at: now });
         self.measure(told, now);
         // Requests that are on their way may not be part of the number yet.
         self.left = Some((told - f64::from(self.in_flight), now));
@@ -215,104 +236,4 @@ impl Bucket {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const READS: Rate = Rate { size: 250.0, per_second: 25.0 };
-
-    fn sent(bucket: &mut Bucket, now: Instant) -> Duration {
-        bucket.take(now).err().unwrap_or_default()
-    }
-
-    #[test]
-    fn nothing_waits_before_the_service_has_told_what_is_left() {
-        let (mut bucket, now) = (Bucket::told(READS, 1.0), Instant::now());
-        assert_eq!((0..60).filter(|_| bucket.take(now).is_ok()).count(), 8, "and then only a few are sent");
-        bucket.ended();
-        assert_eq!([bucket.take(now).is_ok(), bucket.take(now).is_ok()], [true, false]);
-        bucket.ended();
-        bucket.tells_nothing();
-        assert!((0..50).all(|_| bucket.take(now).is_ok()), "a service that tells nothing");
-        bucket.tell(100.0, now);
-        assert_eq!(bucket.tokens(now).unwrap().0, 43.0, "requests without an answer count");
-    }
-
-    #[test]
-    fn requests_follow_the_refill_when_only_the_reserve_is_left() {
-        let (mut bucket, now) = (Bucket::told(READS, 1.0), Instant::now());
-        bucket.tell(249.0, now);
-        bucket.tell(50.0, now);
-        assert_eq!(sent(&mut bucket, now), Duration::from_millis(400), "a tenth of it before a measurement");
-        bucket.is_measured = true;
-        assert_eq!(sent(&mut bucket, now), Duration::from_millis(40), "25 a second");
-        assert_eq!(sent(&mut bucket, now + Duration::from_millis(40)), Duration::ZERO);
-        assert_eq!(sent(&mut bucket, now + Duration::from_millis(40)), Duration::from_millis(40));
-        assert_eq!(sent(&mut bucket, now + Duration::from_secs(60)), Duration::ZERO);
-    }
-
-    #[test]
-    fn a_refusal_stops_all_requests_until_its_time_is_over() {
-        let (mut bucket, now) = (Bucket::told(READS, 1.0), Instant::now());
-        bucket.tell(249.0, now);
-        bucket.is_measured = true;
-        bucket.refuse(Duration::from_secs(7), now);
-        bucket.refuse(Duration::from_secs(6), now);
-        assert_eq!(sent(&mut bucket, now), Duration::from_secs(7));
-        let open = now + Duration::from_secs(7);
-        assert_eq!(sent(&mut bucket, open), Duration::ZERO);
-        assert_eq!(
-            sent(&mut bucket, open),
-            Duration::from_millis(80),
-            "not all at once, and at half the rate"
-        );
-    }
-
-    #[test]
-    fn a_counted_bucket_needs_no_answers() {
-        let (rate, now) = (Rate { size: 200.0, per_second: 2.0 }, Instant::now());
-        let mut bucket = Bucket::counted(rate, 60.0, now);
-        assert_eq!((0..200).filter(|_| bucket.take(now).is_ok()).count(), 160);
-        assert_eq!(sent(&mut bucket, now), Duration::from_secs_f64(0.5 / 60.0));
-    }
-
-    /// A service with a bucket that the client does not know, and its clients.
-    fn requests_in(seconds: u32, size: f64, per_second: f64) -> (u32, u32) {
-        let (mut bucket, began) = (Bucket::told(READS, 1.0), Instant::now());
-        let (mut now, end) = (began, began + Duration::from_secs(seconds.into()));
-        let (mut left, mut at, mut admitted, mut refused) = (size, now, 0, 0);
-        while now < end {
-            match bucket.take(now) {
-                Err(wait) => now += wait.max(Duration::from_millis(1)),
-                Ok(()) => {
-                    now += Duration::from_millis(5);
-                    left = (left + (now - at).as_secs_f64() * per_second).min(size);
-                    at = now;
-                    bucket.ended();
-                    if left >= 1.0 {
-                        (left, admitted) = (left - 1.0, admitted + 1);
-                        bucket.tell(left.floor(), now);
-                    } else {
-                        refused += 1;
-                        bucket.refuse(Duration::from_secs(5), now);
-                    }
-                }
-            }
-        }
-        (admitted, refused)
-    }
-
-    #[test]
-    fn an_unknown_bucket_is_used_up_to_its_rate_without_a_refusal() {
-        for (size, per_second) in
-            [(250.0, 25.0), (50.0, 1.0), (50.0, 5.0), (40.0, 0.4), (20.0, 0.1), (1_000.0, 100.0)]
-        {
-            let (admitted, refused) = requests_in(600, size, per_second);
-            let most = size + 600.0 * READS.per_second.min(per_second);
-            assert_eq!(refused, 0, "{size} and {per_second} a second");
-            assert!(
-                f64::from(admitted) > 0.9 * most,
-                "{size} and {per_second} a second: {admitted} of {most}"
-            );
-        }
-    }
-}
+mod tests;

@@ -241,6 +241,7 @@ impl Policy for BudgetPolicy {
         };
         let expected = self.manager(&subscription, class, self.budgets.region(&subscription));
         let of_manager = expected.take(&path).await;
+        let sent = Instant::now();
         let response = next[0].send(ctx, request, &next[1..]).await?;
         // The answer of a region says nothing about the buckets of another one.
         let answered_by = self.budgets.answered_by(&subscription, response.headers());
@@ -257,7 +258,7 @@ impl Policy for BudgetPolicy {
         drop((of_manager, of_provider));
         match left {
             _ if status == StatusCode::TooManyRequests => {}
-            Some(left) => manager.bucket().tell(left, now),
+            Some(left) => manager.bucket().tell(left, sent, now),
             None if status.is_success() => manager.bucket().tells_nothing(),
             None => {}
         }
