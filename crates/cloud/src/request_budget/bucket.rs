@@ -22,6 +22,8 @@ const UNKNOWN_MAX: u32 = 8;
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// The share of the documented rate that is used before the first measurement.
 const UNMEASURED: f64 = 0.1;
+/// The share of a measured rate that is used after more requests than the reserve without an answer that tells what is left.
+const UNPROVED: f64 = 0.9;
 /// The lowest rate, as a share of the documented one.
 const RATE_MIN: f64 = 0.001;
 
@@ -128,9 +130,15 @@ impl Bucket {
         Some((left + refilled, refilled))
     }
 
-    /// Returns the refill that requests may use.
+    /// Returns the refill that requests may use. It is smaller after some requests whose answers did not tell what is left:
+    /// the rate may be wrong by then.
     fn usable_rate(&self) -> f64 {
-        self.rate * if self.is_measured { 1.0 } else { UNMEASURED }
+        let unproved = if self.is_told { self.assumed / self.reserve().max(1.0) } else { 0.0 };
+        match self.is_measured {
+            true if unproved <= 1.0 => self.rate,
+            true => self.rate * UNPROVED,
+            false => self.rate * UNMEASURED * 0.25_f64.powf(unproved),
+        }
     }
 
     /// Takes a token for a request, or returns the time to wait for it.
@@ -160,9 +168,16 @@ impl Bucket {
         self.in_flight = self.in_flight.saturating_sub(1);
     }
 
-    /// Records a success that did not tell what is left: the service tells nothing.
-    pub(super) fn tells_nothing(&mut self) {
+    /// Records a success that did not tell what is left: the service never tells it.
+    pub(super) fn never_tells(&mut self) {
         self.has_told_nothing = true;
+    }
+
+    /// Records an answer that did not tell what is left, although the service counted its request: only successes tell it.
+    pub(super) fn tell_nothing(&mut self) {
+        if let Some(measured) = &mut self.measured {
+            measured.answers += 1;
+        }
     }
 
     /// Records an answer that told what is left.
@@ -172,9 +187,7 @@ impl Bucket {
     pub(super) fn tell(&mut self, told: f64, sent: Instant, now: Instant) {
         self.size = self.size.max((told + 1.0).min(self.documented.size));
         if self.last.is_some_and(|last| sent < last.at && told > last.told) {
-            if let Some(measured) = &mut self.measured {
-                measured.answers += 1;
-            }
+            self.tell_nothing();
             self.left = self.left.map(|(left, at)| (left + 1.0, at));
             return;
         }

@@ -259,8 +259,8 @@ impl Policy for BudgetPolicy {
         match left {
             _ if status == StatusCode::TooManyRequests => {}
             Some(left) => manager.bucket().tell(left, sent, now),
-            None if status.is_success() => manager.bucket().tells_nothing(),
-            None => {}
+            None if status.is_success() => manager.bucket().never_tells(),
+            None => manager.bucket().tell_nothing(),
         }
         manager.answered.notify_waiters();
         Ok(response)
