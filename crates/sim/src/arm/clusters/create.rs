@@ -19,6 +19,8 @@ use crate::state::{CloudState, uuid_from};
 
 /// The fraction of a creation after which the operation reports `ReconcilingAddons`.
 const ADDONS_FROM: f64 = 0.85;
+/// The fraction of a creation after which the objects inside the cluster are written.
+const PREPARED_AT: f64 = 0.5;
 
 /// Starts the creation: 201 with the body and an `Azure-AsyncOperation`.
 pub(super) fn begin(state: &mut CloudState, call: &Call<'_>, desired: &Value) -> Result<Reply, ArmError> {
@@ -40,6 +42,8 @@ pub(super) fn begin(state: &mut CloudState, call: &Call<'_>, desired: &Value) ->
         identities,
         controllers: Controllers::default(),
         cluster_info: None,
+        prepare_at: Some(part(call.now, due, PREPARED_AT)),
+        prepared: None,
     };
     cluster.set_state(Work::Create.state());
     create_dependents(state, call, &cluster);
@@ -68,10 +72,15 @@ fn first_answer(cluster: &ManagedCluster) -> Value {
 
 /// Adds the stage `ReconcilingAddons` near the end of the operation.
 pub(super) fn stage(state: &mut CloudState, operation: &str, from: SimTime, due: SimTime) {
-    let at = from.plus_ms(((due.0 - from.0) as f64 * ADDONS_FROM) as i64);
+    let at = part(from, due, ADDONS_FROM);
     if let Some(operation) = state.operations.get_mut(operation) {
         operation.stages = vec![(at, "ReconcilingAddons".to_owned())];
     }
+}
+
+/// Returns the time after a fraction of an operation.
+fn part(from: SimTime, due: SimTime, fraction: f64) -> SimTime {
+    from.plus_ms(((due.0 - from.0) as f64 * fraction) as i64)
 }
 
 fn body(state: &mut CloudState, call: &Call<'_>, desired: &Value, identities: &Identities) -> Value {

@@ -2,16 +2,16 @@
 
 use serde_json::{Value, json};
 
-use super::features::{self, KEY_VAULT_ADDON};
+use super::cluster_info::{cluster_info, identity_id, key_vault_identity};
+use super::features::KEY_VAULT_ADDON;
 use super::{
     Identities, ManagedCluster, ManagedIdentityIds, Work, WriteOutcome, create, node_resources, operations,
-    power,
+    power, prepared,
 };
-use crate::aks::{self, AppRouting, ClusterInfo, Csi};
-use crate::arm::{networks, roles};
+use crate::arm::{id, roles};
 use crate::clock::{SimTime, Timing};
 use crate::durations;
-use crate::state::{CloudState, DOMAIN};
+use crate::state::CloudState;
 
 /// Completes the write that is due.
 pub(super) fn finish(state: &mut CloudState, key: &str, at: SimTime, timing: &Timing) {
@@ -45,7 +45,7 @@ pub(super) fn finish(state: &mut CloudState, key: &str, at: SimTime, timing: &Ti
     let cluster_info = cluster_info(state, &cluster);
     // From here on the API server responds; the controllers adapt to changed facts on their own.
     cluster.trust_issuer();
-    aks::bootstrap(&mut cluster.store, &mut cluster.controllers, &cluster_info, at, timing);
+    prepared::start(&mut cluster, &cluster_info, at, timing);
     cluster.cluster_info = Some(cluster_info);
     state.clusters.all.insert(key.to_owned(), cluster);
 }
@@ -68,32 +68,30 @@ fn add_identities(state: &mut CloudState, cluster: &mut ManagedCluster, at: SimT
     let visible = timing.after(at, durations::PRINCIPAL_REPLICATION);
     let withheld = state.clusters.withheld > 0;
     state.clusters.withheld = state.clusters.withheld.saturating_sub(1);
-    let (name, group) = (cluster.name().to_owned(), cluster.node_group().to_owned());
-    let subscription = state.subscription.clone();
-    let mut bring = |identity: &ManagedIdentityIds, label: String| {
-        let resource = format!(
-            "/subscriptions/{subscription}/resourcegroups/{group}/providers/Microsoft.ManagedIdentity/\
-             userAssignedIdentities/{label}"
-        );
+    let name = cluster.name().to_owned();
+    let key_vault = key_vault_identity(state, cluster);
+    let [kubelet, routing] = [format!("{name}-agentpool"), format!("webapprouting-{name}")]
+        .map(|label| identity_id(state, cluster, &label));
+    let mut bring = |identity: &ManagedIdentityIds, resource: &str| {
+        let label = id::name(resource);
         let ManagedIdentityIds { client_id, object_id } = identity.clone();
         let shown = json!({"resourceId": resource, "clientId": client_id, "objectId": object_id});
         if state.directory.by_object_id(&object_id).is_none() {
-            state.directory.add_managed_identity(object_id, client_id, &label, &resource, visible);
+            state.directory.add_managed_identity(object_id, client_id, label, resource, visible);
         }
         shown
     };
     let identities = cluster.identities.clone();
     let properties = &mut cluster.resource["properties"];
-    properties["identityProfile"] =
-        json!({"kubeletidentity": bring(&identities.kubelet, format!("{name}-agentpool"))});
+    properties["identityProfile"] = json!({"kubeletidentity": bring(&identities.kubelet, &kubelet)});
     if properties["addonProfiles"][KEY_VAULT_ADDON]["enabled"] == true && !withheld {
-        let shown = bring(&identities.key_vault, format!("azurekeyvaultsecretsprovider-{name}"));
+        let shown = bring(&identities.key_vault, &key_vault);
         properties["addonProfiles"][KEY_VAULT_ADDON]["identity"] = shown;
     } else if properties["addonProfiles"][KEY_VAULT_ADDON].is_object() {
         properties["addonProfiles"][KEY_VAULT_ADDON]["identity"] = Value::Null;
     }
     if properties["ingressProfile"]["webAppRouting"]["enabled"] == true {
-        let shown = bring(&identities.routing, format!("webapprouting-{name}"));
+        let shown = bring(&identities.routing, &routing);
         properties["ingressProfile"]["webAppRouting"]["identity"] = shown;
     } else if properties["ingressProfile"]["webAppRouting"].is_object() {
         properties["ingressProfile"]["webAppRouting"]["identity"] = Value::Null;
@@ -115,66 +113,6 @@ fn add_outbound_address(state: &CloudState, cluster: &mut ManagedCluster) {
         );
         balancer["effectiveOutboundIPs"] = json!([{ "id": id }]);
     }
-}
-
-/// Returns the facts that the components inside the cluster depend on.
-fn cluster_info(state: &CloudState, cluster: &ManagedCluster) -> ClusterInfo {
-    let properties = cluster.properties();
-    let pools = properties["agentPoolProfiles"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let nodes = pools.iter().filter_map(|pool| pool["count"].as_u64()).sum::<u64>();
-    let first = pools.first().unwrap_or(&Value::Null);
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let subnet = first["vnetSubnetID"].as_str().and_then(|id| networks::subnet(state, id));
-    let addon = &properties["addonProfiles"][KEY_VAULT_ADDON];
-    let csi = addon["identity"].is_object().then(|| Csi {
-        client_id: cluster.identities.key_vault.client_id.clone(),
-        object_id: cluster.identities.key_vault.object_id.clone(),
-        identity_resource_id: text(&addon["identity"]["resourceId"]),
-        rotation_seconds: rotation(&addon["config"]),
-    });
-    let defaults = ClusterInfo::default();
-    ClusterInfo {
-        cluster: cluster.name().to_owned(),
-        location: cluster.location().to_owned(),
-        subscription: state.subscription.clone(),
-        tenant: state.directory.tenant.clone(),
-        node_resource_group: cluster.node_group().to_owned(),
-        kubernetes_version: text(&properties["currentKubernetesVersion"]),
-        nodes: u32::try_from(nodes).unwrap_or(u32::MAX),
-        node_pool: text(&first["name"]),
-        vm_size: text(&first["vmSize"]),
-        subnet: subnet.and_then(|subnet| subnet.prefixes.first().cloned()).unwrap_or(defaults.subnet.clone()),
-        gateway_api: features::gateway_api(properties),
-        istio: features::istio_gateway(properties),
-        workload_identity: properties["securityProfile"]["workloadIdentity"]["enabled"] == true,
-        app_routing: app_routing(cluster),
-        csi,
-        kubelet_client_id: Some(cluster.identities.kubelet.client_id.clone()),
-        vault_suffix: format!("vault.{DOMAIN}"),
-        ..defaults
-    }
-}
-
-/// Returns the settings of the application routing operator; `None` if it is disabled.
-fn app_routing(cluster: &ManagedCluster) -> Option<AppRouting> {
-    let properties = cluster.properties();
-    let routing = &properties["ingressProfile"]["webAppRouting"];
-    (routing["enabled"] == true).then(|| AppRouting {
-        default_nginx: routing["nginx"]["defaultIngressControllerType"]
-            .as_str()
-            .unwrap_or_default()
-            .to_owned(),
-        owner_id: cluster.uid().to_owned(),
-    })
-}
-
-/// Returns the rotation poll interval of the add-on in seconds; `None` if rotation is disabled.
-fn rotation(config: &Value) -> Option<f64> {
-    if config["enableSecretRotation"] != "true" {
-        return None;
-    }
-    let desired = config["rotationPollInterval"].as_str().and_then(features::go_seconds);
-    Some(desired.unwrap_or(durations::ROTATION))
 }
 
 /// Deletes everything that belongs to a cluster: its node resource group, its identities, the assignments at

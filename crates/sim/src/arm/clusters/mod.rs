@@ -5,6 +5,7 @@
 
 mod address_plan;
 mod api_access;
+mod cluster_info;
 pub(crate) mod compute;
 pub(crate) mod container_runtime;
 mod create;
@@ -26,6 +27,7 @@ mod operations;
 mod pool_validation;
 mod pool_write;
 mod power;
+mod prepared;
 pub(crate) mod provider;
 pub(crate) mod public_addresses;
 mod put;

@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use super::store::ManagedCluster;
 use super::{
-    KIND, compute, delete, finish, kubeconfig, kubernetes_api, operation_status, pool_write, power, put,
-    read, update, upgrades,
+    KIND, compute, delete, finish, kubeconfig, kubernetes_api, operation_status, pool_write, power, prepared,
+    put, read, update, upgrades,
 };
 use crate::aks;
 use crate::arm::versions::{self, CLUSTERS as VERSIONS};
@@ -106,7 +106,8 @@ fn next_operation(state: &CloudState) -> Option<SimTime> {
 fn next_due(state: &CloudState) -> Option<SimTime> {
     let of_one = |cluster: &ManagedCluster| {
         let pending = cluster.pending.as_ref().map(|pending| pending.due);
-        pending.into_iter().chain(aks::next_due(&cluster.store, &cluster.controllers)).min()
+        let inside = aks::next_due(&cluster.store, &cluster.controllers);
+        [pending, prepared::next_due(cluster), inside].into_iter().flatten().min()
     };
     state.clusters.all.values().filter_map(of_one).min()
 }
@@ -118,6 +119,8 @@ fn advance_to(state: &mut CloudState, due: SimTime, timing: &Timing) {
             |cluster: &ManagedCluster| cluster.pending.as_ref().is_some_and(|pending| pending.due <= due);
         if state.clusters.all.get(&key).is_some_and(is_due) {
             finish::finish(state, &key, due, timing);
+        } else if state.clusters.all.get(&key).and_then(prepared::next_due).is_some_and(|at| at <= due) {
+            prepared::prepare(state, &key, timing);
         }
         kubernetes_api::advance_to(state, &key, due, timing);
     }

@@ -106,6 +106,20 @@ pub(super) struct ManagedCluster {
     /// The facts that its controllers depend on; `None` before the API server runs.
     #[serde(rename = "facts")]
     pub(super) cluster_info: Option<ClusterInfo>,
+    /// The time of the creation at which its objects are written.
+    #[serde(skip)]
+    pub(super) prepare_at: Option<SimTime>,
+    #[serde(skip)]
+    pub(super) prepared: Option<Box<Prepared>>,
+}
+
+/// The objects of a cluster that is being created, for the facts and the time that are expected at its end.
+#[derive(Clone)]
+pub(super) struct Prepared {
+    pub(super) store: Store,
+    pub(super) controllers: Controllers,
+    pub(super) cluster_info: ClusterInfo,
+    pub(super) at: SimTime,
 }
 
 /// A write in progress.
