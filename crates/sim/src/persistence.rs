@@ -180,10 +180,10 @@ impl Persistence {
         if self.changes.is_full() || self.changes.number == 0 {
             return self.write_whole(state);
         }
-        match self.written.changes(state).map_err(|error| self.unwritable(error))? {
-            Some(line) => self.changes.append(&line).map_err(SimError::io(self.changes.path())),
-            None => Ok(()),
-        }
+        let changes = self.written.update(state).map_err(|error| self.unwritable(error))?;
+        let Some(changes) = changes else { return Ok(()) };
+        let written = self.changes.append(|out| self.written.write_line(&changes, out));
+        written.map_err(SimError::io(self.changes.path()))
     }
 
     /// Writes the complete state atomically.

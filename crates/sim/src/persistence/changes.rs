@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,6 +18,8 @@ use crate::state::CloudState;
 
 /// The size in bytes at which the state is written completely again.
 const SIZE_MAX: u64 = 8 * 1024 * 1024;
+/// The size in bytes of the buffer of a write.
+const BUFFER: usize = 32 * 1024;
 
 /// The file of changes.
 #[derive(Debug)]
@@ -44,18 +46,25 @@ impl ChangeFile {
     }
 
     /// Appends a line. After an error the end of the file is unknown, so the state must be written completely.
-    pub(super) fn append(&mut self, line: &[u8]) -> io::Result<()> {
-        let mut text = Vec::with_capacity(line.len() + 32);
+    pub(super) fn append(
+        &mut self,
+        write_line: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let mut head = String::new();
         if self.file.is_none() {
             let mut options = OpenOptions::new();
             self.file = Some(options.create(true).write(true).truncate(true).mode(0o600).open(&self.path)?);
-            text.extend(format!("{}\n", json!({ "changes": self.number })).as_bytes());
+            head = format!("{}\n", json!({ "changes": self.number }));
         }
-        text.extend(line);
-        text.push(b'\n');
-        let written = self.file.as_mut().map_or(Ok(()), |file| file.write_all(&text));
-        self.size = if written.is_ok() { self.size + text.len() as u64 } else { SIZE_MAX };
-        written
+        let Some(file) = &mut self.file else { return Ok(()) };
+        // A line may have a megabyte, so it is never in memory as a whole.
+        let mut out = BufWriter::with_capacity(BUFFER, file);
+        let written = out.write_all(head.as_bytes()).and_then(|()| write_line(&mut out));
+        let written = written.and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush());
+        drop(out.into_parts());
+        let size = written.and_then(|()| self.file.as_mut().map_or(Ok(0), Seek::stream_position));
+        self.size = *size.as_ref().unwrap_or(&SIZE_MAX);
+        size.map(drop)
     }
 }
 
@@ -117,33 +126,46 @@ pub(super) struct WrittenState {
 impl WrittenState {
     /// Remembers a complete write.
     pub(super) fn record(&mut self, state: &mut CloudState) -> serde_json::Result<()> {
-        self.changes(state).map(drop)
+        self.update(state).map(drop)
     }
 
-    /// Returns the line for the changes since the last call; `None` without changes.
-    pub(super) fn changes(&mut self, state: &mut CloudState) -> serde_json::Result<Option<Vec<u8>>> {
-        let rest = state.without_objects(serde_json::to_vec)?;
-        let mut changed = Vec::new();
+    /// Returns the changes since the last call; `None` without changes.
+    pub(super) fn update(&mut self, state: &mut CloudState) -> serde_json::Result<Option<Changes>> {
+        let mut rest = Vec::with_capacity(self.rest.len() + self.rest.len() / 8);
+        state.without_objects(|state| serde_json::to_writer(&mut rest, state))?;
+        let mut objects = Vec::new();
         for (cluster, store) in state.clusters.stores() {
             let before = self.objects.entry(cluster.to_owned()).or_default();
-            changed_objects(cluster, before, store.objects(), &mut changed);
+            changed_objects(cluster, before, store.objects(), &mut objects);
         }
         self.objects.retain(|cluster, _| state.clusters.stores().any(|(id, _)| id == cluster));
-        if rest == self.rest && changed.is_empty() {
-            return Ok(None);
-        }
-        let mut line = b"{".to_vec();
-        if rest != self.rest {
-            line.extend(b"\"rest\":");
-            line.extend(&rest);
-            line.push(b',');
+        let has_rest = rest != self.rest;
+        if has_rest {
             self.rest = rest;
         }
-        line.extend(b"\"objects\":");
-        serde_json::to_writer(&mut line, &changed)?;
-        line.push(b'}');
-        Ok(Some(line))
+        Ok((has_rest || !objects.is_empty()).then_some(Changes { has_rest, objects }))
     }
+
+    /// Writes the line of these changes, which are the last ones.
+    pub(super) fn write_line(&self, changes: &Changes, out: &mut dyn Write) -> io::Result<()> {
+        out.write_all(b"{")?;
+        if changes.has_rest {
+            out.write_all(b"\"rest\":")?;
+            out.write_all(&self.rest)?;
+            out.write_all(b",")?;
+        }
+        out.write_all(b"\"objects\":")?;
+        serde_json::to_writer(&mut *out, &changes.objects)?;
+        out.write_all(b"}")
+    }
+}
+
+/// What has changed since the last write.
+#[derive(Debug)]
+pub(super) struct Changes {
+    /// True if something besides the objects of clusters has.
+    has_rest: bool,
+    objects: Vec<Changed>,
 }
 
 /// A change of an object: the cluster, its resource, its key, and its new content or `None`.
