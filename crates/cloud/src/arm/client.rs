@@ -10,10 +10,10 @@ use crate::{
     request_budget::BudgetPolicy,
 };
 use azure_core::{
-    Bytes,
+    Bytes, Uuid,
     http::{
         Context, Method, Pipeline, PipelineSendOptions, Request,
-        headers::{ACCEPT, CONTENT_TYPE, HeaderName, Headers},
+        headers::{ACCEPT, CLIENT_REQUEST_ID, CONTENT_TYPE, HeaderName, Headers},
         policies::auth::BearerTokenAuthorizationPolicy,
     },
 };
@@ -319,6 +319,8 @@ impl ArmClient {
         condition: &Condition,
     ) -> Result<RawResponse, ApiError> {
         let mut request = Request::new(url.clone(), method);
+        // The SDK would add it too, but creates an error with a backtrace for each header that it misses.
+        request.insert_header(CLIENT_REQUEST_ID, Uuid::new_v4().to_string());
         request.insert_header(ACCEPT, "application/json");
         if let Some(body) = body {
             request.insert_header(CONTENT_TYPE, "application/json");
