@@ -154,7 +154,7 @@ async fn a_fleet_that_was_suspended_starts_nothing_after_another_one_took_over()
         assert!(text.contains("failed to keep the lock of this fleet"), "{text}");
         assert!(text.contains(&format!("process {}", second.id())), "{text}");
         let second = second.end();
-        assert_eq!(second.status.code(), Some(0), "{}", second.stderr);
+        assert_eq!(second.status.code(), Some(0), "{}\n{}", second.stdout, second.stderr);
         assert_eq!(team.created_twice(), [""; 0]);
     })
     .await;
