@@ -29,6 +29,7 @@ pub mod dns_server;
 pub mod durations;
 pub mod entra;
 pub mod fault;
+mod field;
 pub mod graph;
 mod in_process;
 pub mod kubernetes;

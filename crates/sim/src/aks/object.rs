@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::timers::ObjectRef;
+use crate::field::{field, in_map};
 
 /// Returns the value at a JSON pointer. `Value::pointer` copies every part of its argument twice, which is a twentieth of
 /// the work of a cluster.
@@ -11,7 +12,7 @@ fn at<'a>(object: &'a Value, pointer: &str) -> Option<&'a Value> {
         Value::Object(fields) if part.contains('~') => {
             fields.get(&part.replace("~1", "/").replace("~0", "~"))
         }
-        Value::Object(fields) => fields.get(part),
+        Value::Object(fields) => in_map(fields, part),
         Value::Array(items) => items.get(part.parse::<usize>().ok()?),
         _ => None,
     })
@@ -33,8 +34,8 @@ pub(crate) fn list<'a>(object: &'a Value, pointer: &str) -> &'a [Value] {
 }
 
 /// Returns a field of the metadata. The controllers compare those of every object again and again.
-fn metadata<'a>(object: &'a Value, field: &str) -> Option<&'a Value> {
-    object.get("metadata")?.get(field)
+fn metadata<'a>(object: &'a Value, name: &str) -> Option<&'a Value> {
+    field(field(object, "metadata")?, name)
 }
 
 fn metadata_text<'a>(object: &'a Value, field: &str) -> &'a str {
@@ -60,7 +61,10 @@ pub(super) fn generation(object: &Value) -> i64 {
 
 /// Returns the value of a label; empty if there is none.
 pub(super) fn label<'a>(object: &'a Value, key: &str) -> &'a str {
-    metadata(object, "labels").and_then(|labels| labels.get(key)).and_then(Value::as_str).unwrap_or_default()
+    metadata(object, "labels")
+        .and_then(|labels| field(labels, key))
+        .and_then(Value::as_str)
+        .unwrap_or_default()
 }
 
 /// Returns whether the object is being deleted.
@@ -97,7 +101,7 @@ pub(super) fn has_owner(object: &Value, owner_uid: &str) -> bool {
     owners
         .into_iter()
         .flatten()
-        .any(|owner| owner.get("uid").and_then(Value::as_str).unwrap_or_default() == owner_uid)
+        .any(|owner| field(owner, "uid").and_then(Value::as_str).unwrap_or_default() == owner_uid)
 }
 
 /// Returns whether an object's labels satisfy `matchLabels` and `matchExpressions` of a selector.

@@ -54,7 +54,11 @@ impl FieldSet {
     pub fn insert(&mut self, path: &[String]) {
         match path {
             [] => self.member = true,
-            [edge, rest @ ..] => self.children.entry(edge.clone()).or_default().insert(rest),
+            // Most paths of an object begin like the one before.
+            [edge, rest @ ..] => match self.children.get_mut(edge) {
+                Some(child) => child.insert(rest),
+                None => self.children.entry(edge.clone()).or_default().insert(rest),
+            },
         }
     }
 
@@ -108,12 +112,18 @@ impl FieldSet {
     #[must_use]
     pub fn union(&self, other: &Self) -> Self {
         let mut set = self.clone();
-        set.member |= other.member;
-        for (edge, child) in &other.children {
-            let merged = set.children.get(edge).map_or_else(|| child.clone(), |own| own.union(child));
-            set.children.insert(edge.clone(), merged);
-        }
+        set.add(other);
         set
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.member |= other.member;
+        for (edge, child) in &other.children {
+            match self.children.get_mut(edge) {
+                Some(own) => own.add(child),
+                None => drop(self.children.insert(edge.clone(), child.clone())),
+            }
+        }
     }
 
     /// Returns the members of both.

@@ -2,9 +2,12 @@
 
 use serde_json::Value;
 
+use crate::field::in_map;
 use crate::kubernetes::definition::Definition;
-use crate::kubernetes::fields::{FieldPath, FieldSet};
-use crate::kubernetes::schema::traverse::{NodeKind, classify, descend, names_field, parts};
+use crate::kubernetes::fields::{FieldPath, FieldSet, field_edge};
+use crate::kubernetes::schema::traverse::{
+    NodeKind, UNDESCRIBED, classify, descend, field, names_field, parts,
+};
 
 /// Server-managed fields, which have no owner.
 const UNOWNED_FIELDS: [&[&str]; 12] = [
@@ -104,7 +107,23 @@ fn walk(
         (Some(value), None) => gather(schema, value, path, &mut difference.removed),
         (Some(old), Some(new)) if old == new => {}
         (Some(old), Some(new)) => match (classify(schema, old), classify(schema, new)) {
-            (NodeKind::Map(_), NodeKind::Map(_)) | (NodeKind::List(_), NodeKind::List(_)) => {
+            (NodeKind::Map(old), NodeKind::Map(new)) => {
+                let part_schema = |name: &str| field(schema, name).unwrap_or(&UNDESCRIBED);
+                for (name, part) in old {
+                    let counterpart = in_map(new, name);
+                    if counterpart != Some(part) {
+                        path.push(field_edge(name));
+                        walk(part_schema(name), Some(part), counterpart, path, difference);
+                        path.pop();
+                    }
+                }
+                for (name, part) in new.iter().filter(|(name, _)| in_map(old, name).is_none()) {
+                    path.push(field_edge(name));
+                    walk(part_schema(name), None, Some(part), path, difference);
+                    path.pop();
+                }
+            }
+            (NodeKind::List(_), NodeKind::List(_)) => {
                 for (edge, part_schema, part) in parts(schema, old) {
                     let counterpart = descend(schema, new, &edge).map(|(_, value)| value);
                     path.push(edge);

@@ -56,8 +56,9 @@ pub fn record_update(
         Some(_) => (sent, sent == recorded),
         None => (recorded, true),
     };
-    let changed = difference.written().union(&difference.removed);
-    let written = difference.written().difference(unowned);
+    let written = difference.written();
+    let changed = written.union(&difference.removed);
+    let written = written.difference(unowned);
     let own = |before: &FieldSet| before.difference(&difference.removed).union(&written);
     // An entry without any of the changed fields stays as it is recorded. That is the larger part of most objects: the
     // fields of the specification, during writes of the status.

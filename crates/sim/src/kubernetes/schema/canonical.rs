@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::quantity;
 use super::traverse::{field, items};
+use crate::field::field as field_of;
 
 /// The groups whose kinds are rewritten; others write some zero values.
 const GROUPS: [&str; 9] = [
@@ -151,7 +152,8 @@ pub fn rewrite(group: &str, schema: &Value, object: &mut Value) {
 }
 
 fn rewrite_value(schema: &Value, value: &mut Value, name: &str, in_map: bool) {
-    if schema["format"] == "quantity" {
+    let format = field_of(schema, "format").and_then(Value::as_str);
+    if format == Some("quantity") {
         if let Some(text) = quantity::canonical(value, in_map) {
             *value = Value::from(text);
         }
@@ -163,7 +165,7 @@ fn rewrite_value(schema: &Value, value: &mut Value, name: &str, in_map: bool) {
             list.iter_mut().for_each(|item| rewrite_value(items(schema), item, name, false))
         }
         // The Go decoder ignores line breaks.
-        Value::String(text) if schema["format"] == "byte" => text.retain(|c| !matches!(c, '\r' | '\n')),
+        Value::String(text) if format == Some("byte") => text.retain(|c| !matches!(c, '\r' | '\n')),
         _ => {}
     }
 }
@@ -179,17 +181,22 @@ fn rewrite_map(schema: &Value, map: &mut Map<String, Value>, parent: &str, is_ma
 
 /// Returns whether a field of a structure is optional and has the zero value of its type.
 fn is_dropped(schema: &Value, parent: &str, name: &str, value: &Value) -> bool {
-    let Some(field) = schema["properties"].get(name) else { return false };
+    let is_zero = match value {
+        Value::Array(list) => list.is_empty(),
+        Value::Object(map) => map.is_empty(),
+        Value::Null => false,
+        value => *value == Value::Bool(false) || *value == "" || value.as_f64() == Some(0.0),
+    };
+    // Few values are zero, and only for those the schema counts.
+    let Some(field) = is_zero.then(|| schema["properties"].get(name)).flatten() else { return false };
     let required = schema["required"].as_array().is_some_and(|all| all.iter().any(|one| one == name));
     if required || !field["default"].is_null() {
         return false;
     }
     match value {
-        Value::Array(list) => list.is_empty(),
-        Value::Object(map) => map.is_empty() && field["additionalProperties"].is_object(),
-        Value::Null => false,
-        _ if field["type"].is_null() || is_pointer(parent, name) => false,
-        value => *value == Value::Bool(false) || *value == "" || value.as_f64() == Some(0.0),
+        Value::Array(_) => true,
+        Value::Object(_) => field["additionalProperties"].is_object(),
+        _ => !field["type"].is_null() && !is_pointer(parent, name),
     }
 }
 

@@ -3,15 +3,16 @@
 use serde_json::Value;
 
 use super::traverse::{field, items};
+use crate::field::{field as field_of, in_map};
 
 /// Fills in the defaults below an existing value; a null that the schema does not allow counts as missing.
 pub fn fill(schema: &Value, value: &mut Value) {
     match value {
         Value::Object(map) => {
             for (name, field) in schema["properties"].as_object().into_iter().flatten() {
-                let Some(default) = field.get("default") else { continue };
+                let Some(default) = field_of(field, "default") else { continue };
                 let absent =
-                    map.get(name).is_none_or(|is| is.is_null() && field["nullable"] != Value::Bool(true));
+                    in_map(map, name).is_none_or(|is| is.is_null() && field["nullable"] != Value::Bool(true));
                 if absent {
                     map.insert(name.clone(), default.clone());
                 }

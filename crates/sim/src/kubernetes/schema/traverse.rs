@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 
 use serde_json::{Map, Value, json};
 
+use crate::field::{field as field_of, in_map};
 use crate::kubernetes::fields::{field_edge, key_edge, value_edge};
 
 /// The schema of a value without a schema: everything is allowed, maps are owned per key and lists as a
@@ -44,15 +45,15 @@ pub enum ListKind {
 
 /// Returns whether unknown fields are kept.
 pub fn keeps_unknown(schema: &Value) -> bool {
-    schema["x-kubernetes-preserve-unknown-fields"] == json!(true)
+    field_of(schema, "x-kubernetes-preserve-unknown-fields") == Some(&Value::Bool(true))
 }
 
 /// Returns the schema of a field; `None` if the schema does not allow the field.
 pub fn field<'s>(schema: &'s Value, name: &str) -> Option<&'s Value> {
-    if let Some(named) = schema.get("properties").and_then(|properties| properties.get(name)) {
+    if let Some(named) = field_of(schema, "properties").and_then(|properties| field_of(properties, name)) {
         return Some(named);
     }
-    match schema.get("additionalProperties") {
+    match field_of(schema, "additionalProperties") {
         Some(Value::Bool(true)) => Some(&UNDESCRIBED),
         Some(values @ Value::Object(_)) => Some(values),
         _ => keeps_unknown(schema).then_some(&*UNDESCRIBED),
@@ -61,17 +62,17 @@ pub fn field<'s>(schema: &'s Value, name: &str) -> Option<&'s Value> {
 
 /// Returns whether the schema declares that field explicitly.
 pub fn names_field(schema: &Value, name: &str) -> bool {
-    schema.get("properties").is_some_and(|properties| properties.get(name).is_some())
+    field_of(schema, "properties").is_some_and(|properties| field_of(properties, name).is_some())
 }
 
 /// Returns the schema of a list's items.
 pub fn items(schema: &Value) -> &Value {
-    schema.get("items").unwrap_or(&UNDESCRIBED)
+    field_of(schema, "items").unwrap_or(&UNDESCRIBED)
 }
 
 /// Returns the ownership granularity of a list's items; the default is atomic.
 pub fn list_kind(schema: &Value) -> ListKind {
-    match schema["x-kubernetes-list-type"].as_str() {
+    match field_of(schema, "x-kubernetes-list-type").and_then(Value::as_str) {
         Some("map") => ListKind::Keyed,
         Some("set") => ListKind::Set,
         _ => ListKind::Atomic,
@@ -80,12 +81,16 @@ pub fn list_kind(schema: &Value) -> ListKind {
 
 /// Returns the key fields of a keyed list.
 pub fn list_keys(schema: &Value) -> impl Iterator<Item = &str> {
-    schema["x-kubernetes-list-map-keys"].as_array().into_iter().flatten().filter_map(Value::as_str)
+    field_of(schema, "x-kubernetes-list-map-keys")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
 }
 
 /// Returns whether each field of a structure or map has its own owner.
 pub fn is_granular_map(schema: &Value) -> bool {
-    schema["x-kubernetes-map-type"] != json!("atomic")
+    field_of(schema, "x-kubernetes-map-type").and_then(Value::as_str) != Some("atomic")
 }
 
 /// Returns the edge of a list item: its value in a set, its keys in a keyed list.
@@ -126,7 +131,7 @@ pub fn descend<'a>(schema: &'a Value, value: &'a Value, edge: &str) -> Option<(&
     match classify(schema, value) {
         NodeKind::Map(map) => {
             let name = edge.strip_prefix("f:")?;
-            Some((field(schema, name)?, map.get(name)?))
+            Some((field(schema, name)?, in_map(map, name)?))
         }
         NodeKind::List(list) => {
             let item = list.iter().find(|item| item_edge(schema, item).is_ok_and(|own| own == edge))?;
