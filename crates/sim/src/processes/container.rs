@@ -196,7 +196,7 @@ mod tests {
 
     fn sleeper(folder: &Path) -> std::process::Child {
         let mut command = std::process::Command::new("/bin/sh");
-        command.args(["-c", "sleep 1000"]).current_dir(folder);
+        command.args(["-c", "exec sleep 1000"]).current_dir(folder);
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         command.spawn().expect("a shell")
     }
