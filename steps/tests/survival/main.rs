@@ -5,6 +5,10 @@
 //! the engine are the real ones. Between them is a transport that can stop. The same seed repeats the same run.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
+/// The allocator of the program.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 mod acme;
 mod conditions;
 mod environment;
