@@ -62,7 +62,7 @@ pub(super) struct Bucket {
     time_scale: f64,
 }
 
-/// What an answer told.
+/// The number of tokens in an answer, and the time of the answer.
 #[derive(Clone, Copy, Debug)]
 struct Told {
     told: f64,

@@ -160,7 +160,7 @@ impl WrittenState {
     }
 }
 
-/// What has changed since the last write.
+/// The changes since the last write.
 #[derive(Debug)]
 pub(super) struct Changes {
     /// True if something besides the objects of clusters has.

@@ -81,7 +81,7 @@ impl Service {
     }
 }
 
-/// What happens next to one of the clients.
+/// The next step of one of the clients.
 enum Event {
     Send,
     Arrive(Instant),
