@@ -188,7 +188,10 @@ impl Bucket {
         self.size = self.size.max((told + 1.0).min(self.documented.size));
         if self.last.is_some_and(|last| sent < last.at && told > last.told) {
             self.tell_nothing();
-            self.left = self.left.map(|(left, at)| (left + 1.0, at));
+            // A refusal has set the tokens, without this request.
+            if self.closed_until.is_none_or(|until| until <= now) {
+                self.left = self.left.map(|(left, at)| (left + 1.0, at));
+            }
             return;
         }
         self.last = Some(Told { told, at: now });
@@ -205,6 +208,7 @@ impl Bucket {
         self.closed_until = Some(until);
         self.left = Some((self.reserve() + 1.0, until));
         self.assumed = 0.0;
+        self.last = Some(Told { told: 0.0, at: now });
         self.measured = None;
         // The answers of requests that were sent together say the same.
         if is_open {

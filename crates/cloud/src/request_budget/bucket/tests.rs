@@ -44,6 +44,7 @@ fn a_refusal_stops_all_requests_until_its_time_is_over() {
     bucket.is_measured = true;
     bucket.refuse(Duration::from_secs(7), now);
     bucket.refuse(Duration::from_secs(6), now);
+    bucket.tell(60.0, now - Duration::from_millis(50), now);
     assert_eq!(sent(&mut bucket, now), Duration::from_secs(7));
     let open = now + Duration::from_secs(7);
     assert_eq!(sent(&mut bucket, open), Duration::ZERO);
