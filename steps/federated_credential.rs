@@ -143,10 +143,10 @@ impl FederatedCredentials {
         }
     }
 
-    async fn delete(&self, id: &str) -> Result<(), StepError> {
+    async fn delete(&self, cx: &Context, id: &str) -> Result<(), StepError> {
         let name = id.rsplit('/').next().unwrap_or(id);
-        let deleted = self.azure.arm().delete(id, API).await;
-        deleted.context(format!("delete the federated credential {name}")).map(|_| ())
+        let what = format!("delete the federated credential {name}");
+        operation::retry_while_busy(cx, &what, || self.azure.arm().delete(id, API)).await.map(|_| ())
     }
 }
 
@@ -214,7 +214,7 @@ impl Step for FederatedCredentials {
             });
         }
         for outdated in self.outdated(cx, &credentials) {
-            self.delete(&outdated).await?;
+            self.delete(cx, &outdated).await?;
         }
         Ok(self.output(&identity.id, &issuer, credentials))
     }
@@ -244,7 +244,7 @@ impl Step for FederatedCredentials {
         let (own, foreign): (Vec<&String>, Vec<&String>) =
             federation.credentials.iter().filter(|id| exists(id)).partition(|id| is_own(id) || cx.adopted());
         for id in &own {
-            self.delete(id).await?;
+            self.delete(cx, id).await?;
         }
         Ok(match (own.is_empty(), foreign.is_empty()) {
             (true, false) => UndoOutcome::Kept { why: "another party created it".to_owned() },

@@ -14,7 +14,7 @@ use crate::{
     tags::{self, Tags},
 };
 use landfall_cloud::{
-    ApiError,
+    ApiError, ApiErrorKind,
     arm::{State, SubscriptionClient, WriteResult},
     environment_description::VaultRef,
 };
@@ -471,5 +471,6 @@ fn uses_rbac(body: &Value) -> bool {
 }
 
 fn is_name_taken(error: &ApiError) -> bool {
-    matches!(error.code.as_deref(), Some("ConflictError" | "VaultAlreadyExists"))
+    error.kind == ApiErrorKind::Conflict
+        && matches!(error.code.as_deref(), Some("ConflictError" | "VaultAlreadyExists"))
 }

@@ -220,8 +220,8 @@ async fn a_foreign_identity_is_refused_and_its_credentials_stay() {
 }
 
 #[tokio::test]
-async fn a_late_issuer_is_read_again_and_a_late_credential_is_waited_for() {
-    for fault in ["issuer-late", "credential-late"] {
+async fn a_late_issuer_a_late_credential_and_a_concurrent_write_are_waited_for() {
+    for fault in ["issuer-late", "credential-late", "credential-conflict"] {
         let options =
             Options { speed: Speed::Times(600.0), faults: vec![fault.to_owned()], ..Options::default() };
         let fixture = Fixture::with(options).await;

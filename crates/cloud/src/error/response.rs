@@ -163,9 +163,8 @@ impl ParsedError {
             [&self.code, &self.inner_code].into_iter().flatten().any(|code| code.eq_ignore_ascii_case(wanted))
         };
         let conflict = matches!(status, Some(409) | None);
-        if BUSY.iter().any(|code| is(code))
-            || (conflict && is("OperationNotAllowed") && self.message.contains("in progress"))
-        {
+        let means = |code: &str, part: &str| conflict && is(code) && self.message.contains(part);
+        if BUSY.iter().any(|code| is(code)) || BUSY_IF.iter().any(|(code, part)| means(code, part)) {
             return ApiErrorKind::Busy;
         }
         if is("InvalidAuthenticationTokenTenant") {
@@ -191,7 +190,7 @@ impl ParsedError {
 /// Parts of the API server's messages about an object that does not fit its kind.
 const UNFIT_OBJECT: [&str; 2] = ["failed to create typed patch object", "failed to convert new object"];
 /// Codes of a resource that another operation occupies, under any status: wait for it and read again.
-const BUSY: [&str; 9] = [
+const BUSY: [&str; 12] = [
     "EtagMismatch",
     "AnotherOperationInProgress",
     "RetryableError",
@@ -201,7 +200,13 @@ const BUSY: [&str; 9] = [
     "ObjectIsBeingRecovered",
     "ObjectIsBeingDeleted",
     "ObjectIsBeingCreated",
+    "CanceledAndSupersededDueToAnotherOperation",
+    "ConcurrentFederatedIdentityCredentialsWritesForSingleManagedIdentity",
+    "StorageAccountOperationInProgress",
 ];
+/// Codes of a conflict that mean the same if the message has this part: of AKS, and of a vault.
+const BUSY_IF: [(&str, &str); 2] =
+    [("OperationNotAllowed", "in progress"), ("ConflictError", "parallel operations")];
 
 /// Returns the tenant that a 401 requires: the end of `authorization_uri`, or of a vault's `authorization`.
 fn tenant_of(challenge: &str) -> Option<&str> {

@@ -100,6 +100,17 @@ pub(super) const ROWS: &[Row] = &[
         injection: Injection::Respond(another_operation),
     },
     Row {
+        fault: Fault::VaultConflict,
+        name: "vault-conflict",
+        kind: Kind::Refusal,
+        method: "PUT",
+        path: "/microsoft.keyvault/vaults/",
+        what: "a write of another client on the vault overlaps: 409 `ConflictError` that names parallel operations",
+        client: "waits, then writes again",
+        heals: true,
+        injection: Injection::Respond(vault_conflict),
+    },
+    Row {
         fault: Fault::GroupDeprovisioned,
         name: "group-deprovisioned",
         kind: Kind::StateChange,
@@ -187,6 +198,19 @@ fn another_operation(state: &mut CloudState, context: &RequestContext<'_>) -> Op
     let refused = ArmError::new(429, "RetryableError", "A retryable error occurred.");
     let refused = refused.with_detail("RetryableErrorDueToAnotherOperation", why);
     Some(refused.with_header("retry-after", "1").into_reply())
+}
+
+/// Source: an observed answer (scylladb/scylla-cluster-tests#13184, Azure/AzureKeyVault#6).
+fn vault_conflict(_: &mut CloudState, context: &RequestContext<'_>) -> Option<Reply> {
+    let segments = context.request.segments();
+    let vault = segments.get(7).filter(|_| segments.len() == 8)?;
+    let why = format!(
+        "A conflict occurred that prevented the operation from completing. The operation failed because the Key Vault \
+         '{vault}' changed from the point the operation began. This can happen if parallel operations are being performed \
+         on the Key Vault. To prevent this error, serialize the operations so that only one operation is performed on the \
+         Key Vault at a time. Follow this link for more information: https://go.microsoft.com/fwlink/?linkid=2147741"
+    );
+    Some(ArmError::new(409, "ConflictError", why).into_reply())
 }
 
 fn group_deprovisioned(state: &mut CloudState, context: &RequestContext<'_>) -> bool {
@@ -297,6 +321,16 @@ mod tests {
             assert!(cloud.put(&at, &body).status.is_success());
             cloud.advance(6.0);
         }
+    }
+
+    #[test]
+    fn an_overlapping_write_on_a_vault_is_a_conflict() {
+        let mut cloud = TestCloud::new();
+        arm(&mut cloud, "vault-conflict");
+        let at = cloud.in_group("Microsoft.KeyVault/vaults/kv-demo?api-version=2024-11-01");
+        let reply = cloud.put(&at, &json!({ "location": "eastus" }));
+        assert_eq!(error_of(&reply), (409, "ConflictError".to_owned(), true));
+        assert_ne!(code(&cloud.put(&at, &json!({ "location": "eastus" }))), "ConflictError");
     }
 
     #[test]

@@ -67,6 +67,8 @@ faults! {
     RequestsFew,
     /// Another client writes to the network: 429 `RetryableError`.
     AnotherOperation,
+    /// Another client writes to the vault.
+    VaultConflict,
     /// A group of that name is still being deleted: 409 `ResourceGroupBeingDeleted`.
     GroupDeprovisioned,
     /// Another client has locked the resource group.
@@ -121,6 +123,8 @@ faults! {
     IdentityLate,
     /// A federated credential takes effect only after minutes.
     CredentialLate,
+    /// Another client writes a credential of the same identity.
+    CredentialConflict,
     /// The answer to the write of a cluster does not name its issuer.
     IssuerLate,
     /// A node pool is `Failed` in a cluster that is `Succeeded`.

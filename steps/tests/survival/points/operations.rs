@@ -118,10 +118,14 @@ fn a_busy_cluster_is_waited_for_and_a_preempted_write_is_checked_again() {
     replayable(1, async {
         let env = env(SPEED_60X);
         env.arm(&["etag-mismatch", "operation-not-allowed", "another-operation", "operation-preempted"]);
+        env.arm(&["vault-conflict", "credential-conflict"]);
         let done = run_up(&env).await;
         assert_eq!(done.retry_reasons("cluster"), ["EtagMismatch", "OperationNotAllowed"]);
         assert_eq!(statuses(&env, "PUT", CLUSTER), [409, 409, 201]);
         assert_eq!(statuses(&env, "PUT", NETWORK), [429, 201]);
+        assert_eq!(done.retry_reasons("key-vault"), ["ConflictError"]);
+        let reasons = done.retry_reasons("identity-trust");
+        assert_eq!(reasons, ["ConcurrentFederatedIdentityCredentialsWritesForSingleManagedIdentity"]);
         assert_no_changes(&env).await;
     });
 }

@@ -72,6 +72,21 @@ fn a_network_with_an_operation_in_progress_is_busy_and_not_throttled() {
 }
 
 #[test]
+fn a_concurrent_write_on_the_same_parent_is_busy_and_a_taken_name_is_a_conflict() {
+    let kind =
+        |code: &str, message: &str| read(409, json!({"error": {"code": code, "message": message}})).kind;
+    let identity = "ConcurrentFederatedIdentityCredentialsWritesForSingleManagedIdentity";
+    assert_eq!(kind(identity, "Too many Federated Identity Credentials are written."), ApiErrorKind::Busy);
+    let parallel = "A conflict occurred that prevented the operation from completing. The operation failed because the \
+                    Key Vault 'kv' changed from the point the operation began. This can happen if parallel operations \
+                    are being performed on the Key Vault.";
+    assert_eq!(kind("ConflictError", parallel), ApiErrorKind::Busy);
+    let deleted = "A vault with the same name already exists in deleted state.";
+    assert_eq!(kind("ConflictError", deleted), ApiErrorKind::Conflict);
+    assert_eq!(kind("StorageAccountOperationInProgress", "x"), ApiErrorKind::Busy);
+}
+
+#[test]
 fn the_reason_of_a_vault_is_the_inner_code() {
     let error = read(
         403,

@@ -31,6 +31,23 @@ pub(crate) fn postpone(state: &mut CloudState, id: &str, cloud_seconds: f64, tim
     true
 }
 
+/// Starts a write by another client on a sibling of a resource, which takes that long. Returns whether the parent
+/// exists and had no write in progress.
+pub(crate) fn start_write_of_sibling(
+    state: &mut CloudState,
+    id: &str,
+    cloud_seconds: f64,
+    now: SimTime,
+    timing: &Timing,
+) -> bool {
+    let Some(parent) = state.tracked.get_mut(parent_id(id)).filter(|parent| parent.busy_until(now).is_none())
+    else {
+        return false;
+    };
+    parent.start(Progress::Updating, timing.after(now, cloud_seconds).max(now.plus_ms(1)));
+    true
+}
+
 /// Starts a write by another client that changes nothing. Returns whether the resource exists and had no write in
 /// progress.
 pub(crate) fn start_noop_write(state: &mut CloudState, id: &str, now: SimTime, timing: &Timing) -> bool {
