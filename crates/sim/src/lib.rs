@@ -32,6 +32,7 @@ pub mod fault;
 mod field;
 pub mod graph;
 mod in_process;
+mod key_pair;
 pub mod kubernetes;
 mod migration;
 mod names;

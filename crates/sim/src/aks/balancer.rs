@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -106,7 +107,7 @@ fn add_finalizer(cx: &mut ReconcileContext<'_>, service: &Value) {
 
 /// Deletes the load balancer of a Service and removes the finalizer.
 pub(super) fn release(cx: &mut ReconcileContext<'_>, target: &ObjectRef) {
-    let Some(mut service) = cx.find("services", target) else { return };
+    let Some(mut service) = cx.find("services", target).map(Arc::unwrap_or_clone) else { return };
     cx.event(&service, &EventSpec::normal(SOURCE, "DeletedLoadBalancer", "Deleted load balancer"));
     if let Some(finalizers) = service["metadata"]["finalizers"].as_array_mut() {
         finalizers.retain(|finalizer| finalizer != CLEANUP);

@@ -59,7 +59,7 @@ fn adapt_addons(cx: &mut ReconcileContext<'_>, before: Option<&super::ClusterInf
     match (before.is_some_and(|before| before.csi.is_some()), cluster_info.csi.is_some()) {
         (false, true) => {
             for document in documents::secrets_store() {
-                gateway_api::serve(cx, &document, None);
+                gateway_api::serve(cx, document, None);
             }
             system::install_secrets_store(cx);
         }

@@ -42,7 +42,7 @@ pub(super) fn install(cx: &mut ReconcileContext<'_>) {
     }
     let release = bundle(cx.cluster_info.minor());
     for document in documents::gateway_api(release) {
-        serve(cx, &document, Some(release));
+        serve(cx, document, Some(release));
     }
     cx.state.gateway_api_since = Some(cx.at);
     schedule_classes(cx);
@@ -51,7 +51,7 @@ pub(super) fn install(cx: &mut ReconcileContext<'_>) {
 /// Serves one custom kind, and annotates its definition with the release.
 pub(super) fn serve(cx: &mut ReconcileContext<'_>, document: &Value, bundle: Option<&str>) {
     cx.store.serve_document(document, bundle.unwrap_or_default(), cx.at);
-    let Some(mut listed) = cx.get(DEFINITIONS, "", object::text(document, "/metadata/name")) else { return };
+    let Some(mut listed) = cx.copy(DEFINITIONS, "", object::text(document, "/metadata/name")) else { return };
     listed["metadata"]["labels"]["app.kubernetes.io/managed-by"] = json!("aks");
     if let Some(bundle) = bundle {
         listed["metadata"]["annotations"]["gateway.networking.k8s.io/bundle-version"] = json!(bundle);

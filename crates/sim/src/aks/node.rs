@@ -1,6 +1,7 @@
 //! Nodes: as many as the facts require, with addresses from their subnet.
 
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 use ipnet::Ipv4Net;
 use serde_json::{Value, json};
@@ -91,7 +92,7 @@ pub(super) fn uncordon(cx: &mut ReconcileContext<'_>, node_name: &str) {
 }
 
 fn set_schedulable(cx: &mut ReconcileContext<'_>, node_name: &str, is_schedulable: bool) {
-    let Some(mut node) = cx.get("nodes", "", node_name) else { return };
+    let Some(mut node) = cx.copy("nodes", "", node_name) else { return };
     if let Some(spec) = node["spec"].as_object_mut() {
         spec.shift_remove("unschedulable");
         spec.shift_remove("taints");
@@ -106,13 +107,12 @@ fn set_schedulable(cx: &mut ReconcileContext<'_>, node_name: &str, is_schedulabl
 
 /// Returns the node with the fewest pods among those that take new ones, as the scheduler selects it; `None` if there is
 /// none.
-pub(super) fn least_loaded(cx: &ReconcileContext<'_>) -> Option<Value> {
+pub(super) fn least_loaded(cx: &ReconcileContext<'_>) -> Option<Arc<Value>> {
     let pods = cx.store.list("pods", None);
     let load =
         |node: &Value| pods.iter().filter(|pod| object::text(pod, "/spec/nodeName") == name(node)).count();
-    let mut nodes = cx.store.list("nodes", None);
-    nodes.retain(|node| node["spec"]["unschedulable"] != json!(true));
-    nodes.into_iter().min_by_key(|node| load(node)).cloned()
+    let nodes = cx.store.shared("nodes", None).filter(|node| node["spec"]["unschedulable"] != json!(true));
+    nodes.min_by_key(|node| load(node)).cloned()
 }
 
 /// Returns the address of a node.

@@ -89,18 +89,18 @@ impl ReconcileContext<'_> {
         self.state.timers.insert_once(due, task);
     }
 
-    /// Returns a copy of an object.
-    pub fn get(&self, resource: &str, namespace: &str, name: &str) -> Option<Value> {
-        self.store.get(resource, namespace, name).cloned()
-    }
-
     /// Returns an object that outlives a write.
-    pub fn shared(&self, resource: &str, namespace: &str, name: &str) -> Option<Arc<Value>> {
+    pub fn get(&self, resource: &str, namespace: &str, name: &str) -> Option<Arc<Value>> {
         self.store.shared_object(resource, namespace, name)
     }
 
+    /// Returns a copy of an object, to change it.
+    pub fn copy(&self, resource: &str, namespace: &str, name: &str) -> Option<Value> {
+        self.store.get(resource, namespace, name).cloned()
+    }
+
     /// Returns the object with that name and uid; `None` if it was deleted or replaced.
-    pub fn find(&self, resource: &str, target: &super::timers::ObjectRef) -> Option<Value> {
+    pub fn find(&self, resource: &str, target: &super::timers::ObjectRef) -> Option<Arc<Value>> {
         self.get(resource, &target.namespace, &target.name).filter(|object| object::uid(object) == target.uid)
     }
 
@@ -167,7 +167,7 @@ impl ReconcileContext<'_> {
         let place = if namespace(about).is_empty() { "default" } else { namespace(about) };
         let key = format!("{}|{}|{}", object::uid(about), event_spec.reason, event_spec.message);
         let event_name = format!("{}.{:016x}", name(about), object::hash(&key));
-        let event = match self.get("events", place, &event_name) {
+        let event = match self.copy("events", place, &event_name) {
             Some(mut known) => {
                 known["count"] = json!(object::number(&known, "/count").unwrap_or(1) + times);
                 known["lastTimestamp"] = json!(last.rfc3339());

@@ -18,26 +18,18 @@ pub(super) fn find<'a>(
 }
 
 fn matched<'a>(pattern: &'a str, path: &[String]) -> Option<Vec<(&'a str, String)>> {
-    let mut pattern: Vec<&str> = pattern.split('/').filter(|part| !part.is_empty()).collect();
-    let mut params = Vec::new();
-    let mut path = path;
-    if pattern.first() == Some(&"{scope*}") {
-        pattern.remove(0);
-        let scope = path.len().checked_sub(pattern.len())?;
-        params.push(("scope", path[..scope].join("/")));
-        path = &path[scope..];
-    }
-    if pattern.len() != path.len() {
+    let pattern = pattern.trim_start_matches('/');
+    let scoped = pattern.strip_prefix("{scope*}/");
+    let parts = || scoped.unwrap_or(pattern).split('/').filter(|part| !part.is_empty());
+    let scope = path.len().checked_sub(parts().count()).filter(|scope| *scope == 0 || scoped.is_some())?;
+    let named = |part: &'a str| part.strip_prefix('{').and_then(|name| name.strip_suffix('}'));
+    let own = &path[scope..];
+    if !parts().zip(own).all(|(part, segment)| named(part).is_some() || part.eq_ignore_ascii_case(segment)) {
         return None;
     }
-    for (part, segment) in pattern.into_iter().zip(path) {
-        match part.strip_prefix('{').and_then(|name| name.strip_suffix('}')) {
-            Some(name) => params.push((name, segment.clone())),
-            None if part.eq_ignore_ascii_case(segment) => {}
-            None => return None,
-        }
-    }
-    Some(params)
+    let scope = scoped.map(|_| ("scope", path[..scope].join("/")));
+    let params = parts().zip(own).filter_map(|(part, segment)| Some((named(part)?, segment.clone())));
+    Some(scope.into_iter().chain(params).collect())
 }
 
 /// Returns the error for a path without a route. Azure distinguishes an unknown provider, an unknown type and

@@ -21,7 +21,7 @@ fn registered(api_service: &Value) -> Option<(&str, &str)> {
 
 /// Returns group and version of every aggregated API that the server does not serve itself.
 pub(super) fn all(store: &Store) -> Vec<(String, String)> {
-    let served = store.definitions();
+    let served: Vec<_> = store.served().collect();
     let by_itself =
         |group: &str, version: &str| served.iter().any(|kind| kind.group == group && kind.version == version);
     let registered = store.list(RESOURCE, None).into_iter().filter_map(registered);

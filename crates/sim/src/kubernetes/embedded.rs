@@ -28,9 +28,9 @@ pub fn name_in(resource: &str, release: &str) -> String {
 }
 
 fn of_release(release: &str) -> Kinds {
-    let documents = gateway_api(release).into_iter().chain(secrets_store()).chain(app_routing());
+    let documents = gateway_api(release).iter().chain(secrets_store()).chain(app_routing());
     let kinds = documents.filter_map(|document| {
-        let mut kind = Definition::of_custom_resource_definition(&document)?;
+        let mut kind = Definition::of_custom_resource_definition(document)?;
         kind.embedded = name_in(&kind.resource(), release);
         Some((kind.resource(), Arc::new(kind)))
     });

@@ -35,13 +35,19 @@ impl FieldSet {
         }
     }
 
+    /// Returns the set of these nodes without those that have no members; with `member`, it has the empty path too.
+    pub fn of_children(member: bool, children: impl Iterator<Item = (String, Self)>) -> Self {
+        let has_members = |set: &Self| set.member || !set.children.is_empty();
+        Self { member, children: children.filter(|(_, child)| has_members(child)).collect() }
+    }
+
     /// Returns the `fieldsV1` format.
-    pub fn to_fields_v1(&self) -> Value {
+    pub fn into_fields_v1(self) -> Value {
         let mut map = Map::new();
         if self.member && !self.children.is_empty() {
             map.insert(".".into(), Value::Object(Map::new()));
         }
-        map.extend(self.children.iter().map(|(edge, child)| (edge.clone(), child.to_fields_v1())));
+        map.extend(self.children.into_iter().map(|(edge, child)| (edge, child.into_fields_v1())));
         Value::Object(map)
     }
 
@@ -58,6 +64,17 @@ impl FieldSet {
             [edge, rest @ ..] => match self.children.get_mut(edge) {
                 Some(child) => child.insert(rest),
                 None => self.children.entry(edge.clone()).or_default().insert(rest),
+            },
+        }
+    }
+
+    /// Adds the members of a set below a path.
+    pub fn insert_set(&mut self, path: &[String], set: Self) {
+        match path {
+            [] => self.append(set),
+            [edge, rest @ ..] => match self.children.get_mut(edge) {
+                Some(child) => child.insert_set(rest, set),
+                None => self.children.entry(edge.clone()).or_default().insert_set(rest, set),
             },
         }
     }
@@ -110,19 +127,19 @@ impl FieldSet {
 
     /// Returns the members of either.
     #[must_use]
-    pub fn union(&self, other: &Self) -> Self {
-        let mut set = self.clone();
-        set.add(other);
-        set
+    pub fn union(mut self, other: Self) -> Self {
+        self.append(other);
+        self
     }
 
-    fn add(&mut self, other: &Self) {
+    fn append(&mut self, other: Self) {
         self.member |= other.member;
-        for (edge, child) in &other.children {
-            match self.children.get_mut(edge) {
-                Some(own) => own.add(child),
-                None => drop(self.children.insert(edge.clone(), child.clone())),
-            }
+        if self.children.is_empty() {
+            self.children = other.children;
+            return;
+        }
+        for (edge, child) in other.children {
+            self.children.entry(edge).or_default().append(child);
         }
     }
 
@@ -229,7 +246,7 @@ mod tests {
             "f:metadata": {"f:labels": {".": {}, "f:app": {}}},
             "f:spec": {"f:ports": {"k:{\"containerPort\":80,\"protocol\":\"TCP\"}": {".": {}, "f:name": {}}}},
         });
-        assert_eq!(FieldSet::from_fields_v1(&written).to_fields_v1(), written);
+        assert_eq!(FieldSet::from_fields_v1(&written).into_fields_v1(), written);
     }
 
     #[test]
@@ -237,14 +254,14 @@ mod tests {
         let set = FieldSet::from_fields_v1(&json!({"f:a": {".": {}, "f:b": {}}, "f:c": {}}));
         assert!(set.difference(&set).is_empty());
         assert_eq!(set.intersection(&set), set);
-        assert_eq!(set.union(&set), set);
+        assert_eq!(set.clone().union(set.clone()), set);
     }
 
     #[test]
     fn a_parent_can_be_removed_without_its_children() {
         let set = FieldSet::from_fields_v1(&json!({"f:a": {".": {}, "f:b": {}}}));
         let parent = FieldSet::from_fields_v1(&json!({"f:a": {}}));
-        assert_eq!(set.difference(&parent).to_fields_v1(), json!({"f:a": {"f:b": {}}}));
+        assert_eq!(set.difference(&parent).into_fields_v1(), json!({"f:a": {"f:b": {}}}));
     }
 
     #[test]

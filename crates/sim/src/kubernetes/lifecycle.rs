@@ -9,6 +9,7 @@ use super::definition::Definition;
 use super::store::{Store, metadata_mut, names};
 use super::write::Draft;
 use crate::clock::SimTime;
+use crate::field::field;
 
 /// The finalizer that keeps an owner until its dependents are deleted.
 const FOREGROUND: &str = "foregroundDeletion";
@@ -127,7 +128,7 @@ pub(super) fn delete(
     requested_grace: Option<i64>,
     at: SimTime,
 ) -> Option<Deletion> {
-    let object = store.get(resource, namespace, name)?.clone();
+    let object = store.shared_object(resource, namespace, name)?;
     let is_held = object["metadata"]["finalizers"].as_array().is_some_and(|list| !list.is_empty());
     let dependents = dependents_of(store, &object);
     let foreground = propagation == Propagation::Foreground;
@@ -136,11 +137,12 @@ pub(super) fn delete(
     }
     let grace = grace_seconds(resource, &object, requested_grace);
     if !foreground && !is_held && resource != "namespaces" && grace == 0 {
+        drop(object);
         let removed = store.remove(resource, namespace, name, at);
         return removed.map(|removed| Deletion::Deleted(Arc::unwrap_or_clone(removed)));
     }
     let marked = mark_terminating(&object, foreground, grace, at);
-    let marked = if marked == object {
+    let marked = if marked == *object {
         marked
     } else {
         Arc::unwrap_or_clone(store.commit(resource, namespace, name, Some(marked), at)?)
@@ -210,8 +212,9 @@ fn release_foreground(store: &mut Store, resource: &str, namespace: &str, name: 
 type ObjectKey = (String, String, String);
 
 fn dependents_of(store: &Store, owner: &Value) -> Vec<ObjectKey> {
-    let Some(uid) = owner["metadata"]["uid"].as_str() else { return Vec::new() };
-    let owned = store.all_objects().filter(|(_, object)| owners(object).any(|owner| owner["uid"] == uid));
+    let Some(uid) = metadata(owner, "uid").and_then(Value::as_str) else { return Vec::new() };
+    let is_owner = |owner: &Value| field(owner, "uid").is_some_and(|own| own == uid);
+    let owned = store.all_objects().filter(|(_, object)| owners(object).any(is_owner));
     owned
         .map(|(resource, object)| {
             let (namespace, name) = names(object);
@@ -221,7 +224,11 @@ fn dependents_of(store: &Store, owner: &Value) -> Vec<ObjectKey> {
 }
 
 fn owners(object: &Value) -> impl Iterator<Item = &Value> {
-    object["metadata"]["ownerReferences"].as_array().into_iter().flatten()
+    metadata(object, "ownerReferences").and_then(Value::as_array).into_iter().flatten()
+}
+
+fn metadata<'a>(object: &'a Value, name: &str) -> Option<&'a Value> {
+    field(field(object, "metadata")?, name)
 }
 
 fn remove_owner(store: &mut Store, (resource, namespace, name): &ObjectKey, owner: &Value, at: SimTime) {
@@ -242,8 +249,9 @@ pub(super) fn collect_dependents(store: &mut Store, removed: &Value, at: SimTime
         let (resource, namespace, name) = &object_key;
         let Some(object) = store.get(resource, namespace, name) else { continue };
         let has_another = owners(object).any(|reference| {
-            reference["uid"] != removed["metadata"]["uid"]
-                && store.all_objects().any(|(_, object)| object["metadata"]["uid"] == reference["uid"])
+            let uid = field(reference, "uid");
+            uid != metadata(removed, "uid")
+                && store.all_objects().any(|(_, object)| metadata(object, "uid") == uid)
         });
         if has_another {
             remove_owner(store, &object_key, removed, at);
@@ -251,11 +259,13 @@ pub(super) fn collect_dependents(store: &mut Store, removed: &Value, at: SimTime
             delete(store, resource, namespace, name, Propagation::Background, None, at);
         }
     }
+    let owners: Vec<&Value> = owners(removed).filter_map(|reference| field(reference, "uid")).collect();
     let waiting: Vec<ObjectKey> = store
         .all_objects()
         .filter(|(_, object)| {
-            owners(removed).any(|reference| reference["uid"] == object["metadata"]["uid"])
-                && object["metadata"]["deletionTimestamp"].is_string()
+            !owners.is_empty()
+                && metadata(object, "uid").is_some_and(|uid| owners.contains(&uid))
+                && metadata(object, "deletionTimestamp").is_some_and(Value::is_string)
         })
         .map(|(resource, object)| {
             let (namespace, name) = names(object);

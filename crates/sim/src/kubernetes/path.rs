@@ -140,13 +140,12 @@ pub fn parse(store: &Store, segments: &[String]) -> RequestTarget {
 }
 
 fn serves_group(store: &Store, group: &str) -> bool {
-    store.definitions().iter().any(|kind| !kind.group.is_empty() && kind.group == group)
+    store.served().any(|kind| !kind.group.is_empty() && kind.group == group)
         || aggregation::has(store, group, None)
 }
 
 fn parse_resource(store: &Store, group: &str, version: &str, rest: &[&str]) -> RequestTarget {
-    let served = store.definitions();
-    let mut kinds = served.iter().filter(|kind| kind.group == group && kind.version == version).peekable();
+    let mut kinds = store.served().filter(|kind| kind.group == group && kind.version == version).peekable();
     if kinds.peek().is_none() {
         let is_aggregated = aggregation::has(store, group, Some(version));
         let serves_other_version = !group.is_empty() && serves_group(store, group) && !rest.is_empty();
@@ -179,7 +178,7 @@ fn parse_resource(store: &Store, group: &str, version: &str, rest: &[&str]) -> R
         },
         _ => return RequestTarget::UnknownResource,
     };
-    let Some(definition) = kinds.find(|kind| kind.plural == *plural).map(Arc::clone) else {
+    let Some(definition) = kinds.find(|kind| kind.plural == *plural) else {
         return RequestTarget::UnknownResource;
     };
     let scope_fits =

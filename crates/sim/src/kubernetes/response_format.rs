@@ -1,13 +1,16 @@
 //! Response formats: the object itself, a Table, or only the metadata.
 
+use std::borrow::Cow;
+
+use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
 use super::conversion;
 use super::definition::Definition;
-use super::status::StatusError;
+use super::status::{StatusError, json_reply};
 use super::table::table;
 use crate::clock::SimTime;
-use crate::request::Request;
+use crate::request::{Reply, Request};
 
 /// The requested response format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,32 +70,56 @@ impl ResponseFormat {
         }
     }
 
-    /// Returns a list in this format; `about` is the list's own metadata.
-    pub fn many(self, definition: &Definition, about: Value, objects: &[&Value], now: SimTime) -> Value {
+    /// Replies with a list in this format; `about` is the list's own metadata.
+    pub fn many(self, definition: &Definition, about: Value, objects: &[&Value], now: SimTime) -> Reply {
         match self {
-            Self::Table => table(definition, about, objects.iter().copied(), now),
-            Self::Metadata => json!({
-                "kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1", "metadata": about,
-                "items": objects.iter().map(|object| metadata_of(&conversion::converted(definition, object))).collect::<Vec<_>>(),
-            }),
+            Self::Table => json_reply(200, &table(definition, about, objects.iter().copied(), now)),
+            Self::Metadata => json_reply(
+                200,
+                &json!({
+                    "kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1", "metadata": about,
+                    "items": objects.iter().map(|object| metadata_of(&conversion::converted(definition, object))).collect::<Vec<_>>(),
+                }),
+            ),
             Self::Object => {
-                let items = objects.iter().map(|object| {
-                    let item = conversion::converted(definition, object);
-                    // Items of a built-in list have no apiVersion and kind; the list implies them.
-                    match item.as_object().filter(|_| !definition.custom) {
-                        Some(fields) => {
-                            let own =
-                                fields.iter().filter(|(field, _)| *field != "kind" && *field != "apiVersion");
-                            Value::Object(own.map(|(field, value)| (field.clone(), value.clone())).collect())
-                        }
-                        None => item.into_owned(),
-                    }
+                let items = objects.iter().map(|object| Item {
+                    object: conversion::converted(definition, object),
+                    is_custom: definition.custom,
                 });
-                json!({
-                    "kind": format!("{}List", definition.kind), "apiVersion": definition.api_version(),
-                    "metadata": about, "items": items.collect::<Vec<_>>(),
-                })
+                let list = List {
+                    kind: format!("{}List", definition.kind),
+                    api_version: definition.api_version(),
+                    metadata: about,
+                    items: items.collect(),
+                };
+                json_reply(200, &list)
             }
+        }
+    }
+}
+
+/// A list of whole objects, which are not copied: a list of pods may have a megabyte.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct List<'o> {
+    kind: String,
+    api_version: String,
+    metadata: Value,
+    items: Vec<Item<'o>>,
+}
+
+struct Item<'o> {
+    object: Cow<'o, Value>,
+    is_custom: bool,
+}
+
+impl Serialize for Item<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        // Items of a built-in list have no apiVersion and kind; the list implies them.
+        match self.object.as_object().filter(|_| !self.is_custom) {
+            Some(fields) => serializer
+                .collect_map(fields.iter().filter(|(field, _)| *field != "kind" && *field != "apiVersion")),
+            None => self.object.serialize(serializer),
         }
     }
 }

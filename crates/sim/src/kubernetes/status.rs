@@ -1,6 +1,7 @@
 //! Error bodies: `Status` of meta/v1, with the exact messages of a real API server.
 
 use http::header::{HeaderName, HeaderValue};
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::definition::Definition;
@@ -175,7 +176,7 @@ impl StatusError {
 }
 
 /// Returns a JSON reply with the content type of an API server, which names no character set.
-pub(super) fn json_reply(code: u16, body: &Value) -> Reply {
+pub(super) fn json_reply(code: u16, body: &impl Serialize) -> Reply {
     Reply::json(code, body).with_header("content-type", JSON)
 }
 

@@ -36,7 +36,7 @@ pub(super) struct Change {
 }
 
 /// The objects of a cluster, by resource (`deployments.apps`) and by namespace and name.
-pub(crate) type Objects = BTreeMap<String, BTreeMap<String, Arc<Value>>>;
+pub type Objects = BTreeMap<String, BTreeMap<String, Arc<Value>>>;
 
 /// The objects of one cluster.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -277,11 +277,15 @@ impl Store {
         definition::built_in().get(resource).or_else(|| self.installed.get(resource)).cloned()
     }
 
+    /// Returns every served kind in each of its versions, in no particular order.
+    pub(super) fn served(&self) -> impl Iterator<Item = Arc<Definition>> {
+        definition::built_in().values().chain(self.installed.values()).flat_map(Definition::served)
+    }
+
     /// Returns every served kind in each of its versions, in the order of groups, versions and plurals. The
     /// preferred version of a group comes first.
     pub fn definitions(&self) -> Vec<Arc<Definition>> {
-        let kinds = definition::built_in().values().chain(self.installed.values());
-        let mut all: Vec<_> = kinds.flat_map(Definition::served).collect();
+        let mut all: Vec<_> = self.served().collect();
         all.sort_by(|a, b| {
             let order = a.group.cmp(&b.group).then_with(|| conversion::order(&a.version, &b.version));
             order.then_with(|| a.plural.cmp(&b.plural))

@@ -7,9 +7,6 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::StatusCode;
-use rustls::crypto::aws_lc_rs;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use serde_json::Value;
 
@@ -19,6 +16,7 @@ use super::spec::{GATEWAYS, ROUTES, RouteFilter, Spec};
 use super::table::{RequestHead, RouteSource, Table};
 use super::{filter, kept_certificate};
 use crate::aks::object::{list, name, namespace, number, selects_plain, text};
+use crate::key_pair;
 use crate::kubernetes::store::Store;
 use crate::state::CloudState;
 
@@ -249,11 +247,7 @@ fn certificate(store: &Store, gateway: &Value, listener: &Value) -> Option<Arc<C
     let kept = kept_certificate::find(store, gateway, text(reference, "/name"));
     let secret = kept.or_else(|| store.get("secrets", place, text(reference, "/name")))?;
     let part = |key: &str| STANDARD.decode(secret["data"][key].as_str()?).ok();
-    let chain: Vec<CertificateDer<'static>> =
-        CertificateDer::pem_slice_iter(&part("tls.crt")?).flatten().collect();
-    let key = PrivateKeyDer::from_pem_slice(&part("tls.key")?).ok()?;
-    let key = aws_lc_rs::sign::any_supported_type(&key).ok()?;
-    (!chain.is_empty()).then(|| Arc::new(CertifiedKey::new(chain, key)))
+    key_pair::load(&part("tls.crt")?, &part("tls.key")?).ok()
 }
 
 fn backends(store: &Store) -> Backends {

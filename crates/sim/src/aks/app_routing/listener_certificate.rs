@@ -42,7 +42,7 @@ fn reconcile(cx: &mut ReconcileContext<'_>, gateway: &Value) {
     for (index, listener) in list(gateway, "/spec/listeners").iter().enumerate() {
         let own_name = name_of(gateway, listener);
         if text(listener, CERTIFICATE).is_empty() {
-            let class = cx.get(CLASSES, namespace(gateway), &own_name).filter(is_own);
+            let class = cx.get(CLASSES, namespace(gateway), &own_name).filter(|class| is_own(class));
             if let Some(class) = class {
                 cx.remove(CLASSES, &class);
             }

@@ -54,11 +54,11 @@ pub(super) fn start(cx: &mut ReconcileContext<'_>) {
     let Some(settings) = &cx.cluster_info.app_routing else { return };
     cx.ensure("namespaces", super::bootstrap::namespace(NAMESPACE), OPERATOR);
     for document in documents::app_routing() {
-        let resource = text(&document, "/metadata/name");
+        let resource = text(document, "/metadata/name");
         // ExternalDNS signs in with workload identity only.
         let is_offered = resource == NGINX_CONTROLLERS || cx.cluster_info.workload_identity;
         if is_offered && cx.store.definition(resource).is_none() {
-            gateway_api::serve(cx, &document, None);
+            gateway_api::serve(cx, document, None);
         }
     }
     nginx::create_default(cx, &settings.default_nginx);

@@ -20,7 +20,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub(super) use mount::{idle_until, mount, volumes_to_mount};
-pub(super) use pem_conversion::key_pair_error;
 pub(super) use rotation::{restart_rotation, rotate};
 pub(super) use service_account::AUDIENCE;
 pub(super) use sync::sync_secrets;

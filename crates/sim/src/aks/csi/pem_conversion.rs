@@ -1,5 +1,7 @@
 //! Conversion of keys and certificates: PFX to PEM by the provider, PEM files to Secrets by the driver.
 
+use std::sync::Arc;
+
 use aws_lc_rs::encoding::{AsDer, EcPrivateKeyRfc5915Der};
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING, ECDSA_P521_SHA512_ASN1_SIGNING,
@@ -8,9 +10,11 @@ use aws_lc_rs::signature::{
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use p12_keystore::Pkcs12Archive;
-use rustls::pki_types::pem::PemObject as _;
+use rustls::crypto::aws_lc_rs::sign::any_supported_type;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
+
+use crate::key_pair;
 
 /// The base64 line length of PEM (RFC 7468).
 const PEM_LINE: usize = 64;
@@ -76,9 +80,10 @@ fn leaf_first(mut certificates: Vec<Vec<u8>>, key: &[u8]) -> Vec<Vec<u8>> {
             .ok()
             .map(|(_, parsed)| (parsed.subject().as_raw().to_vec(), parsed.issuer().as_raw().to_vec()))
     };
+    let key = PrivateKeyDer::try_from(key).ok().and_then(|key| any_supported_type(&key).ok());
     let is_leaf = |der: &Vec<u8>| {
-        PrivateKeyDer::try_from(key)
-            .is_ok_and(|key| pair_error(vec![CertificateDer::from(der.clone())], key).is_none())
+        let chain = vec![CertificateDer::from(der.clone())];
+        key.as_ref().is_some_and(|key| key_pair::pair(chain, Arc::clone(key)).is_ok())
     };
     let mut ordered: Vec<Vec<u8>> = Vec::new();
     let mut next = certificates.iter().position(is_leaf).or_else(|| (!certificates.is_empty()).then_some(0));
@@ -175,28 +180,6 @@ fn element(der: &[u8], tag: u8) -> Option<(u8, &[u8], &[u8])> {
     (is == tag && rest.len() >= length).then(|| (is, &rest[..length], &rest[length..]))
 }
 
-/// Returns why a certificate and a key in PEM are not a valid pair, like Go's `tls.X509KeyPair`.
-pub(in crate::aks) fn key_pair_error(certificate: &[u8], key: &[u8]) -> Option<String> {
-    let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(certificate).flatten().collect();
-    if chain.is_empty() {
-        return Some("tls: failed to find any PEM data in certificate input".into());
-    }
-    match PrivateKeyDer::from_pem_slice(key) {
-        Ok(key) => pair_error(chain, key),
-        Err(_) => Some("tls: failed to find any PEM data in key input".into()),
-    }
-}
-
-fn pair_error(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'_>) -> Option<String> {
-    let provider = rustls::crypto::aws_lc_rs::default_provider();
-    match rustls::sign::CertifiedKey::from_der(chain, key.clone_key(), &provider) {
-        Ok(_) | Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::Unknown)) => None,
-        Err(rustls::Error::InconsistentKeys(_)) => Some("tls: private key does not match public key".into()),
-        Err(rustls::Error::InvalidCertificate(_)) => Some("x509: malformed certificate".into()),
-        Err(_) => Some("tls: failed to parse private key".into()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -221,7 +204,7 @@ mod tests {
             let label = if rsa { "RSA PRIVATE KEY" } else { "EC PRIVATE KEY" };
             assert_eq!(blocks(&key)[0].label, label);
             assert_eq!(blocks(&certificate).len(), 2);
-            assert_eq!(key_pair_error(certificate.as_bytes(), key.as_bytes()), None);
+            assert_eq!(key_pair::load(certificate.as_bytes(), key.as_bytes()).err(), None);
         }
     }
 
@@ -237,10 +220,10 @@ mod tests {
     fn a_key_of_another_certificate_is_an_error() {
         let (one, other) = (fixture::certificate("a.test", 1), fixture::certificate("a.test", 2));
         let (one, other) = (pem_of_pfx(&one.pfx).expect("sound"), pem_of_pfx(&other.pfx).expect("sound"));
-        let error = key_pair_error(
+        let loaded = key_pair::load(
             certificate_part(&one).expect("certificates").as_bytes(),
             key_part(&other).expect("a key").as_bytes(),
         );
-        assert_eq!(error.as_deref(), Some("tls: private key does not match public key"));
+        assert_eq!(loaded.err(), Some("tls: private key does not match public key"));
     }
 }

@@ -3,6 +3,7 @@
 //! The owners of the pods that mount the class own such a Secret: it exists as long as one of them.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -19,8 +20,8 @@ const MANAGED: &str = "secrets-store.csi.k8s.io/managed";
 
 /// A Secret that a pod's mount requests.
 struct SecretSpec {
-    pod: Value,
-    class: Value,
+    pod: Arc<Value>,
+    class: Arc<Value>,
     secret: Value,
     files: Vec<File>,
 }
@@ -58,7 +59,7 @@ impl SecretSpec {
 
 fn wanted(cx: &ReconcileContext<'_>) -> Vec<SecretSpec> {
     let mut all = Vec::new();
-    for pod in cx.store.list("pods", None) {
+    for pod in cx.store.shared("pods", None) {
         let Some(mounts) = cx.state.mounts.get(uid(pod)) else { continue };
         // A pod that has ended or is being deleted requests no Secret.
         if is_ending(pod) || workload::is_over(pod) {
@@ -71,13 +72,13 @@ fn wanted(cx: &ReconcileContext<'_>) -> Vec<SecretSpec> {
     all
 }
 
-fn wanted_of(cx: &ReconcileContext<'_>, pod: &Value, class: &str, mounted: &Mounted) -> Vec<SecretSpec> {
-    let Some(class) = cx.store.get(CLASSES, namespace(pod), class) else { return Vec::new() };
-    list(class, "/spec/secretObjects")
+fn wanted_of(cx: &ReconcileContext<'_>, pod: &Arc<Value>, class: &str, mounted: &Mounted) -> Vec<SecretSpec> {
+    let Some(class) = cx.get(CLASSES, namespace(pod), class) else { return Vec::new() };
+    list(&class, "/spec/secretObjects")
         .iter()
         .map(|secret| SecretSpec {
-            pod: pod.clone(),
-            class: class.clone(),
+            pod: Arc::clone(pod),
+            class: Arc::clone(&class),
             secret: secret.clone(),
             files: mounted.files.clone(),
         })
@@ -147,7 +148,7 @@ pub(super) fn rewrite(
     mounted: &Mounted,
 ) -> Result<Vec<String>, String> {
     let mut changed = Vec::new();
-    for wanted in wanted_of(cx, pod, class, mounted) {
+    for wanted in wanted_of(cx, &Arc::new(pod.clone()), class, mounted) {
         if write(cx, &wanted, DataUpdate::Overwrite)? {
             changed.push(wanted.secret_name().to_owned());
         }
@@ -177,7 +178,7 @@ fn write(cx: &mut ReconcileContext<'_>, wanted: &SecretSpec, content: DataUpdate
         }
     }
     let live = cx.get("secrets", namespace(pod), secret_name);
-    let mut secret = live.clone().unwrap_or_else(|| {
+    let mut secret = live.as_deref().cloned().unwrap_or_else(|| {
         json!({
             "apiVersion": "v1", "kind": "Secret",
             "metadata": {"name": secret_name, "namespace": namespace(pod)},
@@ -202,7 +203,7 @@ fn write(cx: &mut ReconcileContext<'_>, wanted: &SecretSpec, content: DataUpdate
         secret["data"] = json!(data);
     }
     let same = live.as_ref().is_some_and(|live| holds(&live["data"], &secret["data"]));
-    if live.as_ref() != Some(&secret) {
+    if live.as_deref() != Some(&secret) {
         cx.put("secrets", secret, MANAGER);
     }
     Ok(!same)

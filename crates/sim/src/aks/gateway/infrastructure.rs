@@ -79,7 +79,7 @@ fn drop_foreign_ports(cx: &mut ReconcileContext<'_>, resource: &str, wanted: &Va
     if resource != "services" {
         return;
     }
-    let Some(mut live) = cx.get(resource, namespace(wanted), name(wanted)) else { return };
+    let Some(live) = cx.get(resource, namespace(wanted), name(wanted)) else { return };
     let key = |port: &Value| (number(port, "/port"), text(port, "/name").to_owned());
     let wanted_ports = list(wanted, "/spec/ports");
     let same = list(&live, "/spec/ports").iter().map(key).eq(wanted_ports.iter().map(key));
@@ -89,28 +89,32 @@ fn drop_foreign_ports(cx: &mut ReconcileContext<'_>, resource: &str, wanted: &Va
             .iter()
             .map(|port| known.iter().find(|known| key(known) == key(port)).unwrap_or(port).clone())
             .collect();
-        live["spec"]["ports"] = Value::Array(ports);
-        cx.put(resource, live, mesh::MANAGER);
+        let mut updated = Value::clone(&live);
+        updated["spec"]["ports"] = Value::Array(ports);
+        cx.put(resource, updated, mesh::MANAGER);
     }
 }
 
 /// Removes annotations that the controller set before and no longer sets, like server-side apply; annotations
 /// of other managers stay.
 fn drop_stale_annotations(cx: &mut ReconcileContext<'_>, resource: &str, wanted: &Value) {
-    let Some(mut live) = cx.get(resource, namespace(wanted), name(wanted)) else { return };
+    let Some(live) = cx.get(resource, namespace(wanted), name(wanted)) else { return };
     let entries = list(&live, "/metadata/managedFields").iter();
-    let own: Vec<String> = entries
+    let stale: Vec<&str> = entries
         .filter(|entry| text(entry, "/manager") == mesh::MANAGER)
         .filter_map(|entry| entry.pointer("/fieldsV1/f:metadata/f:annotations")?.as_object())
-        .flat_map(|fields| fields.keys().filter_map(|field| field.strip_prefix("f:")).map(str::to_owned))
+        .flat_map(|fields| fields.keys().filter_map(|field| field.strip_prefix("f:")))
         .filter(|key| wanted["metadata"]["annotations"].get(key).is_none())
+        .filter(|key| live["metadata"]["annotations"].get(key).is_some())
         .collect();
-    let Some(annotations) = live["metadata"]["annotations"].as_object_mut() else { return };
-    let before = annotations.len();
-    annotations.retain(|key, _| !own.contains(key));
-    if annotations.len() < before {
-        cx.put(resource, live, mesh::MANAGER);
+    if stale.is_empty() {
+        return;
     }
+    let mut updated = Value::clone(&live);
+    if let Some(annotations) = updated["metadata"]["annotations"].as_object_mut() {
+        annotations.retain(|key, _| !stale.contains(&key.as_str()));
+    }
+    cx.put(resource, updated, mesh::MANAGER);
 }
 
 fn labels(gateway: &Value) -> Value {

@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 
 use super::{GROUP, grant};
 use crate::aks::condition::Condition;
-use crate::aks::csi;
 use crate::aks::object::{list, namespace, number, selects, text};
 use crate::aks::reconcile_context::ReconcileContext;
+use crate::key_pair;
 
 const NO_ERRORS: &str = "No errors found";
 
@@ -189,8 +189,6 @@ fn check_pair(secret: &Value) -> Result<(), String> {
             found.join(", ")
         ));
     };
-    match csi::key_pair_error(&certificate, &key) {
-        Some(error) => Err(format!("the certificate is malformed: {error}")),
-        None => Ok(()),
-    }
+    let loaded = key_pair::load(&certificate, &key).map(|_| ());
+    loaded.map_err(|error| format!("the certificate is malformed: {error}"))
 }

@@ -132,7 +132,7 @@ fn roll(cx: &mut ReconcileContext<'_>, deployment: &Value, current: &Value, old:
 }
 
 fn update_status(cx: &mut ReconcileContext<'_>, deployment: &Value, current: &Value, old: &[Arc<Value>]) {
-    let Some(current) = cx.shared(REPLICA_SETS, namespace(current), name(current)) else { return };
+    let Some(current) = cx.get(REPLICA_SETS, namespace(current), name(current)) else { return };
     if text(deployment, "/metadata/annotations/deployment.kubernetes.io~1revision")
         != text(&current, "/metadata/annotations/deployment.kubernetes.io~1revision")
     {
@@ -209,13 +209,13 @@ fn write_conditions(cx: &ReconcileContext<'_>, status: &mut Value, new_condition
 }
 
 fn scale(cx: &mut ReconcileContext<'_>, set: &Value, replicas: i64) {
-    let Some(mut set) = cx.get(REPLICA_SETS, namespace(set), name(set)) else { return };
+    let Some(mut set) = cx.copy(REPLICA_SETS, namespace(set), name(set)) else { return };
     set["spec"]["replicas"] = json!(replicas);
     cx.put(REPLICA_SETS, set, MANAGER);
 }
 
 fn annotate(cx: &mut ReconcileContext<'_>, resource: &str, object: &Value, revision: i64) {
-    let Some(mut object) = cx.get(resource, namespace(object), name(object)) else { return };
+    let Some(mut object) = cx.copy(resource, namespace(object), name(object)) else { return };
     object["metadata"]["annotations"][REVISION] = json!(revision.to_string());
     cx.put(resource, object, MANAGER);
 }

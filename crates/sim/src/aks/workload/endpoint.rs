@@ -20,8 +20,10 @@ pub(super) fn reconcile_all(cx: &mut ReconcileContext<'_>) {
     for service in cx.all("services") {
         let selects_pods = service["spec"]["selector"].as_object().is_some_and(|labels| !labels.is_empty());
         if !is_ending(&service) && selects_pods {
-            publish(cx, &service);
-            slice(cx, &service);
+            let pods = pods_of(cx, &service);
+            let ports = list(&service, "/spec/ports").iter().map(|port| resolve(port, &pods)).collect();
+            publish(cx, &service, &pods, &ports);
+            slice(cx, &service, &pods, &ports);
         }
     }
 }
@@ -45,9 +47,7 @@ fn target(pod: &Value) -> Value {
     json!({"kind": "Pod", "namespace": namespace(pod), "name": name(pod), "uid": uid(pod)})
 }
 
-fn publish(cx: &mut ReconcileContext<'_>, service: &Value) {
-    let pods = pods_of(cx, service);
-    let ports: Vec<Value> = list(service, "/spec/ports").iter().map(|port| resolve(port, &pods)).collect();
+fn publish(cx: &mut ReconcileContext<'_>, service: &Value, pods: &[(Arc<Value>, bool)], ports: &Value) {
     let addresses = |ready: bool| -> Vec<Value> {
         pods.iter()
             .filter(|(_, is)| *is == ready)
@@ -63,11 +63,11 @@ fn publish(cx: &mut ReconcileContext<'_>, service: &Value) {
             subset[field] = Value::Array(addresses);
         }
     }
-    subset["ports"] = json!(ports);
+    subset["ports"] = ports.clone();
     let subsets = if pods.is_empty() { json!([]) } else { json!([subset]) };
     let live = cx.store.get("endpoints", namespace(service), name(service));
-    let is = live.map(|live| live.get("subsets").cloned().unwrap_or_else(|| json!([])));
-    if is.is_some_and(|is| holds(&is, &subsets)) {
+    let none = json!([]);
+    if live.is_some_and(|live| holds(live.get("subsets").unwrap_or(&none), &subsets)) {
         return;
     }
     let wanted = json!({
@@ -81,10 +81,8 @@ fn publish(cx: &mut ReconcileContext<'_>, service: &Value) {
 }
 
 /// Writes the EndpointSlice of a Service; one slice is enough for the pods here.
-fn slice(cx: &mut ReconcileContext<'_>, service: &Value) {
-    let pods = pods_of(cx, service);
-    let ports: Vec<Value> = list(service, "/spec/ports").iter().map(|port| resolve(port, &pods)).collect();
-    let endpoints: Vec<Value> = pods
+fn slice(cx: &mut ReconcileContext<'_>, service: &Value, pods: &[(Arc<Value>, bool)], ports: &Value) {
+    let endpoints: Value = pods
         .iter()
         .map(|(pod, ready)| {
             json!({
@@ -97,8 +95,7 @@ fn slice(cx: &mut ReconcileContext<'_>, service: &Value) {
         .collect();
     let slice_name = format!("{}-{}", name(service), suffix(uid(service), 5));
     let live = cx.store.get(SLICES, namespace(service), &slice_name);
-    let is = live.map(|live| (live["endpoints"].clone(), live["ports"].clone()));
-    if is.is_some_and(|(is, on)| holds(&is, &json!(endpoints)) && holds(&on, &json!(ports))) {
+    if live.is_some_and(|live| holds(&live["endpoints"], &endpoints) && holds(&live["ports"], ports)) {
         return;
     }
     let mut labels = service["metadata"]["labels"].as_object().cloned().unwrap_or_default();

@@ -262,7 +262,7 @@ pub(super) fn stop(cx: &mut ReconcileContext<'_>, pod: &Value) {
 
 /// Ends a pod that is being deleted.
 pub(in crate::aks) fn end(cx: &mut ReconcileContext<'_>, target: &ObjectRef) {
-    let Some(pod) = cx.find("pods", target).filter(is_ending) else { return };
+    let Some(pod) = cx.find("pods", target).filter(|pod| is_ending(pod)) else { return };
     let is_held = !list(&pod, "/metadata/finalizers").is_empty();
     if !is_over(&pod) && is_held {
         // The holder of the finalizer learns how the pod ended.

@@ -34,12 +34,13 @@ fn apply_bounds(cx: &mut ReconcileContext<'_>, autoscaler: &Value) {
         _ => return,
     };
     let target_name = text(autoscaler, "/spec/scaleTargetRef/name");
-    let Some(mut target) = cx.get(resource, namespace(autoscaler), target_name) else { return };
+    let Some(target) = cx.get(resource, namespace(autoscaler), target_name) else { return };
     let least = number(autoscaler, "/spec/minReplicas").unwrap_or(1);
     let current = number(&target, "/spec/replicas").unwrap_or(1);
     if current != least && current > 0 {
-        target["spec"]["replicas"] = json!(least);
-        cx.put(resource, target, MANAGER);
+        let mut scaled = Value::clone(&target);
+        scaled["spec"]["replicas"] = json!(least);
+        cx.put(resource, scaled, MANAGER);
         let reason = if current < least {
             "Current number of replicas below Spec.MinReplicas"
         } else {

@@ -166,7 +166,7 @@ fn expand(cx: &mut ReconcileContext<'_>, claim: &Value) {
     if requested.is_null() || claim["status"]["capacity"]["storage"] == requested {
         return;
     }
-    let Some(mut volume) = cx.get(VOLUMES, "", text(claim, "/spec/volumeName")) else { return };
+    let Some(mut volume) = cx.copy(VOLUMES, "", text(claim, "/spec/volumeName")) else { return };
     let class = cx.get(CLASSES, "", text(claim, "/spec/storageClassName"));
     if class.is_some_and(|class| class["allowVolumeExpansion"] == json!(true)) {
         volume["spec"]["capacity"]["storage"] = requested.clone();

@@ -43,8 +43,8 @@ impl Clusters {
         self.all.iter().map(|(id, cluster)| (id.as_str(), &cluster.store))
     }
 
-    /// Exchanges the objects of all clusters, in the order of [`Clusters::stores`].
-    pub(crate) fn swap_objects(&mut self, objects: &mut Vec<Objects>) {
+    /// Exchanges the objects of all clusters, in the order of their keys.
+    pub fn swap_objects(&mut self, objects: &mut Vec<Objects>) {
         objects.resize_with(self.all.len(), Objects::default);
         for (cluster, objects) in self.all.values_mut().zip(objects) {
             cluster.store.swap_objects(objects);

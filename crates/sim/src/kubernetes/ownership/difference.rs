@@ -27,29 +27,26 @@ const UNOWNED_FIELDS: [&[&str]; 12] = [
 
 /// Returns the fields that an applied configuration claims.
 pub fn claimed(definition: &Definition, value: &Value) -> FieldSet {
-    let mut set = FieldSet::default();
-    claim(&definition.schema, value, &mut Vec::new(), &mut set);
+    let mut set = claim(&definition.schema, value, false);
     strip(&mut set);
     set
 }
 
-fn claim(schema: &Value, value: &Value, path: &mut FieldPath, set: &mut FieldSet) {
+/// Returns the claimed fields of a value; with `member`, the value itself is one of them.
+fn claim(schema: &Value, value: &Value, member: bool) -> FieldSet {
     let keyed = match classify(schema, value) {
-        NodeKind::Whole => return set.insert(path),
-        NodeKind::Map(map) if map.is_empty() => return set.insert(path),
+        NodeKind::Whole => return FieldSet::of_children(true, std::iter::empty()),
+        NodeKind::Map(map) if map.is_empty() => return FieldSet::of_children(true, std::iter::empty()),
         NodeKind::Map(_) => false,
         NodeKind::List(_) => true,
     };
-    for (edge, part_schema, part) in parts(schema, value) {
+    let children = parts(schema, value).into_iter().map(|(edge, part_schema, part)| {
         let named = edge.strip_prefix("f:").is_some_and(|name| names_field(schema, name));
-        path.push(edge);
         // Items of lists and values of maps are members themselves; the fields of structures are not.
-        if keyed || !named {
-            set.insert(path);
-        }
-        claim(part_schema, part, path, set);
-        path.pop();
-    }
+        let claimed = claim(part_schema, part, keyed || !named);
+        (edge, claimed)
+    });
+    FieldSet::of_children(member, children)
 }
 
 /// The difference between two versions of an object.
@@ -64,9 +61,11 @@ pub struct Difference {
 }
 
 impl Difference {
-    /// Returns the added and modified fields.
-    pub fn written(&self) -> FieldSet {
-        self.added.union(&self.modified)
+    /// Returns the added and modified fields, and those with the removed ones.
+    pub fn written_and_changed(self) -> (FieldSet, FieldSet) {
+        let written = self.added.union(self.modified);
+        let changed = written.clone().union(self.removed);
+        (written, changed)
     }
 
     fn strip(mut self) -> Self {
@@ -103,8 +102,8 @@ fn walk(
 ) {
     match (before, after) {
         (None, None) => {}
-        (None, Some(value)) => gather(schema, value, path, &mut difference.added),
-        (Some(value), None) => gather(schema, value, path, &mut difference.removed),
+        (None, Some(value)) => difference.added.insert_set(path, gather(schema, value)),
+        (Some(value), None) => difference.removed.insert_set(path, gather(schema, value)),
         (Some(old), Some(new)) if old == new => {}
         (Some(old), Some(new)) => match (classify(schema, old), classify(schema, new)) {
             (NodeKind::Map(old), NodeKind::Map(new)) => {
@@ -150,14 +149,10 @@ fn walk(
     }
 }
 
-/// Adds the paths of a value and of all its parts.
-fn gather(schema: &Value, value: &Value, path: &mut FieldPath, set: &mut FieldSet) {
-    set.insert(path);
-    for (edge, part_schema, part) in parts(schema, value) {
-        path.push(edge);
-        gather(part_schema, part, path, set);
-        path.pop();
-    }
+/// Returns the paths of a value and of all its parts.
+fn gather(schema: &Value, value: &Value) -> FieldSet {
+    let parts = parts(schema, value).into_iter();
+    FieldSet::of_children(true, parts.map(|(edge, part_schema, part)| (edge, gather(part_schema, part))))
 }
 
 fn strip(set: &mut FieldSet) {

@@ -79,7 +79,7 @@ impl Owners {
 
     /// Writes `managedFields`.
     pub fn write_into(self, object: &mut Value) {
-        write_entries(self.0.iter().filter_map(Entry::write).collect(), object);
+        write_entries(self.0.into_iter().filter_map(Entry::into_json).collect(), object);
     }
 
     /// Returns an owner's fields.
@@ -94,7 +94,7 @@ impl Owners {
 
     /// Returns the union of all owned fields.
     pub fn all_fields(&self) -> FieldSet {
-        self.0.iter().fold(FieldSet::default(), |all, entry| all.union(&entry.fields))
+        self.0.iter().fold(FieldSet::default(), |all, entry| all.union(entry.fields.clone()))
     }
 
     /// Sets the fields of an owner; its time changes only if the fields change.
@@ -155,7 +155,7 @@ impl Entry {
     }
 
     /// Returns the JSON form; `None` if the entry has no fields.
-    fn write(&self) -> Option<Value> {
+    fn into_json(self) -> Option<Value> {
         if self.fields.is_empty() {
             return None;
         }
@@ -165,7 +165,7 @@ impl Entry {
             "apiVersion": self.owner.api_version,
             "time": self.time,
             "fieldsType": "FieldsV1",
-            "fieldsV1": self.fields.to_fields_v1(),
+            "fieldsV1": self.fields.into_fields_v1(),
         });
         if !self.owner.subresource.is_empty() {
             entry["subresource"] = json!(self.owner.subresource);

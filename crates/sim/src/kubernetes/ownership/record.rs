@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Entry, Owner, compare, write_entries};
+use super::{Difference, Entry, Owner, compare, write_entries};
 use crate::clock::SimTime;
 use crate::kubernetes::definition::Definition;
 use crate::kubernetes::fields::{FieldPath, FieldSet};
@@ -56,10 +56,10 @@ pub fn record_update(
         Some(_) => (sent, sent == recorded),
         None => (recorded, true),
     };
-    let written = difference.written();
-    let changed = written.union(&difference.removed);
+    let Difference { added, modified, removed } = difference;
+    let written = added.union(modified);
+    let changed = written.clone().union(removed.clone());
     let written = written.difference(unowned);
-    let own = |before: &FieldSet| before.difference(&difference.removed).union(&written);
     // An entry without any of the changed fields stays as it is recorded. That is the larger part of most objects: the
     // fields of the specification, during writes of the status.
     let is_unaffected = |entry: &Value| {
@@ -75,17 +75,17 @@ pub fn record_update(
             after.push(recorded.clone());
         } else if let Some(mut entry) = Entry::read(recorded) {
             if is_own {
-                entry.set(owner, own(&entry.fields), at);
+                let fields = entry.fields.difference(&removed).union(written.clone());
+                entry.set(owner, fields, at);
             } else if !known.is(owner) {
                 entry.fields = entry.fields.difference(&changed);
             }
-            after.extend(entry.write());
+            after.extend(entry.into_json());
         }
     }
     if !is_known {
-        let mut entry = Entry { owner: owner.clone(), time: String::new(), fields: FieldSet::default() };
-        entry.set(owner, own(&FieldSet::default()), at);
-        after.extend(entry.write());
+        let entry = Entry { owner: owner.clone(), time: at.rfc3339(), fields: written };
+        after.extend(entry.into_json());
     }
     write_entries(after, object);
 }

@@ -40,7 +40,7 @@ pub fn applied(
         drop_disowned_fields(&definition.schema, &mut object, &last, &owners.all_fields(), true);
     }
     let difference = compare(definition, before, &object);
-    let written = difference.written();
+    let (written, changed) = difference.written_and_changed();
     let conflicts: Vec<(String, Vec<String>)> = owners
         .others(owner)
         .map(|entry| (entry, entry.fields.intersection(&written).paths()))
@@ -51,7 +51,7 @@ pub fn applied(
         return Err(conflict(&conflicts));
     }
     check_conversion(definition, &object)?;
-    owners.remove_from_others(owner, &difference.written().union(&difference.removed));
+    owners.remove_from_others(owner, &changed);
     owners.write_into(&mut object);
     Ok(object)
 }

@@ -5,7 +5,7 @@
 //! `name@v1.4.1` is that of the release and of later ones (null removes it). An item or a document with `since` is
 //! left out of earlier releases. The fields of every object (`apiVersion`, `kind`, `metadata`) are not written.
 
-use std::sync::LazyLock;
+use std::sync::{LazyLock, OnceLock};
 
 use serde_json::{Map, Value, json};
 
@@ -26,20 +26,24 @@ const GATEWAY_API: [&str; 5] = [
 const SECRETS_STORE: [&str; 1] = [include_str!("custom/secrets_store.yaml")];
 const APP_ROUTING: [&str; 1] = [include_str!("custom/app_routing.yaml")];
 
-/// Returns the definitions of a release of the Gateway API's standard channel.
-pub fn gateway_api(release: &str) -> Vec<Value> {
+/// Returns the definitions of a release of the Gateway API's standard channel; none of an unknown release.
+pub fn gateway_api(release: &str) -> &'static [Value] {
     static DOCUMENTS: LazyLock<Vec<Value>> = LazyLock::new(|| documents(&GATEWAY_API));
-    of_release(&DOCUMENTS, release)
+    static OF_RELEASES: [OnceLock<Vec<Value>>; RELEASES.len()] = [const { OnceLock::new() }; RELEASES.len()];
+    let index = RELEASES.iter().position(|known| *known == release);
+    index.map_or(&[], |index| OF_RELEASES[index].get_or_init(|| of_release(&DOCUMENTS, release)))
 }
 
 /// Returns the definitions of the Secrets Store CSI driver.
-pub fn secrets_store() -> Vec<Value> {
-    of_release(&documents(&SECRETS_STORE), "")
+pub fn secrets_store() -> &'static [Value] {
+    static DOCUMENTS: LazyLock<Vec<Value>> = LazyLock::new(|| of_release(&documents(&SECRETS_STORE), ""));
+    &DOCUMENTS
 }
 
 /// Returns the definitions of the application routing operator.
-pub fn app_routing() -> Vec<Value> {
-    of_release(&documents(&APP_ROUTING), "")
+pub fn app_routing() -> &'static [Value] {
+    static DOCUMENTS: LazyLock<Vec<Value>> = LazyLock::new(|| of_release(&documents(&APP_ROUTING), ""));
+    &DOCUMENTS
 }
 
 fn documents(files: &[&str]) -> Vec<Value> {

@@ -154,5 +154,5 @@ pub fn delete_collection(
     }
     let about = list_metadata(store.revision(), None, None);
     let objects: Vec<&Value> = chosen.iter().collect();
-    Ok(json_reply(200, &call.form.many(definition, about, &objects, call.now)))
+    Ok(call.form.many(definition, about, &objects, call.now))
 }

@@ -9,7 +9,7 @@ use crate::kubernetes::decode;
 use crate::kubernetes::query::ListOptions;
 use crate::kubernetes::response_format::list_metadata;
 use crate::kubernetes::selector::Selection;
-use crate::kubernetes::status::{StatusError, json_reply};
+use crate::kubernetes::status::StatusError;
 use crate::kubernetes::store::{Store, key, names};
 use crate::kubernetes::watch::Watch;
 use crate::request::Reply;
@@ -49,7 +49,7 @@ pub fn list(store: &Store, call: &ApiCall<'_>, options: &ListOptions) -> Result<
     // The number of remaining items is known only without selectors.
     let remaining = (!left.is_empty() && selection.is_everything()).then_some(left.len());
     let about = list_metadata(revision, next, remaining);
-    Ok(json_reply(200, &call.form.many(definition, about, shown, call.now)))
+    Ok(call.form.many(definition, about, shown, call.now))
 }
 
 /// Starts a watch, of one object if the URL names one.

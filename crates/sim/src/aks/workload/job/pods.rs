@@ -52,7 +52,8 @@ pub(super) fn is_tracked(pod: &Value) -> bool {
 
 /// Removes the finalizer of a pod.
 pub(super) fn release(cx: &mut ReconcileContext<'_>, pod: &Value) {
-    let Some(mut pod) = cx.find("pods", &object_ref(pod)).filter(is_tracked) else { return };
+    let Some(pod) = cx.find("pods", &object_ref(pod)).filter(|pod| is_tracked(pod)) else { return };
+    let mut pod = Arc::unwrap_or_clone(pod);
     if let Some(finalizers) = pod["metadata"]["finalizers"].as_array_mut() {
         finalizers.retain(|finalizer| finalizer != TRACKING);
     }
