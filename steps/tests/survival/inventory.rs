@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use std::{
     cell::RefCell,
     collections::{BTreeMap, BTreeSet, HashMap},
+    hash::{DefaultHasher, Hash, Hasher},
     sync::OnceLock,
 };
 
@@ -22,6 +23,9 @@ const TRANSIENT_KINDS: [&str; 9] = [
     "nodes",
     "secretproviderclasspodstatuses.secrets-store.csi.x-k8s.io",
 ];
+
+/// The kind whose specifications are large and only compared as a whole.
+const DEFINITIONS: &str = "customresourcedefinitions.apiextensions.k8s.io";
 
 /// Fields with counters or times of writes.
 const VOLATILE_FIELDS: [&str; 23] = [
@@ -54,7 +58,11 @@ const VOLATILE_FIELDS: [&str; 23] = [
 
 /// Returns the lasting state by name.
 pub fn collect(sim: &CloudState) -> BTreeMap<String, Value> {
-    let all = serde_json::to_value(sim).unwrap();
+    let mut sim = sim.clone();
+    // The objects of the clusters are most of the state, and many of them are transient.
+    let mut objects = Vec::new();
+    sim.clusters.swap_objects(&mut objects);
+    let all = serde_json::to_value(&sim).unwrap();
     let mut found = BTreeMap::new();
     for family in ["groups", "dns", "vaults"] {
         flatten(&mut found, family, &all[family], 3);
@@ -67,14 +75,12 @@ pub fn collect(sim: &CloudState) -> BTreeMap<String, Value> {
     flatten(&mut found, "tracked", &resources, 2);
     for (id, cluster) in all["clusters"]["all"].as_object().into_iter().flatten() {
         found.insert(format!("cluster {id}"), normalize(&cluster["resource"]));
-        for (kind, objects) in cluster["store"]["objects"].as_object().into_iter().flatten() {
-            if TRANSIENT_KINDS.contains(&kind.as_str()) {
-                continue;
-            }
-            for (name, object) in objects.as_object().into_iter().flatten() {
-                found.insert(format!("{kind} {name}"), normalize(object));
-            }
-        }
+    }
+    for (kind, objects) in
+        objects.iter().flatten().filter(|(kind, _)| !TRANSIENT_KINDS.contains(&kind.as_str()))
+    {
+        let normalize = if kind == DEFINITIONS { normalize_definition } else { normalize };
+        found.extend(objects.iter().map(|(name, object)| (format!("{kind} {name}"), normalize(object))));
     }
     let mut grants: Vec<String> = all["roles"]["assignments"]
         .as_object()
@@ -121,6 +127,16 @@ fn normalize(value: &Value) -> Value {
         Value::Number(number) if number.as_f64().is_some_and(|number| number > 1e9) => json!("<moment>"),
         other => other.clone(),
     }
+}
+
+/// Like [`normalize`], with a fingerprint instead of the specification.
+fn normalize_definition(definition: &Value) -> Value {
+    let mut hasher = DefaultHasher::new();
+    definition["spec"].hash(&mut hasher);
+    json!({
+        "metadata": normalize(&definition["metadata"]), "spec": format!("fingerprint {}", hasher.finish()),
+        "status": normalize(&definition["status"]),
+    })
 }
 
 /// The maximum number of remembered texts.
