@@ -14,6 +14,9 @@ use tokio::time::Instant;
 /// The maximum time until a registration has reached every part of the service, in cloud time.
 pub(crate) const REGISTRATION_MAX: Duration = Duration::from_secs(600);
 
+/// The maximum time until every region of Resource Manager knows a new group or resource, in cloud time.
+const REPLICATION_MAX: Duration = Duration::from_secs(300);
+
 /// The end of an operation that was started earlier.
 pub(crate) enum OperationEnd {
     /// It succeeded; with the current resource, if the service sends it.
@@ -236,6 +239,7 @@ where
 {
     let wait = Wait::new("another operation to end", Duration::from_secs(60), Duration::from_secs(1800));
     let unregistered = cx.time_scale().poll_timeout(REGISTRATION_MAX);
+    let unreplicated = cx.time_scale().poll_timeout(REPLICATION_MAX);
     let began = Instant::now();
     cx.wait_until(wait, async || match request().await {
         Err(error) if error.kind == ApiErrorKind::Busy => {
@@ -246,9 +250,24 @@ where
         Err(error) if is_unregistered(&error) && began.elapsed() < unregistered => {
             Ok(Poll::not_yet("waiting for the registration of the service to propagate"))
         }
+        Err(error) if is_unreplicated(&error) && began.elapsed() < unreplicated => {
+            Ok(not_replicated(cx, &error))
+        }
         response => Ok(Poll::Ready(response.context(what)?)),
     })
     .await
+}
+
+/// Returns the poll result for a write that was refused because its group or parent is new.
+pub(crate) fn not_replicated<T>(cx: &Context, error: &ApiError) -> Poll<T> {
+    cx.retrying(error.code.as_deref().unwrap_or("not found"), Duration::ZERO);
+    Poll::not_yet("waiting until every region of Azure Resource Manager knows the new parent")
+}
+
+/// Returns whether a region of Resource Manager does not know the group or the parent of a new resource. The run has
+/// read or created it before, so either the region is late, as observed for minutes, or another party deleted it.
+pub(crate) fn is_unreplicated(error: &ApiError) -> bool {
+    error.is("ResourceGroupNotFound") || error.is("ParentResourceNotFound")
 }
 
 /// Polls until `judge` returns a result. A missing answer is no conclusion about the resource, so only the

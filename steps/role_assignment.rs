@@ -343,6 +343,8 @@ async fn grant(
                 cx.retrying("PrincipalNotFound", Duration::ZERO);
                 Ok(Poll::not_yet("the directory does not list the identity yet, usually within 2 min"))
             }
+            // The scope may be new too; the wait has the same bound.
+            Err(error) if operation::is_unreplicated(&error) => Ok(operation::not_replicated(cx, &error)),
             // The assignment's name is deterministic, so that a repeated grant is idempotent.
             Err(error) if operation::is_transient(&error) => Ok(operation::no_response(&error, None)),
             Err(error) if error.kind == ApiErrorKind::Forbidden => {

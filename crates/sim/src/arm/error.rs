@@ -121,6 +121,14 @@ impl ArmError {
         Self::gateway(404, "ResourceGroupNotFound", format!("Resource group '{group}' could not be found."))
     }
 
+    /// Creates the 404 of the parent of a nested resource.
+    pub fn parent_not_found(name: &str) -> Self {
+        let why = format!(
+            "Can not perform requested operation on nested resource. Parent resource '{name}' not found."
+        );
+        Self::gateway(404, "ParentResourceNotFound", why)
+    }
+
     /// Creates the 400 of a body that is not JSON or does not match the schema.
     pub fn invalid_body(why: &str) -> Self {
         Self::gateway(

@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use super::row::{Kind, Row};
 use super::variants::Fault;
 use super::{
-    acme, blobs, busy, cluster, dns, identities, kubernetes, operations, providers, quota_and_policy, roles,
-    transport, unreadable, vaults,
+    acme, blobs, busy, cluster, dns, identities, kubernetes, operations, providers, quota_and_policy,
+    replication, roles, transport, unreadable, vaults,
 };
 
 /// The rows by topic.
@@ -19,6 +19,7 @@ const TOPICS: &[&[Row]] = &[
     vaults::ROWS,
     providers::ROWS,
     quota_and_policy::ROWS,
+    replication::ROWS,
     cluster::ROWS,
     identities::ROWS,
     kubernetes::ROWS,

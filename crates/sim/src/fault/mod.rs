@@ -30,6 +30,7 @@ mod operations;
 mod parse;
 mod providers;
 mod quota_and_policy;
+mod replication;
 mod roles;
 mod row;
 mod transport;

@@ -67,6 +67,10 @@ faults! {
     RequestsFew,
     /// Another client writes to the network: 429 `RetryableError`.
     AnotherOperation,
+    /// A region of Resource Manager does not know a new group yet.
+    GroupLate,
+    /// A region of Resource Manager does not know a new identity yet.
+    ParentLate,
     /// Another client writes to the vault.
     VaultConflict,
     /// A group of that name is still being deleted: 409 `ResourceGroupBeingDeleted`.

@@ -130,6 +130,23 @@ fn a_busy_cluster_is_waited_for_and_a_preempted_write_is_checked_again() {
     });
 }
 
+/// Point 5: a region does not know a new group or identity yet.
+#[test]
+fn a_group_and_an_identity_that_are_not_replicated_are_waited_for() {
+    replayable(1, async {
+        let env = env(SPEED_60X);
+        env.arm(&["group-late*4", "parent-late"]);
+        let done = run_up(&env).await;
+        let refused: Vec<&str> = ["network", "key-vault", "identity", "identity-trust"]
+            .into_iter()
+            .flat_map(|step| done.retry_reasons(step))
+            .collect();
+        assert_eq!(refused.iter().filter(|code| **code == "ResourceGroupNotFound").count(), 4, "{refused:?}");
+        assert_eq!(done.retry_reasons("identity-trust"), ["ParentResourceNotFound"]);
+        assert_no_changes(&env).await;
+    });
+}
+
 /// Point 5 in a later run: the abandoned operation failed, and the cluster was written out of band since.
 #[test]
 fn the_cluster_state_overrides_an_abandoned_failed_operation() {

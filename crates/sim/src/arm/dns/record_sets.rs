@@ -81,13 +81,8 @@ fn body(zone: &Zone, set: &RecordSet, api_version: &str) -> Value {
 }
 
 fn zone<'a>(state: &'a CloudState, call: &Call<'_>) -> Result<&'a Zone, ArmError> {
-    state.dns.zones.get(&id::key(&requested_id(call))).ok_or_else(|| {
-        let why = format!(
-            "Can not perform requested operation on nested resource. Parent resource '{}' not found.",
-            call.param("zone")
-        );
-        ArmError::gateway(404, "ParentResourceNotFound", why)
-    })
+    let zone = state.dns.zones.get(&id::key(&requested_id(call)));
+    zone.ok_or_else(|| ArmError::parent_not_found(call.param("zone")))
 }
 
 /// Returns the type that a call names, `None` for the lists of all types.

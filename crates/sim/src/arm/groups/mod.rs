@@ -95,6 +95,11 @@ pub(crate) fn fail_operation(state: &mut CloudState, id: &str) -> bool {
     group.fails_on_completion
 }
 
+/// Returns whether a group of that name exists without members.
+pub(crate) fn is_empty(state: &CloudState, name: &str) -> bool {
+    state.groups.contains_key(&name.to_lowercase()) && in_group(state, name).is_empty()
+}
+
 /// Starts the deletion of an empty group of that name, and creates the group if it does not exist. Returns
 /// whether it started; a group with members stays.
 pub(crate) fn expire(

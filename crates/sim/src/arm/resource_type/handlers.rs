@@ -114,11 +114,7 @@ fn check_etag(declared: &ResourceType, call: &Call<'_>, existing: Option<&Resour
 pub(super) fn put(state: &mut CloudState, call: &Call<'_>) -> Result<Reply, ArmError> {
     let declared = of_call(state, call)?;
     if declared.child_parts().is_some() && parent(state, call).is_none() {
-        let name = call.param("parent");
-        let why = format!(
-            "Can not perform requested operation on nested resource. Parent resource '{name}' not found."
-        );
-        return Err(ArmError::gateway(404, "ParentResourceNotFound", why));
+        return Err(ArmError::parent_not_found(call.param("parent")));
     }
     let existing = state.tracked.get(&requested_id(state, call)).cloned();
     check_etag(declared, call, existing.as_ref())?;
