@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock, SimTime, Speed, Timing};
 use crate::connection::ConnectionInfo;
-use crate::dns_server::sockets::Sockets;
+use crate::dns_server::NameServers;
 use crate::fault::Faults;
 use crate::options::Options;
 use crate::persistence::SimError;
@@ -59,37 +59,14 @@ impl InProcess {
     ///
     /// # Errors
     /// None so far: without a folder no write can fail.
-    pub fn resume(state: CloudState, at: SimTime, speed: Speed) -> Result<Self, SimError> {
-        Self::start(state, at, speed, None)
-    }
-
-    /// Resumes a state as [`InProcess::resume`] does, and serves its name servers on 127.0.0.1 for clients. The CAs ask
-    /// without the network here: while the clock of the runtime is paused, it jumps over every wait for a socket.
-    ///
-    /// # Errors
-    /// [`SimError::Port`].
-    pub fn resume_with_name_servers(state: CloudState, at: SimTime, speed: Speed) -> Result<Self, SimError> {
-        let sockets = Sockets::bind(state.seed).map_err(SimError::Port)?;
-        Self::start(state, at, speed, Some(sockets))
-    }
-
-    fn start(
-        mut state: CloudState,
-        at: SimTime,
-        speed: Speed,
-        sockets: Option<Sockets>,
-    ) -> Result<Self, SimError> {
+    pub fn resume(mut state: CloudState, at: SimTime, speed: Speed) -> Result<Self, SimError> {
         state.clock = Clock::of_runtime(at.plus_ms(-state.clock_offset_ms));
         let timing = Timing::new(speed);
         let authority = state.clusters.trusted().to_owned();
-        let addresses = sockets.as_ref().map(Sockets::addresses).unwrap_or_default();
         state.acme.ensure_issuers(at).map_err(SimError::certificates)?;
-        let connection = ConnectionInfo::of(&state, &timing, &authority, addresses);
+        let connection = ConnectionInfo::of(&state, &timing, &authority, NameServers::default());
         let server_state = ServerState::new(state, None, RequestLog::in_memory(), timing, authority)?;
         let (server_state, stop) = (Arc::new(server_state), CancellationToken::new());
-        if let Some(sockets) = sockets {
-            sockets.serve(&server_state, &stop).map_err(SimError::Port)?;
-        }
         Ok(Self { connection, server_state, stop })
     }
 

@@ -16,7 +16,6 @@ pub(super) const CONTROLLER: &str = "istio.aks.azure.com/gateway-controller";
 /// The additional class for gateways of another cluster (observed on live clusters).
 const REMOTE: (&str, &str) = ("istio-remote", "istio.io/unmanaged-gateway");
 const CLASSES: &str = "gatewayclasses.gateway.networking.k8s.io";
-const DEFINITIONS: &str = "customresourcedefinitions.apiextensions.k8s.io";
 const MANAGER: &str = "aks-addon-manager";
 /// The delay between enabling the mesh and the creation of its classes, in seconds of cloud time (inferred).
 /// Acceptance comes later.
@@ -50,14 +49,13 @@ pub(super) fn install(cx: &mut ReconcileContext<'_>) {
 
 /// Serves one custom kind, and annotates its definition with the release.
 pub(super) fn serve(cx: &mut ReconcileContext<'_>, document: &Value, bundle: Option<&str>) {
-    cx.store.serve_document(document, bundle.unwrap_or_default(), cx.at);
-    let Some(mut listed) = cx.copy(DEFINITIONS, "", object::text(document, "/metadata/name")) else { return };
-    listed["metadata"]["labels"]["app.kubernetes.io/managed-by"] = json!("aks");
+    let mut document = document.clone();
+    document["metadata"]["labels"]["app.kubernetes.io/managed-by"] = json!("aks");
     if let Some(bundle) = bundle {
-        listed["metadata"]["annotations"]["gateway.networking.k8s.io/bundle-version"] = json!(bundle);
-        listed["metadata"]["annotations"]["gateway.networking.k8s.io/channel"] = json!("standard");
+        document["metadata"]["annotations"]["gateway.networking.k8s.io/bundle-version"] = json!(bundle);
+        document["metadata"]["annotations"]["gateway.networking.k8s.io/channel"] = json!("standard");
     }
-    cx.put(DEFINITIONS, listed, MANAGER);
+    cx.store.serve_document(document, bundle.unwrap_or_default(), MANAGER, cx.at);
 }
 
 /// Schedules the creation of the classes once both the mesh and the kinds exist.

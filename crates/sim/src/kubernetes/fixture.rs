@@ -23,7 +23,7 @@ impl Cluster {
     pub fn new() -> Self {
         let mut store = Store::new("cluster");
         let kinds = gateway_api(NEWEST).iter().chain(secrets_store());
-        kinds.for_each(|kind| store.serve_document(&kind, NEWEST, T0));
+        kinds.for_each(|kind| store.serve_document(kind.clone(), NEWEST, "kube-apiserver", T0));
         store.put("namespaces", json!({"metadata": {"name": "demo"}}), "boot", T0);
         Self { store, now: T0 }
     }

@@ -222,13 +222,12 @@ impl Store {
     ///
     /// # Panics
     /// The document is not embedded.
-    pub fn serve_document(&mut self, document: &Value, release: &str, at: SimTime) {
-        let (_, resource) = names(document);
+    pub fn serve_document(&mut self, mut document: Value, release: &str, manager: &str, at: SimTime) {
+        let (_, resource) = names(&document);
         let name = embedded::name_in(&resource, release);
         self.installed.insert(resource, embedded::named(&name).expect("the document is embedded"));
-        let mut object = document.clone();
-        object["status"] = custom_kinds::established(document, at);
-        self.put(custom_kinds::DEFINITIONS, object, custom_kinds::MANAGER, at);
+        document["status"] = custom_kinds::established(&document, at);
+        self.put(custom_kinds::DEFINITIONS, document, manager, at);
     }
 
     /// Serves a kind whose CustomResourceDefinition object exists.

@@ -90,7 +90,9 @@ fn removing_an_owner_removes_its_exclusive_dependents() {
 #[test]
 fn a_store_read_back_serves_the_same_kinds_without_writing_their_schemas_out() {
     let mut store = store();
-    gateway_api(NEWEST).iter().for_each(|kind| store.serve_document(kind, NEWEST, T0));
+    gateway_api(NEWEST)
+        .iter()
+        .for_each(|kind| store.serve_document(kind.clone(), NEWEST, "kube-apiserver", T0));
     store.put("gatewayclasses.gateway.networking.k8s.io", json!({"metadata": {"name": "c"}}), "c", T0);
     let crd =
         store.get("customresourcedefinitions.apiextensions.k8s.io", "", "gateways.gateway.networking.k8s.io");
