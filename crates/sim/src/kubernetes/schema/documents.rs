@@ -135,7 +135,7 @@ mod tests {
 
     fn schema(release: &str, kind: &str) -> Option<Value> {
         let kinds = gateway_api(release);
-        let kind = kinds.into_iter().find(|one| one["spec"]["names"]["kind"] == kind)?;
+        let kind = kinds.iter().find(|one| one["spec"]["names"]["kind"] == kind)?;
         Some(kind["spec"]["versions"][0]["schema"]["openAPIV3Schema"].clone())
     }
 
