@@ -115,10 +115,12 @@ impl Script {
         let network = format!("-g {GROUP} --vnet-name vnet-aks-istio-demo --name snet-aks");
         let subnet = az.succeed(&format!("network vnet subnet show {network} --query id")).await;
         let cluster = format!("-g {GROUP} --name {CLUSTER}");
+        let version =
+            az.succeed("aks get-versions -l eastus --query 'values[?isDefault].version | [0]'").await;
         self.ensure(
             &format!("aks show {cluster}"),
             &format!(
-                "aks create {cluster} --location eastus --node-resource-group {GROUP}-nodes --kubernetes-version 1.34 \
+                "aks create {cluster} --location eastus --node-resource-group {GROUP}-nodes --kubernetes-version {version} \
                  --node-count 2 --node-vm-size Standard_D4s_v5 --network-plugin azure --vnet-subnet-id {subnet} \
                  --service-cidr 10.1.0.0/16 --dns-service-ip 10.1.0.10 --enable-managed-identity --enable-gateway-api \
                  --enable-app-routing-istio --enable-addons azure-keyvault-secrets-provider --enable-secret-rotation \

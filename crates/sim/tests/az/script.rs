@@ -91,8 +91,10 @@ impl Deployment {
     async fn makes_the_cluster(&self, subnet: &str) {
         let az = &self.az;
         az.is_refused("aks show -g rg-demo -n aks", 3, "ResourceNotFound").await;
+        let version =
+            az.succeed("aks get-versions -l eastus --query 'values[?isDefault].version | [0]'").await;
         az.succeed(&format!(
-            "aks create -g rg-demo -n aks -l eastus --kubernetes-version 1.34 --tier standard --node-count 2 \
+            "aks create -g rg-demo -n aks -l eastus --kubernetes-version {version} --tier standard --node-count 2 \
              --node-vm-size Standard_D4s_v5 --enable-cluster-autoscaler --min-count 1 --max-count 3 \
              --network-plugin azure --vnet-subnet-id {subnet} --service-cidr 10.1.0.0/16 --dns-service-ip 10.1.0.10 \
              --enable-managed-identity --enable-gateway-api --enable-app-routing-istio \

@@ -182,12 +182,11 @@ fn cluster() -> Value {
         "identity": {"type": "SystemAssigned"},
         "sku": {"name": "Base", "tier": "Standard"},
         "properties": {
-            "kubernetesVersion": "1.34",
             "dnsPrefix": "demo",
             "nodeResourceGroup": "rg-nodes",
             "agentPoolProfiles": [{
                 "name": "nodepool1", "mode": "System", "type": "VirtualMachineScaleSets", "osType": "Linux",
-                "orchestratorVersion": "1.34", "vmSize": "Standard_D4s_v5", "count": 2,
+                "vmSize": "Standard_D4s_v5", "count": 2,
             }],
             "networkProfile": {"networkPlugin": "azure", "serviceCidr": "10.1.0.0/16", "dnsServiceIP": "10.1.0.10"},
             "addonProfiles": {"azureKeyvaultSecretsProvider": {

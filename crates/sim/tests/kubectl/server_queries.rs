@@ -33,7 +33,7 @@ async fn the_user_is_known_and_may_do_everything() {
 async fn the_server_reports_its_version_and_resources() {
     let Some(fixture) = Fixture::open().await else { return };
     let version = fixture.kubectl("version -o json").await;
-    assert!(version.fine().contains("\"gitVersion\": \"v1.34."), "{}", version.out);
+    assert!(version.fine().contains("\"gitVersion\": \"v1."), "{}", version.out);
     let info = fixture.kubectl("cluster-info").await;
     for part in ["control plane is running at", "CoreDNS is running at", "Metrics-server is running at"] {
         assert!(
