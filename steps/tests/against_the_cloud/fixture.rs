@@ -18,7 +18,7 @@ use landfall_steps::{
     preconditions,
     settings::{Settings, Teardown},
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::sync::Once;
 use tempfile::TempDir;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -302,6 +302,23 @@ impl Fixture {
         self.path(&format!("/resourceGroups/{}/providers/{rest}", settings::GROUP))
     }
 
+    /// Returns the newest consecutive minor versions of Kubernetes, ascending, that every tier of cluster can have
+    /// today. Prints that the test is skipped if there are fewer.
+    pub async fn versions<const N: usize>(&self) -> Option<[String; N]> {
+        let listed = self.path("/providers/Microsoft.ContainerService/locations/eastus/kubernetesVersions");
+        let listed = self.get(&listed).await;
+        let is_community = |version: &&Value| {
+            version["capabilities"]["supportPlan"].as_array().unwrap().contains(&json!("KubernetesOfficial"))
+        };
+        let all = listed["values"].as_array().unwrap().iter().filter(is_community);
+        let all: Vec<String> = all.map(|version| version["version"].as_str().unwrap().to_owned()).collect();
+        let newest = all.last_chunk::<N>().cloned();
+        if newest.is_none() {
+            println!("skipped: the region offers {all:?} today, fewer than {N} versions");
+        }
+        newest
+    }
+
     pub fn cluster_id(&self) -> String {
         self.id(&format!("Microsoft.ContainerService/managedClusters/{}", settings::CLUSTER))
     }
@@ -500,7 +517,7 @@ fn version(id: &str) -> &'static str {
     match () {
         () if kind("/locks/") => arm::lock::API,
         () if kind("roleassignments") => arm::role::API,
-        () if kind("managedclusters") => arm::cluster::API,
+        () if kind("managedclusters") || kind("kubernetesversions") => arm::cluster::API,
         () if kind("userassignedidentities") => arm::identity::API,
         () if kind("vaults") => arm::vault::API,
         () if kind("dnszones") => arm::dns::API,

@@ -74,10 +74,12 @@ async fn the_immutable_settings_of_a_cluster() {
 #[tokio::test]
 async fn another_kubernetes_version() {
     let mut fixture = Fixture::instant().await;
-    fixture.settings.cluster.version = Some("1.35".to_owned());
+    let Some([earlier, later]) = fixture.versions().await else { return };
+    fixture.settings.cluster.version = Some(earlier);
     fixture.up_ready().await;
-    fixture.settings.cluster.version = Some("1.36".to_owned());
-    assert_refused(&fixture, "cluster", Kind::Input, &["but the settings have 1.36", "az aks upgrade"]).await;
+    let words = [&format!("but the settings have {later}"), "az aks upgrade"];
+    fixture.settings.cluster.version = Some(later.clone());
+    assert_refused(&fixture, "cluster", Kind::Input, &words).await;
 }
 
 #[tokio::test]

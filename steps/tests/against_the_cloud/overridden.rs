@@ -246,34 +246,33 @@ async fn settings_without_a_node_pool_are_reported() {
 #[tokio::test]
 async fn a_cluster_ahead_of_the_pinned_version_is_a_warning() {
     let mut fixture = Fixture::instant().await;
-    fixture.settings.cluster.version = Some("1.36".to_owned());
+    let Some([earlier, later]) = fixture.versions().await else { return };
+    fixture.settings.cluster.version = Some(later.clone());
     fixture.up_ready().await;
-    fixture.settings.cluster.version = Some("1.35".to_owned());
+    fixture.settings.cluster.version = Some(earlier);
+    let remedy = format!("set cluster.version = \"{later}\"");
     let mark = fixture.mark();
     let plan = fixture.plan().await;
     assert!(plan.is_empty(), "{plan:#?}");
-    assert!(
-        notes(&plan, "cluster")[0].contains("set cluster.version = \"1.36\""),
-        "{:?}",
-        notes(&plan, "cluster")
-    );
+    assert!(notes(&plan, "cluster")[0].contains(&remedy), "{:?}", notes(&plan, "cluster"));
     let result = fixture.up_ready().await;
     let warning = warnings(&result, "cluster")[0];
-    assert!(warning.contains("set cluster.version = \"1.36\"") && !warning.contains("az aks"), "{warning}");
+    assert!(warning.contains(&remedy) && !warning.contains("az aks"), "{warning}");
     assert_eq!(fixture.writes(mark), [""; 0]);
 }
 
 #[tokio::test]
 async fn the_hint_of_an_upgrade_takes_one_minor_version() {
     let mut fixture = Fixture::instant().await;
-    fixture.settings.cluster.version = Some("1.35".to_owned());
+    let Some([from, next, to]) = fixture.versions().await else { return };
+    fixture.settings.cluster.version = Some(from);
     fixture.up_ready().await;
-    fixture.settings.cluster.version = Some("1.37".to_owned());
+    fixture.settings.cluster.version = Some(to);
     let result = fixture.up().await;
     let error = result.error("cluster");
     assert_eq!(error.kind, Kind::Input);
     let hint = error.hint.as_deref().unwrap();
-    assert!(hint.contains("--kubernetes-version 1.36, and so on"), "{hint}");
+    assert!(hint.contains(&format!("--kubernetes-version {next}, and so on")), "{hint}");
 }
 
 #[tokio::test]
