@@ -343,7 +343,7 @@ async fn grant(
                 cx.retrying("PrincipalNotFound", Duration::ZERO);
                 Ok(Poll::not_yet("the directory does not list the identity yet, usually within 2 min"))
             }
-            // The scope may be new too; the wait has the same bound.
+            // The scope may be new too. The bound of this wait, 180 s, holds for it as well.
             Err(error) if operation::is_unreplicated(&error) => Ok(operation::not_replicated(cx, &error)),
             // The assignment's name is deterministic, so that a repeated grant is idempotent.
             Err(error) if operation::is_transient(&error) => Ok(operation::no_response(&error, None)),
